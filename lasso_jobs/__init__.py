@@ -1,0 +1,37 @@
+"""LASSO regression on data larger than memory, as jobs: train, score, watch.
+
+The names below are imported when they are first used, so that ``import lasso_jobs`` is light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lasso_jobs.artifacts.model import Model
+    from lasso_jobs.artifacts.registry import load_model
+    from lasso_jobs.errors import LassoJobsError
+    from lasso_jobs.jobs.config import ScoreJob, TrainJob
+    from lasso_jobs.jobs.score import score
+    from lasso_jobs.jobs.train import train
+
+__all__ = ["LassoJobsError", "Model", "ScoreJob", "TrainJob", "load_model", "score", "train"]
+
+_HOMES = {
+    "LassoJobsError": "lasso_jobs.errors",
+    "Model": "lasso_jobs.artifacts.model",
+    "ScoreJob": "lasso_jobs.jobs.config",
+    "TrainJob": "lasso_jobs.jobs.config",
+    "load_model": "lasso_jobs.artifacts.registry",
+    "score": "lasso_jobs.jobs.score",
+    "train": "lasso_jobs.jobs.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

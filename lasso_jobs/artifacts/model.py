@@ -1,0 +1,211 @@
+"""A trained model: what it predicts with, and what is known about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lasso_jobs.core.columns import Columns
+from lasso_jobs.core.drift import Reference
+from lasso_jobs.core.moments import Floats
+from lasso_jobs.core.predict import Predictor
+from lasso_jobs.data.blocks import block
+from lasso_jobs.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+INTERVAL_COVERAGE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """Errors on the held-out rows of the model that was fitted without them.
+
+    Parameters
+    ----------
+    n_rows : int
+    mse, rmse, r2, mae : float
+    interval : float
+        Half the width of the prediction interval: the quantile of the absolute residuals at
+        `INTERVAL_COVERAGE` (split conformal prediction), rounded up to a bin of its histogram.
+    """
+
+    n_rows: int
+    mse: float
+    rmse: float
+    r2: float
+    mae: float
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The cross-validation curve, by alpha, and its choices.
+
+    Parameters
+    ----------
+    alphas, mse, mse_se, n_nonzero : ndarray, shape (n_alphas,)
+    fold_mse : ndarray, shape (n_folds, n_alphas)
+    fold_weight : ndarray, shape (n_folds,)
+    alpha_min, alpha_1se : float
+    """
+
+    alphas: Floats
+    mse: Floats
+    mse_se: Floats
+    n_nonzero: NDArray[np.int64]
+    fold_mse: Floats
+    fold_weight: Floats
+    alpha_min: float
+    alpha_1se: float
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How exact the fits are.
+
+    Parameters
+    ----------
+    dual_gap, kkt : float
+        Of the final fit, as shares of the target's variance and deviation.
+    worst_dual_gap, worst_kkt : float
+        Over all folds and alphas.
+    sse_bound : float
+        Largest relative rounding error of a fold's squared error.
+    converged : bool
+    """
+
+    dual_gap: float
+    kkt: float
+    worst_dual_gap: float
+    worst_kkt: float
+    sse_bound: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model. Immutable; everything in it is a function of the data and the job.
+
+    Parameters
+    ----------
+    name, target : str
+    n_rows : int
+        Rows that the final fit saw.
+    predictor : Predictor
+    alpha : float
+    standardised : ndarray, shape (p,)
+        Coefficients for features of unit variance.
+    means, deviations, scales : ndarray, shape (p,)
+        Of the coefficients' columns in training, after imputation; ``scales`` is what the penalty
+        was relative to.
+    prediction_mean, prediction_sd : float
+        Of the predictions for the training rows.
+    references : mapping of str to Reference
+        Per feature, and ``prediction``.
+    curve : Curve
+    certificate : Certificate
+    holdout : Holdout or None
+    evaluated : Predictor or None
+        The model fitted without the held-out rows: what ``holdout`` is about, and what another
+        model is compared with on the same rows.
+    job : mapping
+        The training job, as its file had it.
+    """
+
+    name: str
+    target: str
+    n_rows: int
+    predictor: Predictor
+    alpha: float
+    standardised: Floats
+    means: Floats
+    deviations: Floats
+    scales: Floats
+    prediction_mean: float
+    prediction_sd: float
+    references: Mapping[str, Reference]
+    curve: Curve
+    certificate: Certificate
+    holdout: Holdout | None
+    evaluated: Predictor | None
+    job: Mapping[str, Any]
+
+    @property
+    def columns(self) -> Columns:
+        """The features, in order."""
+        return self.predictor.columns
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """One label per coefficient."""
+        labels = self.columns.labels
+        return labels + tuple(f"{labels[j]} is null" for j in self.predictor.indicators)
+
+    @property
+    def coef(self) -> "pd.Series[float]":
+        """Coefficients by label, in original units."""
+        import pandas as pd
+
+        return pd.Series(self.predictor.coef, index=list(self.labels), name="coef")
+
+    @property
+    def intercept(self) -> float:
+        """The prediction where every column is zero."""
+        return self.predictor.intercept
+
+    def predict(self, frame: Any) -> Any:
+        """Predict the rows of a frame.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, pyarrow.Table or dask.dataframe.DataFrame
+            With at least the columns of the features whose coefficients are not zero.
+
+        Returns
+        -------
+        ndarray, shape (n,), or for a dask frame a dask Series
+
+        Raises
+        ------
+        DataError
+            If a column is missing.
+        """
+        if hasattr(frame, "map_partitions"):
+            return frame.map_partitions(self._predict_series, meta=("prediction", "f8"))
+        predictor = self.predictor.only(self.predictor.used)
+        names = list(predictor.columns.features)
+        present = frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
+        missing = [name for name in names if name not in present]
+        if missing:
+            raise DataError(
+                "frame",
+                f"lacks the column {missing[0]!r}",
+                f"the columns {', '.join(names)}",
+                "Add the column",
+            )
+        if not isinstance(frame, pa.Table):
+            n_rows = len(frame)
+            frame = pa.Table.from_pandas(frame[names], preserve_index=False)
+        else:
+            n_rows = frame.num_rows
+        if not names:
+            return np.full(n_rows, self.intercept)
+        return predictor.predict(block(frame.select(names), predictor.columns))
+
+    def _predict_series(self, frame: "pd.DataFrame") -> "pd.Series[float]":
+        import pandas as pd
+
+        return pd.Series(self.predict(frame), index=frame.index, name="prediction")
+
+    def to_sklearn(self) -> "Pipeline":
+        """A fitted scikit-learn pipeline that predicts the same from pandas frames."""
+        from lasso_jobs.artifacts.sklearn_pipeline import to_sklearn
+
+        return to_sklearn(self)

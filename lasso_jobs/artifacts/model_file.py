@@ -1,0 +1,191 @@
+"""A model on disk: ``model.json`` for what a person reads, ``arrays.npz`` for the numbers.
+
+No code is stored and none is run on loading. The digest covers both files' contents, so that two
+models are bitwise the same if and only if their digests are.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.artifacts.model import Certificate, Curve, Holdout, Model
+from lasso_jobs.core.columns import Category, Columns
+from lasso_jobs.core.drift import Reference
+from lasso_jobs.core.predict import Predictor
+from lasso_jobs.errors import ModelError
+
+FORMAT = 1
+Arrays = dict[str, NDArray[Any]]
+
+
+def digest(model: Model) -> str:
+    """SHA-256 of everything that is in the model."""
+    return _digest(*_split(model))
+
+
+def write(model: Model, folder: Path, provenance: Mapping[str, Any]) -> None:
+    """Write a model into an empty folder.
+
+    Parameters
+    ----------
+    model : Model
+    folder : Path
+    provenance : mapping
+        When and how this training ran; not part of the model, nor of its digest.
+    """
+    content, arrays = _split(model)
+    document = {
+        "format": FORMAT,
+        "digest": _digest(content, arrays),
+        "model": content,
+        "provenance": dict(provenance),
+    }
+    np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+    text = json.dumps(document, indent=2, allow_nan=False)
+    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> tuple[Model, str, dict[str, Any]]:
+    """Read a model, its digest and its provenance.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or damaged, or of another format.
+    """
+    try:
+        document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        found_format, content = document["format"], document["model"]
+        stated, provenance = document["digest"], document["provenance"]
+    except Exception as error:
+        raise ModelError(
+            str(folder), f"cannot be read ({error!r})", "an intact model", "Restore or retrain it"
+        ) from error
+    if found_format != FORMAT:
+        raise ModelError(
+            str(folder),
+            f"has format {found_format}",
+            f"format {FORMAT}",
+            "Use the version of lasso_jobs that wrote it, or retrain",
+        )
+    if _digest(content, arrays) != stated:
+        raise ModelError(
+            str(folder),
+            "does not match its digest",
+            f"SHA-256 {stated}",
+            "It was changed after training: restore or retrain it",
+        )
+    return _join(content, arrays), stated, provenance
+
+
+def _digest(content: Mapping[str, Any], arrays: Arrays) -> str:
+    sha = hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
+    """The part for JSON, and the arrays."""
+    evaluated, holdout = model.evaluated, model.holdout
+    content = {
+        "name": model.name,
+        "target": model.target,
+        "n_rows": model.n_rows,
+        "numeric": list(model.columns.numeric),
+        "categories": [_category(c) for c in model.columns.categories],
+        "indicators": list(model.predictor.indicators),
+        "labels": list(model.labels),
+        "alpha": model.alpha,
+        "intercept": model.intercept,
+        "evaluated_intercept": None if evaluated is None else evaluated.intercept,
+        "prediction_mean": model.prediction_mean,
+        "prediction_sd": model.prediction_sd,
+        "alpha_min": model.curve.alpha_min,
+        "alpha_1se": model.curve.alpha_1se,
+        "holdout": None if holdout is None else dataclasses.asdict(holdout),
+        "certificate": dataclasses.asdict(model.certificate),
+        "references": list(model.references),
+        "job": dict(model.job),
+    }
+    arrays = {
+        "coef": model.predictor.coef,
+        "fill": model.predictor.fill,
+        "standardised": model.standardised,
+        "means": model.means,
+        "deviations": model.deviations,
+        "scales": model.scales,
+        **{f"cv.{name}": getattr(model.curve, name) for name in _CURVE},
+        "reference.means": np.array([r.mean for r in model.references.values()]),
+        "reference.missing": np.array([r.missing_share for r in model.references.values()]),
+    }
+    for i, reference in enumerate(model.references.values()):
+        arrays[f"reference.{i}.edges"] = reference.edges
+        arrays[f"reference.{i}.shares"] = reference.shares
+    if evaluated is not None:
+        arrays["evaluated.coef"], arrays["evaluated.fill"] = evaluated.coef, evaluated.fill
+    return content, arrays
+
+
+_CURVE = ("alphas", "mse", "mse_se", "n_nonzero", "fold_mse", "fold_weight")
+
+
+def _category(category: Category) -> dict[str, Any]:
+    return {**dataclasses.asdict(category), "levels": list(category.levels)}
+
+
+def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
+    columns = Columns(
+        tuple(content["numeric"]),
+        tuple(Category(**{**c, "levels": tuple(c["levels"])}) for c in content["categories"]),
+    )
+    indicators = tuple(content["indicators"])
+
+    def predictor(prefix: str, intercept: float) -> Predictor:
+        return Predictor(
+            columns, indicators, arrays[f"{prefix}fill"], arrays[f"{prefix}coef"], intercept
+        )
+
+    holdout, evaluated = content["holdout"], content["evaluated_intercept"]
+    means, missing = arrays["reference.means"], arrays["reference.missing"]
+    return Model(
+        name=content["name"],
+        target=content["target"],
+        n_rows=content["n_rows"],
+        predictor=predictor("", content["intercept"]),
+        alpha=content["alpha"],
+        standardised=arrays["standardised"],
+        means=arrays["means"],
+        deviations=arrays["deviations"],
+        scales=arrays["scales"],
+        prediction_mean=content["prediction_mean"],
+        prediction_sd=content["prediction_sd"],
+        references={
+            name: Reference(
+                arrays[f"reference.{i}.edges"],
+                arrays[f"reference.{i}.shares"],
+                float(means[i]),
+                float(missing[i]),
+            )
+            for i, name in enumerate(content["references"])
+        },
+        curve=Curve(
+            **{name: arrays[f"cv.{name}"] for name in _CURVE},
+            alpha_min=content["alpha_min"],
+            alpha_1se=content["alpha_1se"],
+        ),
+        certificate=Certificate(**content["certificate"]),
+        holdout=None if holdout is None else Holdout(**holdout),
+        evaluated=None if evaluated is None else predictor("evaluated.", evaluated),
+        job=content["job"],
+    )

@@ -1,0 +1,293 @@
+"""Where models live: ``<registry>/<name>/v1, v2, ...`` and the log of their aliases.
+
+A version is written beside its place and renamed into it, so it is whole or absent, and never
+changes. The log is a folder of numbered files, each written once: an alias move is the creation
+of the next number, which one of several concurrent writers wins.
+"""
+
+import getpass
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from lasso_jobs.artifacts import model_file
+from lasso_jobs.artifacts.model import Model
+from lasso_jobs.errors import ModelError
+
+CHAMPION = "champion"
+_VERSION = re.compile(r"v([1-9][0-9]*)")
+_REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(@(?P<selector>[A-Za-z0-9_-]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One entry of the alias log.
+
+    Parameters
+    ----------
+    alias : str
+    action : {"promote", "rollback"}
+    old, new : int or None
+        Versions before and after.
+    at : str
+        UTC time, ISO 8601.
+    by, why : str
+    """
+
+    alias: str
+    action: Literal["promote", "rollback"]
+    old: int | None
+    new: int
+    at: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A model and its place in the registry."""
+
+    model: Model
+    version: int
+    digest: str
+    provenance: Mapping[str, Any]
+
+    @property
+    def reference(self) -> str:
+        """Such as ``flights@v3``."""
+        return f"{self.model.name}@v{self.version}"
+
+
+class Registry:
+    """A folder of models.
+
+    Parameters
+    ----------
+    path : str or Path
+        Created by the first `register`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def names(self) -> list[str]:
+        """Names of the models, sorted."""
+        if not self.path.is_dir():
+            return []
+        return sorted(p.name for p in self.path.iterdir() if p.is_dir() and self.versions(p.name))
+
+    def versions(self, name: str) -> list[int]:
+        """Versions of a model, ascending."""
+        folder = self.path / name
+        if not folder.is_dir():
+            return []
+        found = (_VERSION.fullmatch(p.name) for p in folder.iterdir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def register(self, model: Model, provenance: Mapping[str, Any]) -> Registered:
+        """Store a model as a new version; the newest one, if it is bitwise the same, stays it.
+
+        Parameters
+        ----------
+        model : Model
+        provenance : mapping
+            When and how it was trained.
+        """
+        versions, digest = self.versions(model.name), model_file.digest(model)
+        if versions:
+            newest = self.load(f"{model.name}@v{versions[-1]}")
+            if newest.digest == digest:
+                return newest
+        folder = self.path / model.name
+        folder.mkdir(parents=True, exist_ok=True)
+        staged = folder / f".staged-{uuid.uuid4().hex}"
+        staged.mkdir()
+        try:
+            model_file.write(model, staged, provenance)
+            version = self._publish(staged, folder)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return Registered(model, version, digest, dict(provenance))
+
+    def _publish(self, staged: Path, folder: Path) -> int:
+        while True:
+            version = max(self.versions(folder.name), default=0) + 1
+            try:
+                staged.rename(folder / f"v{version}")
+            except OSError:
+                # Another training took this number; a folder that is not empty is not replaced.
+                if not (folder / f"v{version}").exists():
+                    raise
+            else:
+                return version
+
+    def load(self, reference: str) -> Registered:
+        """Load a model by reference.
+
+        Parameters
+        ----------
+        reference : str
+            ``name`` (its champion), ``name@v3``, ``name@alias``, or ``name@`` and at least eight
+            digits of a digest.
+
+        Raises
+        ------
+        ModelError
+            If there is none, or it is damaged.
+        """
+        name, version = self.resolve(reference)
+        model, digest, provenance = model_file.read(self.path / name / f"v{version}")
+        return Registered(model, version, digest, provenance)
+
+    def resolve(self, reference: str) -> tuple[str, int]:
+        """The name and version that a reference means now.
+
+        Raises
+        ------
+        ModelError
+        """
+        match = _REFERENCE.fullmatch(reference)
+        if match is None:
+            raise ModelError(
+                reference, "is no model reference", "name@champion or name@v3", "Correct it"
+            )
+        name, selector = match["name"], match["selector"] or CHAMPION
+        versions = self.versions(name)
+        if not versions:
+            known = self.names()
+            close = get_close_matches(name, known, 1)
+            raise ModelError(
+                str(self.path),
+                f"there is no model {name!r}",
+                f"one of: {', '.join(known)}" if known else "a trained model; it holds none",
+                f"Did you mean {close[0]!r}" if close else "Train it, or correct the name",
+            )
+        number = _VERSION.fullmatch(selector)
+        if number and int(number[1]) in versions:
+            return name, int(number[1])
+        aliases = self.aliases(name)
+        if selector in aliases:
+            return name, aliases[selector]
+        if re.fullmatch("[0-9a-f]{8,64}", selector):
+            for version in versions:
+                if self.load(f"{name}@v{version}").digest.startswith(selector):
+                    return name, version
+        raise ModelError(
+            f"{self.path / name}",
+            f"there is no {selector!r}",
+            f"one of: {', '.join([*aliases, *(f'v{v}' for v in versions)])}",
+            "Correct the reference, or promote a version",
+        )
+
+    def moves(self, name: str) -> list[Move]:
+        """The alias log, oldest first."""
+        folder = self.path / name / "aliases"
+        files = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
+        return [Move(**json.loads(f.read_text(encoding="utf-8"))) for f in files]
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Current aliases and their versions."""
+        return {move.alias: move.new for move in self.moves(name)}
+
+    def promote(self, reference: str, why: str, alias: str = CHAMPION) -> Move:
+        """Point an alias at a version, in one atomic step.
+
+        Raises
+        ------
+        ModelError
+            If the version does not exist, or someone else moved an alias at the same time.
+        """
+        name, version = self.resolve(reference)
+        moves = self.moves(name)
+        old = {move.alias: move.new for move in moves}.get(alias)
+        return self._append(name, len(moves), alias, "promote", old, version, why)
+
+    def rollback(self, name: str, why: str, alias: str = CHAMPION) -> Move:
+        """Point an alias back at the version it had before its last promotion.
+
+        Raises
+        ------
+        ModelError
+            If there is no earlier version.
+        """
+        self.resolve(f"{name}@{alias}")
+        moves = self.moves(name)
+        history: list[int] = []
+        for move in moves:
+            if move.alias == alias:
+                if move.action == "promote":
+                    history.append(move.new)
+                else:
+                    history.pop()
+        if len(history) < 2:
+            raise ModelError(
+                f"{self.path / name}",
+                f"{alias} has had no version before v{history[-1]}",
+                "an earlier promotion to go back to",
+                "Promote a version by name instead",
+            )
+        return self._append(name, len(moves), alias, "rollback", history[-1], history[-2], why)
+
+    def _append(
+        self,
+        name: str,
+        number: int,
+        alias: str,
+        action: Literal["promote", "rollback"],
+        old: int | None,
+        new: int,
+        why: str,
+    ) -> Move:
+        move = Move(alias, action, old, new, datetime.now(UTC).isoformat(), _user(), why)
+        folder = self.path / name / "aliases"
+        folder.mkdir(parents=True, exist_ok=True)
+        staged = folder / f".staged-{uuid.uuid4().hex}"
+        staged.write_text(json.dumps(asdict(move), indent=2) + "\n", encoding="utf-8")
+        try:
+            # A link is made whole or not at all, and never replaces a file.
+            os.link(staged, folder / f"{number + 1:08d}.json")
+        except FileExistsError as error:
+            raise ModelError(
+                f"{self.path / name}",
+                "an alias was moved by someone else at the same time",
+                "to be alone",
+                "Look at it with 'lasso-jobs models show', and try again",
+            ) from error
+        finally:
+            staged.unlink()
+        return move
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return f"uid {os.getuid()}"
+
+
+def load_model(registry: str | Path, reference: str) -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    registry : str or Path
+    reference : str
+        As in `Registry.load`.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+    """
+    return Registry(registry).load(reference).model

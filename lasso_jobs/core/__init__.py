@@ -1,0 +1,1 @@
+"""The mathematics: arrays in, values out; no I/O, no clock, no logging."""

@@ -1,0 +1,248 @@
+"""Preprocessing as algebra on moments: imputation, indicators of nulls, scaling, the intercept.
+
+Every step is affine in the columns, so a fold's own scaler and imputer are read off the moments of
+its training rows, and the errors on other rows follow from those rows' moments.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.columns import Columns
+from lasso_jobs.core.lasso import Problem
+from lasso_jobs.core.moments import Floats, Moments
+
+Scaling = Literal["standard", "minmax", "none"]
+Missing = Literal["mean", "indicator", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How columns become a design, and how their coefficients are penalised.
+
+    Parameters
+    ----------
+    columns : Columns
+    scaling : {"standard", "minmax", "none"}
+        The scale on which the penalty compares coefficients.
+    indicators : tuple of int
+        The numeric columns whose null indicators are features too.
+    l1_ratio : float
+        1 for LASSO, less for Elastic Net.
+    penalty_factors : mapping of str to float
+        By feature; 0 is never penalised.
+    bounds : mapping of str to (float, float)
+        By feature, around zero, for coefficients in original units.
+    """
+
+    columns: Columns
+    scaling: Scaling = "standard"
+    indicators: tuple[int, ...] = ()
+    l1_ratio: float = 1.0
+    penalty_factors: Mapping[str, float] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One label per coefficient: the columns, then the indicators."""
+        labels = self.columns.labels
+        return labels + tuple(f"{labels[j]} is null" for j in self.indicators)
+
+    def by_coefficient(self, name: str) -> NDArray[np.bool_]:
+        """Which coefficients belong to a feature."""
+        chosen = np.zeros(len(self.labels), np.bool_)
+        chosen[dict(self.columns.spans())[name]] = True
+        for k, j in enumerate(self.indicators):
+            chosen[self.columns.n_columns + k] = self.columns.labels[j] == name
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A recipe fitted to training moments.
+
+    Parameters
+    ----------
+    location : ndarray, shape (q + m,)
+        Means of the training rows: fill values, the target's mean at ``target``, null shares.
+    nulls : ndarray of intp, shape (m,)
+        The columns whose null shares these are.
+    target : int
+        Position of the target.
+    position : ndarray of intp, shape (p,)
+        Of each coefficient's column in the moments.
+    deviation : ndarray, shape (p,)
+        Standard deviations (population); 0 for constant columns.
+    scale : ndarray, shape (p,)
+        What the scaler divides by.
+    variance : float
+        Of the target.
+    usable : ndarray of bool, shape (p,)
+        Columns that vary; the others' coefficients are 0.
+    problem : Problem
+        Over the usable columns.
+    """
+
+    location: Floats
+    nulls: NDArray[np.intp]
+    target: int
+    position: NDArray[np.intp]
+    deviation: Floats
+    scale: Floats
+    variance: float
+    usable: NDArray[np.bool_]
+    problem: Problem
+
+    def original_units(self, coef: Floats) -> tuple[Floats, Floats]:
+        """Coefficients and intercepts in original units.
+
+        Parameters
+        ----------
+        coef : ndarray, shape (n, p_usable)
+            On the correlation scale.
+
+        Returns
+        -------
+        coef : ndarray, shape (n, p)
+        intercept : ndarray, shape (n,)
+        """
+        original = np.zeros((len(coef), len(self.position)))
+        original[:, self.usable] = coef / self.deviation[self.usable]
+        intercept = self.location[self.target] - original @ self.location[self.position]
+        return original, intercept
+
+
+def fit(recipe: Recipe, training: Moments) -> Design:
+    """Fit scaler, imputer and penalties to training moments.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    training : Moments
+        Of the recipe's columns and, last, the target; of at least one row.
+    """
+    q = training.n_values
+    indicators = np.array(recipe.indicators, np.intp)
+    training = training.with_nulls(np.union1d(training.nulls, indicators))
+    indicator = q + np.searchsorted(training.nulls, indicators)
+    position = np.concatenate([np.arange(q - 1), indicator])
+    spread = np.diag(training.scatter) / training.weight
+    # A column that is constant but for rounding: the bound of a two-pass variance.
+    noise = np.finfo(float).eps * (np.sqrt(training.n) * np.abs(training.mean) + np.sqrt(spread))
+    deviation = np.where(spread > noise**2, np.sqrt(spread), 0.0)
+    usable = deviation[position] > 0
+    scale = _scale(recipe.scaling, training, deviation, position)
+    kept = position[usable]
+    unit = deviation[kept]
+    problem = Problem(
+        training.scatter[np.ix_(kept, kept)] / training.weight / np.outer(unit, unit),
+        training.scatter[kept, q - 1] / training.weight / unit,
+        float(spread[q - 1]) if deviation[q - 1] > 0 else 0.0,
+        *_penalties(recipe, scale[usable] / unit, usable),
+        *_bounds(recipe, unit, usable),
+    )
+    return Design(
+        training.mean,
+        training.nulls,
+        q - 1,
+        position,
+        deviation[position],
+        scale,
+        problem.variance,
+        usable,
+        problem,
+    )
+
+
+def _scale(
+    scaling: Scaling, training: Moments, deviation: Floats, position: NDArray[np.intp]
+) -> Floats:
+    if scaling == "standard":
+        scale = deviation[position]
+    elif scaling == "minmax":
+        span = np.ones(len(training.mean))
+        observed = training.observed_weight() > 0
+        span[: len(observed)][observed] = (training.high - training.low)[observed]
+        scale = span[position]
+    else:
+        scale = np.ones(len(position))
+    return np.where(scale > 0, scale, 1.0)
+
+
+def _penalties(recipe: Recipe, stretch: Floats, usable: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """l1 and l2 factors; ``stretch`` turns correlation-scale weights into the scaler's."""
+    factor = np.ones(len(usable))
+    for name, value in recipe.penalty_factors.items():
+        factor[recipe.by_coefficient(name)] = value
+    factor = factor[usable]
+    return recipe.l1_ratio * factor * stretch, (1 - recipe.l1_ratio) * factor * stretch**2
+
+
+def _bounds(recipe: Recipe, unit: Floats, usable: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    low, high = np.full(len(usable), -np.inf), np.full(len(usable), np.inf)
+    for name, (smallest, largest) in recipe.bounds.items():
+        chosen = recipe.by_coefficient(name)
+        low[chosen], high[chosen] = smallest, largest
+    return low[usable] * unit, high[usable] * unit
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Squared errors of several models on one set of rows.
+
+    Parameters
+    ----------
+    weight : float
+        Weight of the rows.
+    sse : ndarray, shape (n_models,)
+    total : float
+        Squared deviations of the target from its own mean.
+    bound : ndarray, shape (n_models,)
+        Relative rounding error of ``sse``: ``eps |v|' |S| |v| / sse``.
+    """
+
+    weight: float
+    sse: Floats
+    total: float
+    bound: Floats
+
+    @property
+    def mse(self) -> Floats:
+        """Mean squared errors."""
+        return self.sse / self.weight
+
+
+def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
+    """Squared errors on rows other than (or the same as) the training rows, from their moments.
+
+    With ``v = [-coef, 1]``, ``S`` and ``u`` the parts of ``rows`` restated around the training
+    means, the sum of squared residuals is ``v'Sv + weight (u'v)^2``.
+
+    Parameters
+    ----------
+    design : Design
+    coef : ndarray, shape (n_models, p)
+        In original units.
+    rows : Moments
+    """
+    rows = rows.with_nulls(np.union1d(rows.nulls, design.nulls))
+    q = rows.n_values
+    # Where the design's columns lie among the rows' columns, which may have more indicators.
+    place = np.concatenate([np.arange(q), q + np.searchsorted(rows.nulls, design.nulls)])
+    location = np.zeros(len(rows.mean))
+    location[place] = design.location
+    used = place[np.append(design.position, design.target)]
+    direction = np.hstack([-coef, np.ones((len(coef), 1))])
+    scatter, shift = rows.restated(location)
+    scatter, shift = scatter[np.ix_(used, used)], shift[used]
+    within = np.einsum("ij,ij->i", direction @ scatter, direction)
+    between = rows.weight * (direction @ shift) ** 2
+    size = np.abs(direction)
+    rounding = np.einsum("ij,ij->i", size @ np.abs(scatter), size)
+    rounding += rows.weight * (size @ np.abs(shift)) ** 2
+    sse = np.maximum(within + between, 0.0)
+    bound = np.finfo(float).eps * rounding / np.where(sse > 0, sse, 1.0)
+    return Errors(rows.weight, sse, float(rows.scatter[q - 1, q - 1]), bound)

@@ -1,0 +1,224 @@
+"""Mergeable moments of columns that may have nulls.
+
+``Moments`` describe a set of rows by its count, weight sum, means, and centred cross-products of
+``W = [values | null indicators]``. Two conventions make everything else short:
+
+* A null is filled with the mean of the set's *own* observed values, so its deviation is zero.
+* Only columns with nulls in the set have an indicator; an indicator that is absent is zero.
+
+``about`` restates the cross-products around any other location and fill: with
+``delta = mean - location``, a value column's deviation ``d`` becomes ``d + delta (1 - M)``, where
+``M`` is its null indicator. This is a congruence ``T' S T`` plus a rank-one term
+``weight u u'``, ``u = delta (1 - mean(M))``. Merging two sets is this, done to both around their
+pooled mean. Without nulls it is the update of Chan, Golub & LeVeque (1979), "Updating formulae
+and a pairwise algorithm for computing sample variances".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Moments of one set of rows.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    weight : float
+        Sum of their weights.
+    mean : ndarray, shape (q + m,)
+        Weighted means of the observed values of q columns (0 where a column is all null), then
+        the null shares of the m columns that have nulls.
+    scatter : ndarray, shape (q + m, q + m)
+        Weighted centred cross-products, sum of ``w (W - mean)(W - mean)'``.
+    low, high : ndarray, shape (q,)
+        Extremes of the observed values (``inf``, ``-inf`` where there are none).
+    nulls : ndarray of intp, shape (m,)
+        The columns that have nulls, ascending.
+    """
+
+    n: int
+    weight: float
+    mean: Floats
+    scatter: Floats
+    low: Floats
+    high: Floats
+    nulls: NDArray[np.intp]
+
+    @property
+    def n_values(self) -> int:
+        """Number q of value columns."""
+        return len(self.low)
+
+    def observed_weight(self) -> Floats:
+        """Weight of the rows in which each column has a value, shape (q,)."""
+        observed = np.full(self.n_values, self.weight)
+        observed[self.nulls] = self.weight * (1.0 - self.mean[self.n_values :])
+        return observed
+
+    def null_share(self) -> Floats:
+        """Weighted share of nulls of each column, shape (q,)."""
+        share = np.zeros(self.n_values)
+        share[self.nulls] = self.mean[self.n_values :]
+        return share
+
+    def with_nulls(self, nulls: NDArray[np.intp]) -> "Moments":
+        """Give the indicators of ``nulls``, a superset of those that are here, room."""
+        if np.array_equal(nulls, self.nulls):
+            return self
+        q = self.n_values
+        place = np.concatenate([np.arange(q), q + np.searchsorted(nulls, self.nulls)])
+        mean = np.zeros(q + len(nulls))
+        scatter = np.zeros((len(mean), len(mean)))
+        mean[place] = self.mean
+        scatter[np.ix_(place, place)] = self.scatter
+        return Moments(self.n, self.weight, mean, scatter, self.low, self.high, nulls)
+
+    def about(self, location: Floats) -> Floats:
+        """Cross-products around, and with nulls filled by, another location.
+
+        Parameters
+        ----------
+        location : ndarray, shape (q + m,) or (q,)
+            With q entries, only the value columns are restated and returned.
+
+        Returns
+        -------
+        ndarray, shape of ``location`` squared
+        """
+        centred, shift = self.restated(location)
+        return centred + self.weight * np.outer(shift, shift)
+
+    def restated(self, location: Floats) -> tuple[Floats, Floats]:
+        """The two parts of ``about``: the congruence, and ``u`` of the rank-one term."""
+        q, size = self.n_values, len(location)
+        shift = self.mean[:size] - location
+        centred = self.scatter[:size, :size].copy()
+        if len(self.nulls):
+            delta = shift[self.nulls].copy()
+            rows = self.scatter[q:, :size] * delta[:, None]
+            centred[self.nulls] -= rows
+            centred[:, self.nulls] -= rows.T
+            both = np.ix_(self.nulls, self.nulls)
+            centred[both] += self.scatter[q:, q:] * np.outer(delta, delta)
+            shift[self.nulls] *= 1.0 - self.mean[q:]
+        return centred, shift
+
+
+def empty(n_values: int) -> Moments:
+    """Moments of no rows."""
+    zero = np.zeros(n_values)
+    return Moments(
+        0,
+        0.0,
+        zero,
+        np.zeros((n_values, n_values)),
+        np.full(n_values, np.inf),
+        np.full(n_values, -np.inf),
+        np.empty(0, np.intp),
+    )
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """Moments of two disjoint sets of rows together."""
+    if a.n == 0 or b.n == 0:
+        return b if a.n == 0 else a
+    nulls = np.union1d(a.nulls, b.nulls)
+    a, b = a.with_nulls(nulls), b.with_nulls(nulls)
+    q, weight = a.n_values, a.weight + b.weight
+    share = np.full(len(a.mean), b.weight / weight if weight > 0 else 0.0)
+    observed = a.observed_weight() + b.observed_weight()
+    np.divide(b.observed_weight(), observed, out=share[:q], where=observed > 0)
+    location = a.mean + (b.mean - a.mean) * share
+    return Moments(
+        a.n + b.n,
+        weight,
+        location,
+        a.about(location) + b.about(location),
+        np.minimum(a.low, b.low),
+        np.maximum(a.high, b.high),
+        nulls,
+    )
+
+
+def merge_all(parts: Iterable[Moments], n_values: int) -> Moments:
+    """Merge in the given order, one after the other."""
+    return reduce(merge, parts, empty(n_values))
+
+
+def leave_one_out(parts: Sequence[Moments]) -> list[Moments]:
+    """For each part, the merged moments of all others.
+
+    They are merged from prefixes and suffixes: total minus part would cancel digits.
+    """
+    n_values = parts[0].n_values
+    suffixes = [empty(n_values)]
+    for part in reversed(parts[1:]):
+        suffixes.append(merge(part, suffixes[-1]))
+    others, prefix = [], empty(n_values)
+    for part, suffix in zip(parts, reversed(suffixes), strict=True):
+        others.append(merge(prefix, suffix))
+        prefix = merge(prefix, part)
+    return others
+
+
+def of_rows(values: Floats, weights: Floats | None = None) -> Moments:
+    """Moments of rows in memory.
+
+    Parameters
+    ----------
+    values : ndarray, shape (q, n)
+        One column per row of memory; NaN is null. Overwritten.
+    weights : ndarray, shape (n,), optional
+        Non-negative weights; all one if absent.
+
+    Returns
+    -------
+    Moments
+    """
+    q, n = values.shape
+    if n == 0:
+        return empty(q)
+    low, high = values.min(axis=1), values.max(axis=1)
+    nulls = np.flatnonzero(np.isnan(low))
+    mask = np.isnan(values[nulls])
+    for i, j in enumerate(nulls):
+        observed = values[j][~mask[i]]
+        low[j], high[j] = observed.min(initial=np.inf), observed.max(initial=-np.inf)
+    weight = float(n) if weights is None else float(weights.sum())
+    mean = np.concatenate([_means(values, weights, weight), _means(mask * 1.0, weights, weight)])
+    for i, j in enumerate(nulls):
+        mean[j] = _observed_mean(values[j], ~mask[i], weights)
+    deviations = np.empty((q + len(nulls), n))
+    np.subtract(values, mean[:q, None], out=deviations[:q])
+    deviations[nulls] = np.where(mask, 0.0, deviations[nulls])
+    np.subtract(mask, mean[q:, None], out=deviations[q:])
+    if weights is not None:
+        deviations *= np.sqrt(weights)
+    return Moments(n, weight, mean, deviations @ deviations.T, low, high, nulls)
+
+
+def _means(values: Floats, weights: Floats | None, weight: float) -> Floats:
+    means = np.asarray(values.mean(axis=1))
+    if weights is not None and weight > 0:
+        means += (values - means[:, None]) @ weights / weight
+    return means
+
+
+def _observed_mean(values: Floats, observed: NDArray[np.bool_], weights: Floats | None) -> float:
+    kept = values[observed]
+    if weights is None:
+        return float(kept.mean()) if len(kept) else 0.0
+    total = float(weights[observed].sum())
+    if total == 0:
+        return 0.0
+    mean = kept.mean()
+    return float(mean + (kept - mean) @ weights[observed] / total)

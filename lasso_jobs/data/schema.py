@@ -1,0 +1,192 @@
+"""The contract between a job and the columns of its files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import pyarrow as pa
+
+from lasso_jobs.core.columns import LevelType
+from lasso_jobs.data.dataset import Dataset
+from lasso_jobs.errors import DataError
+
+Kind = Literal["number", "integer", "string", "boolean", "null", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The features that a job's patterns select.
+
+    Parameters
+    ----------
+    numeric : tuple of str
+    categorical : tuple of (str, level type)
+    left_out : tuple of (str, str)
+        Columns that ``*`` matched but that cannot be features, and why.
+    """
+
+    numeric: tuple[str, ...]
+    categorical: tuple[tuple[str, LevelType], ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def kind_of(type_: pa.DataType) -> Kind:
+    """What a column of this type can be used as."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if pa.types.is_boolean(type_):
+        return "boolean"
+    if pa.types.is_integer(type_):
+        return "integer"
+    if pa.types.is_floating(type_) or pa.types.is_decimal(type_):
+        return "number"
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+        return "string"
+    if pa.types.is_string_view(type_):
+        return "string"
+    return "null" if pa.types.is_null(type_) else "other"
+
+
+def select_features(
+    dataset: Dataset,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    categorical: Sequence[str],
+    reserved: Mapping[str, str],
+) -> Features:
+    """Apply the patterns of a job to the columns of a dataset.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    include, exclude : sequence of str
+        Names, or patterns such as ``*`` and ``lag_*``.
+    categorical : sequence of str
+        Numeric columns to be taken as categories; text and booleans are without saying.
+    reserved : mapping of str to str
+        Columns that are no features, each with its role.
+
+    Raises
+    ------
+    DataError
+        If a name is missing or cannot be a feature, or nothing is left.
+    """
+    names = dataset.schema.names
+    for name in [*include, *exclude, *categorical]:
+        if not _is_pattern(name):
+            require(dataset, name, "features")
+    numeric: list[str] = []
+    categories: list[tuple[str, LevelType]] = []
+    left_out: list[tuple[str, str]] = []
+    for name in names:
+        explicit = name in include or name in categorical
+        matched = explicit or (
+            name not in dataset.constants and any(fnmatchcase(name, p) for p in include)
+        )
+        excluded = any(fnmatchcase(name, p) for p in exclude)
+        if not matched or excluded or name in reserved:
+            continue
+        type_ = dataset.schema.field(name).type
+        kind = kind_of(type_)
+        if kind == "string" or kind == "boolean":
+            categories.append((name, kind))
+        elif kind == "integer" and (name in categorical or pa.types.is_dictionary(type_)):
+            categories.append((name, "integer"))
+        elif kind in ("integer", "number", "null") and name not in categorical:
+            numeric.append(name)
+        elif explicit:
+            raise DataError(
+                f"{dataset.path}, column {name!r}",
+                f"has type {type_}",
+                "integers, text or booleans"
+                if name in categorical
+                else "numbers, text or booleans",
+                "Exclude it, or derive a column that can be a feature",
+            )
+        else:
+            left_out.append((name, str(type_)))
+    if not numeric and not categories:
+        raise DataError(
+            dataset.path,
+            f"features.include and exclude leave no usable feature among {_listed(names)}",
+            "at least one column of numbers, text or booleans",
+            "Widen features.include",
+        )
+    return Features(tuple(numeric), tuple(categories), tuple(left_out))
+
+
+def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> None:
+    """Check that a column that the job names is there, and is a number where it must be.
+
+    Raises
+    ------
+    DataError
+    """
+    names = dataset.schema.names
+    if name not in names:
+        close = get_close_matches(name, names, 1)
+        raise DataError(
+            f"{dataset.path}, {key}",
+            f"there is no column {name!r}",
+            f"one of {_listed(names)}",
+            f"Did you mean {close[0]!r}" if close else f"Correct {key} in the job file",
+        )
+    type_ = dataset.schema.field(name).type
+    if number and kind_of(type_) not in ("number", "integer"):
+        raise DataError(
+            f"{dataset.path}, {key} {name!r}",
+            f"has type {type_}",
+            "a column of numbers",
+            "Name a numeric column, or convert it",
+        )
+
+
+def check_files(dataset: Dataset, columns: Sequence[str]) -> None:
+    """Check that every file has the columns, with types of the same kind.
+
+    Integers and floats are of one kind; a column of nulls is of any.
+
+    Raises
+    ------
+    DataError
+        Naming the first file that deviates.
+    """
+    usual = {name: _class(dataset.schema.field(name).type) for name in columns}
+    for file in dataset.files:
+        constants = {name for name, _ in file.identity.constants}
+        for name in columns:
+            if name in constants:
+                continue
+            if name not in file.schema.names:
+                raise DataError(
+                    file.identity.path,
+                    f"lacks the column {name!r}",
+                    f"the columns of {dataset.files[0].identity.path}",
+                    "Mend or remove the file",
+                )
+            type_ = file.schema.field(name).type
+            if _class(type_) not in (usual[name], "nulls"):
+                raise DataError(
+                    f"{file.identity.path}, column {name!r}",
+                    f"has type {type_}",
+                    f"{usual[name]} ({dataset.schema.field(name).type}), as in the other files",
+                    "Mend or remove the file",
+                )
+
+
+def _class(type_: pa.DataType) -> str:
+    kind = kind_of(type_)
+    if kind in ("integer", "number"):
+        return "numbers" if not pa.types.is_dictionary(type_) else "integers as categories"
+    return {"string": "text", "boolean": "booleans", "null": "nulls"}.get(kind, str(type_))
+
+
+def _is_pattern(name: str) -> bool:
+    return any(mark in name for mark in "*?[")
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

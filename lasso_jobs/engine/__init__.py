@@ -1,0 +1,1 @@
+"""Dask: a cluster, a bounded map, a reduction in a fixed order."""

@@ -1,0 +1,1 @@
+"""The use cases: train, score, plan. No Prefect here."""

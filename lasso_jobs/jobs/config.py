@@ -1,0 +1,344 @@
+"""The job files, as pydantic models."""
+
+import datetime
+import hashlib
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from lasso_jobs.data.where import Condition, parse
+from lasso_jobs.errors import JobError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Alpha = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+DATE = "{date}"
+Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Model):
+    """Where the rows are."""
+
+    path: str = Field(description="A Parquet file, a folder of them, or a glob")
+    where: str | None = Field(
+        None, description="Which rows, such as: date < '2013-10-01', or date < '{date}'"
+    )
+
+    @field_validator("where")
+    @classmethod
+    def _parsed(cls, where: str | None) -> str | None:
+        _checked_filter(where)
+        return where
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """The row filter in its parts.
+
+        Raises
+        ------
+        JobError
+            If it waits for a date.
+        """
+        if self.where is not None and DATE in self.where:
+            raise JobError("data.where", f"has a {DATE}", "a date", "Give --date YYYY-MM-DD")
+        return () if self.where is None else parse(self.where, "data.where")
+
+    def on(self, date: str) -> "Data":
+        """The same rows as of a date, which takes the place of ``{date}`` in the filter."""
+        try:
+            datetime.date.fromisoformat(date)
+        except ValueError as error:
+            raise JobError("date", repr(date), "a date, YYYY-MM-DD", "Correct it") from error
+        where = None if self.where is None else self.where.replace(DATE, date)
+        return Data(path=self.path, where=where)
+
+
+class FeatureSelection(_Model):
+    """Which columns are features. Names or patterns such as ``*``."""
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = Field(
+        (), description="Integer columns to take as categories; text and booleans always are"
+    )
+
+
+class Preprocess(_Model):
+    """Applied inside each fold, fitted on its training rows only."""
+
+    scaling: Literal["standard", "minmax", "none"] = "standard"
+    missing: Literal["mean", "indicator", "error"] = Field(
+        "mean", description="Fill nulls of numbers with the mean; add an indicator; or refuse them"
+    )
+    max_levels: PositiveInt = Field(50, description="Rarer levels share the level (other)")
+
+
+class Split(_Model):
+    """How rows get into folds: at random, whole groups together, or by a column of folds."""
+
+    group: str | None = None
+    fold: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _random(cls, value: object) -> object:
+        return {} if value == "random" else value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.group is not None and self.fold is not None:
+            raise ValueError("takes group or fold, not both")
+        return self
+
+
+class Search(_Model):
+    """The search for alpha."""
+
+    alphas: Annotated[int, Field(ge=1)] | tuple[Alpha, ...] = Field(
+        100, description="How many, or which"
+    )
+    eps: Share = Field(1e-3, description="The smallest alpha as a share of the largest")
+    l1_ratio: float = Field(1.0, gt=0, le=1, description="1 is LASSO, less is Elastic Net")
+    folds: int = Field(5, ge=2, le=1000)
+    split: Split = Split()
+    rule: Literal["min", "1se"] = "min"
+
+    @field_validator("alphas")
+    @classmethod
+    def _some(cls, alphas: int | tuple[float, ...]) -> int | tuple[float, ...]:
+        if isinstance(alphas, tuple) and not alphas:
+            raise ValueError("needs at least one alpha")
+        return alphas
+
+
+class HoldoutRows(_Model):
+    """Held-out rows that a filter selects."""
+
+    where: str
+
+    @field_validator("where")
+    @classmethod
+    def _parsed(cls, where: str) -> str:
+        _checked_filter(where)
+        return where
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """The filter in its parts."""
+        return parse(self.where, "holdout.where")
+
+
+def _checked_filter(where: str | None) -> None:
+    if where is not None:
+        try:
+            parse(where, "where")
+        except JobError as error:
+            raise ValueError(f"{error.found}; {error.remedy}") from error
+
+
+class _Job(_Model):
+    @classmethod
+    def from_yaml(cls, path: str | Path, settings: Sequence[str] = ()) -> Self:
+        """Read a job file.
+
+        Parameters
+        ----------
+        path : str or Path
+        settings : sequence of str
+            ``KEY=VALUE`` with dotted keys; they override the file.
+
+        Raises
+        ------
+        JobError
+        """
+        values = load_yaml(path)
+        for setting in settings:
+            _override(values, setting)
+        return cls.from_values(values, str(path))
+
+    @classmethod
+    def from_values(cls, values: object, where: str = "job") -> Self:
+        """Validate values as a job file has them.
+
+        Raises
+        ------
+        JobError
+            Naming the first key that is wrong.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise _job_error(cls, error, where) from error
+
+    def digest(self, *more: str) -> str:
+        """A hash of the job and of what else determines its result."""
+        text = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class TrainJob(_Job):
+    """A training job."""
+
+    name: Name
+    data: Data
+    target: str
+    features: FeatureSelection = FeatureSelection()
+    weight: str | None = Field(None, description="A column of non-negative sample weights")
+    preprocess: Preprocess = Preprocess()
+    search: Search = Search()
+    holdout: Share | HoldoutRows | None = Field(0.2, description="A share of the rows, a filter")
+    penalty_factors: dict[str, Factor] = Field({}, description="Per feature; 0 is never penalised")
+    bounds: dict[str, tuple[float, float]] = Field({}, description="Per feature, around zero")
+    seed: int = Field(0, ge=-(2**63), lt=2**63)
+    registry: str = "models"
+    promote: Literal["never", "if_better", "always"] = "if_better"
+
+    def on(self, date: str) -> "TrainJob":
+        """The same job as of a date, which takes the place of ``{date}`` in ``data.where``."""
+        return self.model_copy(update={"data": self.data.on(date)})
+
+    @field_validator("bounds")
+    @classmethod
+    def _around_zero(cls, bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for name, (low, high) in bounds.items():
+            if not low <= 0 <= high or low == high:
+                raise ValueError(f"of {name!r} must be [low, high] with low <= 0 <= high")
+        return bounds
+
+
+class Output(_Model):
+    """Where scored rows go."""
+
+    path: str
+    format: Literal["delta"] = "delta"
+    partition_by: tuple[str, ...] = Field(
+        (), description="A run replaces the partitions it has rows for; without, the whole table"
+    )
+
+    @field_validator("partition_by", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        if value is None:
+            return ()
+        return (value,) if isinstance(value, str) else value
+
+
+class DriftOptions(_Model):
+    """What to compare with training, and where the history of it goes."""
+
+    features: Literal["selected", "all"] | tuple[str, ...] = "selected"
+    path: str
+
+
+class ScoreJob(_Job):
+    """A scoring job."""
+
+    model: str = Field(description="name@champion, name@v3, or a name for its champion")
+    data: Data
+    keys: tuple[str, ...] = ()
+    output: Output
+    drift: DriftOptions | None = None
+    bad_rows: Literal["quarantine", "fail"] = "quarantine"
+    registry: str = "models"
+
+    def on(self, date: str) -> "ScoreJob":
+        """The same job for one date.
+
+        The date takes the place of ``{date}`` in ``data.where``. Without such a place, it selects
+        the rows by the output's first partition column.
+
+        Raises
+        ------
+        JobError
+            If it is no date, or there is neither a place nor a column for it.
+        """
+        if self.data.where is None or DATE not in self.data.where:
+            if not self.output.partition_by:
+                raise JobError(
+                    "data.where",
+                    f"has no {DATE}, and output.partition_by is empty",
+                    "a place for the date",
+                    f"Write, say, where: \"day == '{DATE}'\"",
+                )
+            condition = f"{self.output.partition_by[0]} == '{DATE}'"
+            where = condition if self.data.where is None else f"({self.data.where}) and {condition}"
+            return self.model_copy(update={"data": Data(path=self.data.path, where=where)}).on(date)
+        return self.model_copy(update={"data": self.data.on(date)})
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises
+    ------
+    JobError
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(
+            str(path), f"cannot be read ({error})", "a job file", "Check the path"
+        ) from error
+    except yaml.YAMLError as error:
+        raise JobError(str(path), f"is not YAML ({error})", "a YAML file", "Mend it") from error
+    if not isinstance(values, dict):
+        raise JobError(
+            str(path), "is not a mapping", "keys and values", "See the README's job file"
+        )
+    return values
+
+
+def _override(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise JobError("--set", f"{setting!r}", "KEY=VALUE", "Write, say, --set search.folds=10")
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise JobError("--set", f"{parent!r} is no section", "a section", "Check the key")
+        values = inner
+    values[last] = yaml.safe_load(text)
+
+
+def _job_error(model: type[BaseModel], error: ValidationError, where: str) -> JobError:
+    # A union reports every branch; the error that went deepest is the one that was meant.
+    first = max(error.errors(), key=lambda e: len(e["loc"]))
+    place = [str(part) for part in first["loc"]]
+    key = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        known = _fields(model, place[:-1])
+        close = get_close_matches(place[-1], known, 1, cutoff=0.0)
+        return JobError(
+            where,
+            f"unknown key {key!r}",
+            f"one of {', '.join(known)}",
+            f"Did you mean {close[0]!r}" if close else "Remove it",
+        )
+    if first["type"] == "missing":
+        return JobError(where, f"the key {key!r} is missing", "a value", f"Add {key}")
+    found = f"{key} = {first['input']!r}"
+    return JobError(where, found, first["msg"].removeprefix("Value error, "), f"Correct {key}")
+
+
+def _fields(model: type[BaseModel], place: Sequence[str]) -> list[str]:
+    for part in place:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type)]
+        model = next((t for t in inner if issubclass(t, BaseModel)), model)
+    return list(model.model_fields)

@@ -1,0 +1,196 @@
+"""The one read of the training data: moments per bucket, and a sample."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lasso_jobs.core import buckets as b
+from lasso_jobs.core import moments as m
+from lasso_jobs.core import sample as s
+from lasso_jobs.core.columns import Category, Columns, LevelType, matrix
+from lasso_jobs.data.dataset import Partition
+from lasso_jobs.errors import DataError
+from lasso_jobs.jobs.clock import Report, progress_of
+from lasso_jobs.jobs.config import HoldoutRows, TrainJob
+from lasso_jobs.jobs.reading import (
+    Counts,
+    Reading,
+    Tally,
+    merge_tallies,
+    read_training_rows,
+    tally,
+)
+from lasso_jobs.jobs.train_plan import TrainPlan
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What one read of the data leaves.
+
+    Parameters
+    ----------
+    columns : Columns
+    reading : Reading
+    moments : BucketMoments
+        Of the columns and the target.
+    sample : Sample
+        Of the columns' values.
+    counts : Counts
+    """
+
+    columns: Columns
+    reading: Reading
+    moments: b.BucketMoments
+    sample: s.Sample
+    counts: Counts
+
+
+def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -> Gathered:
+    """Scan the categories, then read everything once.
+
+    Raises
+    ------
+    DataError
+        If the rows cannot be trained on.
+    """
+    from lasso_jobs.engine.tasks import tree_reduce
+
+    job = planned.job
+    fold = job.search.split.fold
+    names = [name for name, _ in planned.features.categorical] + ([fold] if fold else [])
+    levels: Tally = {}
+    scanned = 0
+    if names:
+        levels, scanned = tree_reduce(
+            client,
+            tally,
+            merge_tallies,
+            planned.partitions,
+            names,
+            job.data.conditions(),
+            progress=progress_of(report, "levels"),
+        )
+    columns = Columns(
+        planned.features.numeric,
+        tuple(
+            _category(name, type_, levels, job.preprocess.max_levels)
+            for name, type_ in planned.features.categorical
+        ),
+    )
+    folds = tuple(_fold_values(levels, fold)) if fold else ()
+    reading = _reading(job, columns, folds)
+    size = s.sample_size(columns.n_columns + 1)
+    moments, sample, counts = tree_reduce(
+        client,
+        _gather,
+        _merge,
+        planned.partitions,
+        reading,
+        size,
+        progress=progress_of(report, "moments"),
+    )
+    _check_rows(planned, reading, moments)
+    counts = replace(counts, bytes_read=counts.bytes_read + scanned)
+    return Gathered(columns, reading, moments, sample, counts)
+
+
+_Part = tuple[b.BucketMoments, s.Sample, Counts]
+
+
+def _gather(partition: Partition, reading: Reading, size: int) -> _Part:
+    n_values = reading.columns.n_columns + 1
+    total = b.empty(n_values, reading.n_buckets), s.empty(n_values - 1, size), Counts()
+    for rows in read_training_rows(partition, reading):
+        order = np.argsort(rows.buckets, kind="stable")
+        values = matrix(reading.columns, rows.block, order, rows.target)
+        sample = s.of_rows(rows.hashes[order], values[:-1], size)
+        counts = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
+        weights = None if rows.weights is None else rows.weights[order]
+        total = _merge(total, (b.of_rows(values, counts, weights), sample, rows.counts))
+    return total
+
+
+def _merge(left: _Part, right: _Part) -> _Part:
+    return b.merge(left[0], right[0]), s.merge(left[1], right[1]), left[2] + right[2]
+
+
+def _category(name: str, type_: LevelType, levels: Tally, max_levels: int) -> Category:
+    """The most frequent levels, in their own order; all others share one indicator."""
+    counts = levels[name]
+    by_rows = sorted(counts, key=lambda level: (-counts[level], level is None, level or ""))
+    kept = by_rows[:max_levels]
+    number = type_ == "integer"
+    kept.sort(key=lambda v: (v is None, int(v) if number and v is not None else 0, v or ""))
+    return Category(name, tuple(kept), len(by_rows) > max_levels, type_)
+
+
+def _fold_values(levels: Tally, fold: str) -> list[str]:
+    values = [str(value) for value in levels[fold]]
+    if all(value.lstrip("-").isdigit() for value in values):
+        return sorted(values, key=int)
+    return sorted(values)
+
+
+def _reading(job: TrainJob, columns: Columns, folds: tuple[str, ...]) -> Reading:
+    n_columns = columns.n_columns + 1
+    share = job.holdout if isinstance(job.holdout, float) else 0.0
+    rows = job.holdout.conditions() if isinstance(job.holdout, HoldoutRows) else None
+    return Reading(
+        columns,
+        job.target,
+        job.weight,
+        job.search.split.group,
+        job.search.split.fold,
+        folds,
+        job.data.conditions(),
+        share,
+        rows,
+        len(folds) or job.search.folds,
+        len(folds) or b.n_buckets_for(n_columns, job.search.folds),
+        job.seed,
+        job.preprocess.missing != "error",
+    )
+
+
+def _check_rows(planned: TrainPlan, reading: Reading, moments: b.BucketMoments) -> None:
+    path, job = planned.dataset.path, planned.job
+    held = moments.holdout
+    total = m.merge_all(moments.buckets, held.n_values)
+    if total.n == 0:
+        raise DataError(
+            path, "no row is left to train on", "rows with a target", "Widen data.where"
+        )
+    if total.weight <= 0:
+        raise DataError(
+            f"{path}, weight {job.weight!r}", "is zero everywhere", "some weight", "Mend it"
+        )
+    # The last entry of low and high is the target's.
+    if total.low[-1] == total.high[-1]:
+        raise DataError(
+            f"{path}, target {job.target!r}",
+            f"is constant ({total.low[-1]:g} in all {total.n:,} rows)",
+            "a target that varies",
+            "Name another target, or widen data.where",
+        )
+    if job.holdout is not None and held.weight <= 0:
+        raise DataError(path, "no row is held out", "some", "Widen holdout, or set it to null")
+    if reading.n_folds < 2:
+        raise DataError(
+            f"{path}, search.split.fold {reading.fold!r}",
+            "has one value",
+            "at least two",
+            "Mend it",
+        )
+    for k, fold in enumerate(moments.folds(reading.n_folds)):
+        if fold.weight <= 0:
+            which = repr(reading.folds[k]) if reading.folds else f"{k + 1} of {reading.n_folds}"
+            raise DataError(
+                path,
+                f"fold {which} has no rows (of {total.n:,} in all)",
+                "rows in every fold",
+                "Use fewer folds, or more data",
+            )

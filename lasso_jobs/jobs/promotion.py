@@ -1,0 +1,87 @@
+"""Which model is champion."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from lasso_jobs.artifacts.model import Model
+from lasso_jobs.artifacts.registry import CHAMPION, Registered, Registry
+from lasso_jobs.errors import ModelError
+from lasso_jobs.jobs.config import TrainJob
+from lasso_jobs.jobs.holdout import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What became of the champion.
+
+    Parameters
+    ----------
+    promoted : bool
+    champion : int or None
+        The version that is champion now.
+    reason : str
+    """
+
+    promoted: bool
+    champion: int | None
+    reason: str
+
+
+def champion_of(job: TrainJob) -> Registered | None:
+    """The champion that a training job's model would succeed, if there is one."""
+    registry = Registry(job.registry)
+    return registry.load(job.name) if CHAMPION in registry.aliases(job.name) else None
+
+
+def register(
+    job: TrainJob,
+    model: Model,
+    evaluation: Evaluation | None,
+    provenance: Mapping[str, object],
+) -> tuple[Registered, Promotion]:
+    """Store the model as a version, and make it champion where the job's rule says so.
+
+    Raises
+    ------
+    ModelError
+        If the fit did not converge and ``promote`` is ``always``.
+    """
+    registry = Registry(job.registry)
+    before = champion_of(job)
+    registered = registry.register(model, provenance)
+    promoted, reason = _decision(job.promote, registered, before, evaluation)
+    if promoted:
+        registry.promote(registered.reference, reason)
+    champion = registry.aliases(model.name).get(CHAMPION)
+    return registered, Promotion(promoted, champion, reason)
+
+
+def _decision(
+    rule: Literal["never", "if_better", "always"],
+    registered: Registered,
+    before: Registered | None,
+    evaluation: Evaluation | None,
+) -> tuple[bool, str]:
+    if not registered.model.certificate.converged:
+        if rule == "always":
+            raise ModelError(
+                registered.reference,
+                "its fit did not converge",
+                "a converged fit to promote",
+                "Raise search.eps, or remove duplicated columns",
+            )
+        return False, "the fit did not converge"
+    if before is not None and before.version == registered.version:
+        return False, f"v{before.version} is bitwise the same model, and champion already"
+    if rule == "never":
+        return False, "the job says promote: never"
+    if before is None:
+        return True, "the first champion"
+    if rule == "always":
+        return True, "the job says promote: always"
+    if evaluation is None or evaluation.champion_mse is None:
+        return False, f"cannot be compared with v{before.version} on held-out rows"
+    mine, theirs = evaluation.holdout.mse, evaluation.champion_mse
+    comparison = f"hold-out MSE {mine:.6g} against {theirs:.6g} of v{before.version}"
+    return mine < theirs, comparison

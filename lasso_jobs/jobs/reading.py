@@ -1,0 +1,264 @@
+"""The training rows: what is read of a partition, and which bucket each row is in."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lasso_jobs.core import buckets as b
+from lasso_jobs.core.columns import Block, Columns
+from lasso_jobs.core.moments import Floats
+from lasso_jobs.data import blocks
+from lasso_jobs.data.dataset import Partition, Piece
+from lasso_jobs.data.where import Condition
+from lasso_jobs.errors import DataError
+
+MAX_DISTINCT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows and bytes, by their fate.
+
+    Parameters
+    ----------
+    rows : int
+        Rows that were used.
+    filtered : int
+        Rows that ``data.where`` took out.
+    without_target : int
+        Rows left out because their target is null.
+    bytes_read : int
+        Compressed bytes of the columns that were read.
+    """
+
+    rows: int = 0
+    filtered: int = 0
+    without_target: int = 0
+    bytes_read: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.rows + other.rows,
+            self.filtered + other.filtered,
+            self.without_target + other.without_target,
+            self.bytes_read + other.bytes_read,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a training job reads rows.
+
+    Parameters
+    ----------
+    columns : Columns
+        The features to decode.
+    target : str
+    weight, group, fold : str or None
+        Columns with a role.
+    folds : tuple of str
+        The values of ``fold``; a row's bucket is its value's index.
+    where : tuple of Condition
+    holdout : float
+        Share of the rows that is held out by their hash.
+    holdout_where : tuple of Condition or None
+        Or the rows that are.
+    n_folds, n_buckets : int
+    seed : int
+    nulls_allowed : bool
+    also : tuple of str
+        Further columns to read, undecoded.
+    """
+
+    columns: Columns
+    target: str
+    weight: str | None
+    group: str | None
+    fold: str | None
+    folds: tuple[str, ...]
+    where: tuple[Condition, ...]
+    holdout: float
+    holdout_where: tuple[Condition, ...] | None
+    n_folds: int
+    n_buckets: int
+    seed: int
+    nulls_allowed: bool
+    also: tuple[str, ...] = ()
+
+    def names(self) -> list[str]:
+        """The columns to read."""
+        roles = [self.target, self.weight, self.group, self.fold]
+        held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
+        named = [*self.columns.features, *(r for r in roles if r), *held, *self.also]
+        return list(dict.fromkeys(named))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """A block of rows with a target.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The rows as they were read.
+    block : Block
+    target : ndarray, shape (n,)
+    weights : ndarray or None
+    hashes : ndarray of uint64, shape (n,)
+        By row identity.
+    buckets : ndarray of intp, shape (n,)
+    counts : Counts
+    """
+
+    table: pa.Table
+    block: Block
+    target: Floats
+    weights: Floats | None
+    hashes: b.Hashes
+    buckets: NDArray[np.intp]
+    counts: Counts
+
+
+def read_training_rows(partition: Partition, reading: Reading) -> Iterator[TrainingRows]:
+    """Read a partition, a block at a time.
+
+    Raises
+    ------
+    DataError
+        If a value is infinite, a weight negative or null, or a null not allowed.
+    """
+    for piece in partition.pieces:
+        key = b.text_key(piece.file.name, reading.seed)
+        for rows in blocks.read(piece, reading.names(), reading.where):
+            yield _decode(piece, key, rows, reading)
+
+
+def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> TrainingRows:
+    table, positions = rows.table, rows.positions
+    values = blocks.numbers(table.column(reading.target))
+    missing = np.isnan(values)
+    without = int(missing.sum())
+    if without:
+        kept = pa.array(~missing)
+        table, positions, values = table.filter(kept), positions[~missing], values[~missing]
+    _check_finite(piece, reading.target, values)
+    block = blocks.block(table, reading.columns)
+    for name, column in zip(reading.columns.numeric, block.numeric, strict=True):
+        _check_finite(piece, name, column)
+        if not reading.nulls_allowed and np.isnan(column).any():
+            raise DataError(
+                f"{piece.file.path}, column {name!r}",
+                "has nulls",
+                "none, as preprocess.missing is error",
+                "Set it to mean or indicator, or exclude the column",
+            )
+    hashes = b.row_hashes(key, positions)
+    return TrainingRows(
+        table,
+        block,
+        values,
+        _weights(piece, table, reading),
+        hashes,
+        _buckets(piece, table, hashes, reading),
+        Counts(len(values), rows.n_filtered, without, rows.n_bytes),
+    )
+
+
+def _check_finite(piece: Piece, name: str, values: Floats) -> None:
+    if blocks.has_infinity(values):
+        raise DataError(
+            f"{piece.file.path}, column {name!r}",
+            "has an infinite value",
+            "finite numbers or nulls",
+            "Mend the file, filter the rows with data.where, or exclude the column",
+        )
+
+
+def _weights(piece: Piece, table: pa.Table, reading: Reading) -> Floats | None:
+    if reading.weight is None:
+        return None
+    weights = blocks.numbers(table.column(reading.weight))
+    if not np.all(np.isfinite(weights) & (weights >= 0)):
+        raise DataError(
+            f"{piece.file.path}, weight {reading.weight!r}",
+            "has a null, negative or infinite value",
+            "finite numbers, zero or more",
+            "Mend the file, or filter the rows with data.where",
+        )
+    return weights
+
+
+def _buckets(piece: Piece, table: pa.Table, hashes: b.Hashes, reading: Reading) -> NDArray[np.intp]:
+    supplied, draw = None, hashes
+    if reading.group is not None:
+        texts, index = blocks.levels(table.column(reading.group))
+        _check_no_nulls(piece, reading.group, texts)
+        keys = [b.text_key(str(text), reading.seed) for text in texts]
+        draw = b.remix(np.array(keys or [0], np.uint64))[index]
+    elif reading.fold is not None:
+        texts, index = blocks.levels(table.column(reading.fold))
+        _check_no_nulls(piece, reading.fold, texts)
+        place = {value: i for i, value in enumerate(reading.folds)}
+        supplied = np.array([place[str(text)] for text in texts] or [0], np.intp)[index]
+    buckets = b.assign(draw, reading.n_buckets, reading.holdout, supplied)
+    if reading.holdout_where is not None:
+        buckets[_matching(table, reading.holdout_where)] = reading.n_buckets
+    return buckets
+
+
+def _matching(table: pa.Table, conditions: Sequence[Condition]) -> NDArray[np.int64]:
+    mark = "position of " + " ".join(table.column_names)
+    table = table.append_column(mark, pa.array(np.arange(table.num_rows)))
+    for condition in conditions:
+        table = table.filter(condition.expression())
+    return blocks.numbers(table.column(mark)).astype(np.int64)
+
+
+def _check_no_nulls(piece: Piece, name: str, texts: Sequence[str | None]) -> None:
+    if None in texts:
+        raise DataError(
+            f"{piece.file.path}, search.split {name!r}",
+            "has nulls",
+            "a value in every row",
+            "Mend the file, or filter the rows with data.where",
+        )
+
+
+Tally = dict[str, Counter[str | None]]
+"""Rows by level, per column."""
+
+
+def tally(
+    partition: Partition, names: Sequence[str], where: Sequence[Condition]
+) -> tuple[Tally, int]:
+    """Count the levels of some columns; and the bytes read."""
+    counts: Tally = {name: Counter() for name in names}
+    n_bytes = 0
+    for piece in partition.pieces:
+        for rows in blocks.read(piece, names, where):
+            n_bytes += rows.n_bytes
+            for name in names:
+                texts, index = blocks.levels(rows.table.column(name))
+                numbers = np.bincount(index, minlength=len(texts)).tolist()
+                counts[name].update(dict(zip(texts, numbers, strict=True)))
+                _check_distinct(piece, name, counts[name])
+    return counts, n_bytes
+
+
+def merge_tallies(a: tuple[Tally, int], b: tuple[Tally, int]) -> tuple[Tally, int]:
+    """Add two tallies."""
+    return {name: a[0][name] + b[0][name] for name in a[0]}, a[1] + b[1]
+
+
+def _check_distinct(piece: Piece, name: str, counter: Counter[str | None]) -> None:
+    if len(counter) > MAX_DISTINCT:
+        raise DataError(
+            f"{piece.file.path}, column {name!r}",
+            f"has more than {MAX_DISTINCT:,} distinct values",
+            "a category",
+            "It looks like an identifier: add it to features.exclude",
+        )

@@ -1,0 +1,119 @@
+"""What a scoring run will read and write: made from footers only."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lasso_jobs.artifacts.model import Model
+from lasso_jobs.artifacts.registry import Registered, Registry
+from lasso_jobs.data import schema
+from lasso_jobs.data.dataset import Dataset, Partition, discover
+from lasso_jobs.errors import JobError
+from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.references import PREDICTION
+from lasso_jobs.jobs.score_rows import RESULT, Scoring
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePlan:
+    """What a scoring run will read and write; made from footers only.
+
+    Parameters
+    ----------
+    job : ScoreJob
+    registered : Registered
+        The model, resolved once.
+    dataset : Dataset
+    partitions : tuple of Partition
+    scoring : Scoring
+    """
+
+    job: ScoreJob
+    registered: Registered
+    dataset: Dataset
+    partitions: tuple[Partition, ...]
+    scoring: Scoring
+
+    @property
+    def run_id(self) -> str:
+        """A hash of the job, the model and the files' identities."""
+        return self.scoring.run_id
+
+    @property
+    def n_bytes(self) -> int:
+        """Compressed bytes of the columns."""
+        return self.dataset.column_bytes(self.scoring.names())
+
+
+def plan(job: ScoreJob) -> ScorePlan:
+    """Resolve the model, read the footers, and hold the job against both.
+
+    Raises
+    ------
+    LassoJobsError
+    """
+    registered = Registry(job.registry).load(job.model)
+    model = registered.model
+    conditions = job.data.conditions()
+    dataset = discover(job.data.path, conditions)
+    watched = _watched(job, model)
+    used = frozenset(model.predictor.used)
+    predictor = model.predictor.only(used | set(watched))
+    filters = [name for condition in conditions for name in sorted(condition.columns)]
+    by_key = [
+        ("keys", job.keys),
+        ("output.partition_by", job.output.partition_by),
+        ("data.where", filters),
+    ]
+    for key, names in by_key:
+        for name in names:
+            schema.require(dataset, name, key)
+    reserved = [name for name in (*job.keys, *job.output.partition_by) if name in RESULT.names]
+    if reserved:
+        raise JobError(
+            "keys, output.partition_by",
+            f"{reserved[0]!r} is a column that scoring writes",
+            f"names other than {', '.join(RESULT.names)}",
+            "Rename the column in the source",
+        )
+    for name in predictor.columns.features:
+        number = name in predictor.columns.numeric
+        schema.require(dataset, name, f"a feature of {registered.reference},", number=number)
+    every = [*predictor.columns.features, *(name for _, names in by_key for name in names)]
+    schema.check_files(dataset, tuple(dict.fromkeys(every)))
+    identities = [
+        f"{f.identity.name} {f.identity.size_bytes} {f.identity.mtime_ns}" for f in dataset.files
+    ]
+    scoring = Scoring(
+        predictor,
+        used,
+        {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
+        model.job["preprocess"]["missing"] != "error",
+        None if model.holdout is None else model.holdout.interval,
+        job.keys,
+        job.output.partition_by,
+        conditions,
+        job.output.path,
+        f"{job.output.path.rstrip('/')}-quarantine",
+        f"v{registered.version}",
+        job.digest(registered.digest, *identities)[:16],
+        datetime.now(UTC),
+    )
+    return ScorePlan(job, registered, dataset, dataset.partitions(scoring.names()), scoring)
+
+
+def _watched(job: ScoreJob, model: Model) -> tuple[str, ...]:
+    if job.drift is None:
+        return ()
+    if job.drift.features == "selected":
+        return model.predictor.used
+    if job.drift.features == "all":
+        return model.columns.features
+    for name in job.drift.features:
+        if name not in model.columns.features:
+            raise JobError(
+                "drift.features",
+                f"{name!r} is no feature of {model.name}",
+                f"some of {', '.join(model.columns.features)}",
+                "Correct the list, or use selected or all",
+            )
+    return job.drift.features

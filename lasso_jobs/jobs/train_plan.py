@@ -1,0 +1,87 @@
+"""What a training job will read: made from footers only."""
+
+from dataclasses import dataclass
+
+from lasso_jobs.data import schema
+from lasso_jobs.data.dataset import Dataset, Partition, discover
+from lasso_jobs.errors import JobError
+from lasso_jobs.jobs.config import HoldoutRows, TrainJob
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """What a training will read; made from footers only.
+
+    Parameters
+    ----------
+    job : TrainJob
+    dataset : Dataset
+    features : Features
+    columns_read : tuple of str
+    partitions : tuple of Partition
+    run_id : str
+        A hash of the job and of the files' identities.
+    """
+
+    job: TrainJob
+    dataset: Dataset
+    features: schema.Features
+    columns_read: tuple[str, ...]
+    partitions: tuple[Partition, ...]
+    run_id: str
+
+    @property
+    def n_bytes(self) -> int:
+        """Compressed bytes of the columns."""
+        return self.dataset.column_bytes(self.columns_read)
+
+
+def plan(job: TrainJob) -> TrainPlan:
+    """Read the footers, and hold the job against them.
+
+    Raises
+    ------
+    DataError
+        If the data is not there, or not what the job says.
+    """
+    dataset = discover(job.data.path, job.data.conditions())
+    schema.require(dataset, job.target, "target", number=True)
+    reserved = {job.target: "target"}
+    for key, name in (
+        ("weight", job.weight),
+        ("search.split.group", job.search.split.group),
+        ("search.split.fold", job.search.split.fold),
+    ):
+        if name is not None:
+            schema.require(dataset, name, key, number=key == "weight")
+            reserved[name] = key
+    filters = [("data.where", job.data.conditions())]
+    if isinstance(job.holdout, HoldoutRows):
+        filters.append(("holdout.where", job.holdout.conditions()))
+    in_filters = {c: key for key, parts in filters for part in parts for c in part.columns}
+    for name, key in in_filters.items():
+        schema.require(dataset, name, key)
+    selected = job.features
+    features = schema.select_features(
+        dataset, selected.include, selected.exclude, selected.categorical, reserved
+    )
+    named = [*features.numeric, *(name for name, _ in features.categorical)]
+    for key in ("penalty_factors", "bounds"):
+        for name in getattr(job, key):
+            if name not in named:
+                raise JobError(
+                    key, f"{name!r} is no feature", f"one of {', '.join(named)}", "Correct it"
+                )
+    columns = tuple(dict.fromkeys([*named, *reserved, *in_filters]))
+    schema.check_files(dataset, columns)
+    identities = [
+        f"{f.identity.name} {f.identity.size_bytes} {f.identity.mtime_ns}" for f in dataset.files
+    ]
+    return TrainPlan(
+        job,
+        dataset,
+        features,
+        columns,
+        dataset.partitions(columns),
+        job.digest(*identities)[:16],
+    )
