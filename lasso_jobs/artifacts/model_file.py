@@ -59,16 +59,14 @@ def read(folder: Path) -> tuple[Model, str, dict[str, Any]]:
     ModelError
         If a file is missing or damaged, or of another format.
     """
+    document = _document(folder)
     try:
-        document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         found_format, content = document["format"], document["model"]
         stated, provenance = document["digest"], document["provenance"]
     except Exception as error:
-        raise ModelError(
-            str(folder), f"cannot be read ({error!r})", "an intact model", "Restore or retrain it"
-        ) from error
+        raise _damaged(folder, error) from error
     if found_format != FORMAT:
         raise ModelError(
             str(folder),
@@ -84,6 +82,32 @@ def read(folder: Path) -> tuple[Model, str, dict[str, Any]]:
             "It was changed after training: restore or retrain it",
         )
     return _join(content, arrays), stated, provenance
+
+
+def stated_digest(folder: Path) -> str:
+    """The digest that a stored model claims; only `read` checks it.
+
+    Raises
+    ------
+    ModelError
+    """
+    return str(_document(folder).get("digest"))
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    try:
+        document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
+    if not isinstance(document, dict):
+        raise _damaged(folder, TypeError("not a JSON object"))
+    return document
+
+
+def _damaged(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        str(folder), f"cannot be read ({error!r})", "an intact model", "Restore or retrain it"
+    )
 
 
 def _digest(content: Mapping[str, Any], arrays: Arrays) -> str:

@@ -93,7 +93,7 @@ class Registry:
         return sorted(int(match[1]) for match in found if match)
 
     def register(self, model: Model, provenance: Mapping[str, Any]) -> Registered:
-        """Store a model as a new version; the newest one, if it is bitwise the same, stays it.
+        """Store a model as a new version, unless one is bitwise the same: then it is that one.
 
         Parameters
         ----------
@@ -101,11 +101,10 @@ class Registry:
         provenance : mapping
             When and how it was trained.
         """
-        versions, digest = self.versions(model.name), model_file.digest(model)
-        if versions:
-            newest = self.load(f"{model.name}@v{versions[-1]}")
-            if newest.digest == digest:
-                return newest
+        digest = model_file.digest(model)
+        same = self._with_digest(model.name, digest)
+        if same is not None:
+            return self.load(f"{model.name}@v{same}")
         folder = self.path / model.name
         folder.mkdir(parents=True, exist_ok=True)
         staged = folder / f".staged-{uuid.uuid4().hex}"
@@ -116,6 +115,13 @@ class Registry:
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         return Registered(model, version, digest, dict(provenance))
+
+    def _with_digest(self, name: str, start: str) -> int | None:
+        """The oldest version whose digest starts like this."""
+        for version in self.versions(name):
+            if model_file.stated_digest(self.path / name / f"v{version}").startswith(start):
+                return version
+        return None
 
     def _publish(self, staged: Path, folder: Path) -> int:
         while True:
@@ -177,9 +183,9 @@ class Registry:
         if selector in aliases:
             return name, aliases[selector]
         if re.fullmatch("[0-9a-f]{8,64}", selector):
-            for version in versions:
-                if self.load(f"{name}@v{version}").digest.startswith(selector):
-                    return name, version
+            same = self._with_digest(name, selector)
+            if same is not None:
+                return name, same
         raise ModelError(
             f"{self.path / name}",
             f"there is no {selector!r}",

@@ -1,5 +1,6 @@
 """The cluster that a job runs on."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from lasso_jobs.errors import ClusterError
 
 LOCAL = "local"
 LOCAL_PROCESSES = "local-processes"
+LOOPBACK = "127.0.0.1:0"
+"""Any free port, seen from this machine only."""
+
 CONNECT_SECONDS = 30
 NO_WORKERS_SECONDS = 300
 
@@ -43,6 +47,8 @@ def connect(cluster: str = LOCAL, workers: int | None = None) -> Iterator[Client
     """
     if workers is not None and workers < 1:
         raise ClusterError("--workers", f"{workers}", "at least 1", "Correct it")
+    # A scheduler in this process would tell of its every step wherever a handler listens.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     config = {
         "distributed.scheduler.no-workers-timeout": f"{NO_WORKERS_SECONDS}s",
         "distributed.admin.system-monitor.interval": "10s",
@@ -66,7 +72,8 @@ def _scheduler(cluster: str, workers: int | None) -> Iterator[LocalCluster | str
             threads_per_worker=1 if processes else number,
             processes=processes,
             memory_limit="auto" if processes else 0,
-            dashboard_address=None,
+            dashboard_address=LOOPBACK,
+            worker_dashboard_address=LOOPBACK,
         ) as local:
             yield local
         return

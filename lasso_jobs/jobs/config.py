@@ -30,7 +30,7 @@ Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
 
 
 class Data(_Model):
@@ -187,7 +187,7 @@ class _Job(_Model):
 
     def digest(self, *more: str) -> str:
         """A hash of the job and of what else determines its result."""
-        text = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True)
+        text = json.dumps([self.model_dump(mode="json", by_alias=True), *more], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -250,7 +250,8 @@ class ScoreJob(_Job):
 
     model: str = Field(description="name@champion, name@v3, or a name for its champion")
     data: Data
-    keys: tuple[str, ...] = ()
+    # Not called keys, lest dict(job) take it for the method of a mapping.
+    key_columns: tuple[str, ...] = Field((), alias="keys")
     output: Output
     drift: DriftOptions | None = None
     bad_rows: Literal["quarantine", "fail"] = "quarantine"
@@ -341,4 +342,4 @@ def _fields(model: type[BaseModel], place: Sequence[str]) -> list[str]:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type)]
         model = next((t for t in inner if issubclass(t, BaseModel)), model)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]

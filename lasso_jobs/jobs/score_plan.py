@@ -60,14 +60,16 @@ def plan(job: ScoreJob) -> ScorePlan:
     predictor = model.predictor.only(used | set(watched))
     filters = [name for condition in conditions for name in sorted(condition.columns)]
     by_key = [
-        ("keys", job.keys),
+        ("keys", job.key_columns),
         ("output.partition_by", job.output.partition_by),
         ("data.where", filters),
     ]
     for key, names in by_key:
         for name in names:
             schema.require(dataset, name, key)
-    reserved = [name for name in (*job.keys, *job.output.partition_by) if name in RESULT.names]
+    reserved = [
+        name for name in (*job.key_columns, *job.output.partition_by) if name in RESULT.names
+    ]
     if reserved:
         raise JobError(
             "keys, output.partition_by",
@@ -89,7 +91,7 @@ def plan(job: ScoreJob) -> ScorePlan:
         {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
         model.job["preprocess"]["missing"] != "error",
         None if model.holdout is None else model.holdout.interval,
-        job.keys,
+        job.key_columns,
         job.output.partition_by,
         conditions,
         job.output.path,

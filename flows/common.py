@@ -1,0 +1,70 @@
+"""What the flows share: job parameters, retries, progress, artifact keys."""
+
+import re
+from datetime import date
+from typing import Any, TypeVar
+
+from prefect import Task, get_run_logger
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import TaskRun
+from prefect.client.schemas.objects import State
+
+from lasso_jobs.errors import LassoJobsError
+from lasso_jobs.jobs.clock import Report
+from lasso_jobs.jobs.config import ScoreJob, TrainJob
+
+Job = TypeVar("Job", TrainJob, ScoreJob)
+
+
+def load(model: type[Job], job: Job | str, day: date | None) -> Job:
+    """The job that a flow's parameter means, which may be the path of a file; as of a day."""
+    loaded = model.from_yaml(job) if isinstance(job, str) else job
+    return loaded if day is None else loaded.on(day.isoformat())
+
+
+def _worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Wrong jobs and wrong data stay wrong; networks, disks and clusters recover."""
+    try:
+        state.result()
+    except LassoJobsError:
+        return False
+    except Exception:  # noqa: BLE001 - whatever else it was
+        return True
+    return False
+
+
+# Results stay in memory: what must survive a crash is in the tables and the registry.
+IN_MEMORY: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+RETRIED: dict[str, Any] = {
+    **IN_MEMORY,
+    "retries": 2,
+    "retry_delay_seconds": 10,
+    "retry_condition_fn": _worth_another_try,
+}
+
+
+def logged() -> Report:
+    """A report that writes a line to the run's log at each quarter of a stage."""
+    logger = get_run_logger()
+    seen: dict[str, int] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        quarter = 4 * done // total
+        if quarter > seen.get(stage, 0):
+            seen[stage] = quarter
+            logger.info("%s: %d of %d partitions", stage, done, total)
+
+    return report
+
+
+def artifact_key(*words: str) -> str:
+    """Letters, digits and dashes, as Prefect wants keys."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+
+
+def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with numbers short enough to read."""
+    return [
+        {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in row.items()}
+        for row in rows
+    ]

@@ -1,0 +1,105 @@
+"""Score rows: plan, predict, commit once, measure drift."""
+
+from datetime import date
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.runtime import flow_run
+
+from flows.common import RETRIED, artifact_key, load, logged, table
+from lasso_jobs.engine.cluster import connect
+from lasso_jobs.jobs import score, score_plan, summary, watch
+from lasso_jobs.jobs.clock import Clock
+from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.score_rows import Scored
+
+plan = task(name="plan", task_run_name="plan {job.model}", **RETRIED)(score_plan.plan)
+
+
+@task(name="score", task_run_name="score with {planned.registered.reference}", **RETRIED)
+def predict(client: Any, planned: score_plan.ScorePlan) -> tuple[Scored, ...]:
+    """Write files that no reader sees yet."""
+    return score.predict(client, planned, logged())
+
+
+# Repeating either replaces the run's own rows, so that a retry doubles nothing.
+commit = task(name="commit", task_run_name="commit {planned.job.output.path}", **RETRIED)(
+    score.commit
+)
+drift = task(name="drift", task_run_name="drift of {planned.run_id}", **RETRIED)(
+    watch.measure_drift
+)
+
+
+def _run_name() -> str:
+    parameters = flow_run.parameters
+    job, day = parameters["job"], parameters.get("day")
+    name = job if isinstance(job, str) else getattr(job, "model", None) or job["model"]
+    return f"score {day or ''} with {name}".replace("  ", " ")
+
+
+@flow(name="score", flow_run_name=_run_name)
+def score_flow(
+    job: ScoreJob | str,
+    day: date | None = None,
+    cluster: str = "local",
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Score rows, commit them, and compare them with the model's training rows.
+
+    Parameters
+    ----------
+    job : ScoreJob or str
+        The job, or the path of its file.
+    day : date, optional
+        The day to score.
+    cluster, workers
+        As in `lasso_jobs.engine.cluster.connect`.
+
+    Returns
+    -------
+    dict
+        What ``lasso-jobs score --json`` prints.
+    """
+    clock = Clock()
+    planned = plan(load(ScoreJob, job, day))
+    clock.lap("plan")
+    with connect(cluster, workers) as client:
+        clock.lap("cluster")
+        parts = predict(client, planned)
+        clock.lap("score")
+    version = commit(planned, parts)
+    clock.lap("commit")
+    rows = drift(planned, parts)
+    clock.lap("drift")
+    values = summary.of_scoring(score.summed_up(planned, parts, version, rows, clock))
+    name = planned.registered.model.name
+    create_table_artifact(
+        table(values["drift"]),
+        key=artifact_key("drift", name),
+        description=f"Drift of run {planned.run_id}: {values['verdict']}",
+    )
+    create_markdown_artifact(
+        _report(planned, values), key=artifact_key("score", name), description="The newest run"
+    )
+    return values
+
+
+def _report(planned: score_plan.ScorePlan, values: dict[str, Any]) -> str:
+    reasons = [
+        f"- **{row['verdict']}** {row['feature']} ({row['partition']}): {row['reason']}"
+        for row in values["drift"]
+        if row["verdict"] != "ok"
+    ]
+    return "\n".join(
+        [
+            f"# {planned.scoring.root}: {values['verdict']}",
+            "",
+            f"{values['rows_scored']:,} of {values['rows_in']:,} rows scored with "
+            f"{planned.registered.reference}, {values['rows_quarantined']:,} quarantined; "
+            f"table version {values['output_version']}.",
+            "",
+            *(reasons or ["No feature has drifted."]),
+        ]
+    )

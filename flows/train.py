@@ -1,0 +1,100 @@
+"""Train a model: plan, one read of the data, selection, evaluation, registration."""
+
+from datetime import date
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.runtime import flow_run
+
+from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, table
+from lasso_jobs.engine.cluster import connect
+from lasso_jobs.jobs import gather as gathering
+from lasso_jobs.jobs import summary, train, train_plan
+from lasso_jobs.jobs.clock import Clock
+from lasso_jobs.jobs.config import TrainJob
+from lasso_jobs.jobs.holdout import Evaluation
+
+plan = task(name="plan", task_run_name="plan {job.name}", **RETRIED)(train_plan.plan)
+
+
+@task(name="moments", task_run_name="read {planned.job.name} once", **RETRIED)
+def gather(client: Any, planned: train_plan.TrainPlan) -> gathering.Gathered:
+    """Read the data."""
+    return gathering.gather(client, planned, logged())
+
+
+select = task(name="select", task_run_name="choose alpha", **IN_MEMORY)(train.select)
+
+
+@task(name="evaluate", task_run_name="measure on the hold-out", **RETRIED)
+def evaluate(
+    client: Any,
+    planned: train_plan.TrainPlan,
+    gathered: gathering.Gathered,
+    selected: train.Selected,
+) -> Evaluation | None:
+    """Read the selected columns of the held-out rows."""
+    return train.evaluate(client, planned, gathered, selected, logged())
+
+
+register = task(name="register", task_run_name="register {planned.job.name}", **RETRIED)(
+    train.finish
+)
+
+
+def _run_name() -> str:
+    parameters = flow_run.parameters
+    job, day = parameters["job"], parameters.get("day")
+    name = job if isinstance(job, str) else getattr(job, "name", None) or job["name"]
+    return f"train {name}" + (f" as of {day}" if day else "")
+
+
+@flow(name="train", flow_run_name=_run_name)
+def train_flow(
+    job: TrainJob | str,
+    day: date | None = None,
+    cluster: str = "local",
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Train a model and register it.
+
+    Parameters
+    ----------
+    job : TrainJob or str
+        The job, or the path of its file.
+    day : date, optional
+        Takes the place of ``{date}`` in ``data.where``.
+    cluster, workers
+        As in `lasso_jobs.engine.cluster.connect`.
+
+    Returns
+    -------
+    dict
+        What ``lasso-jobs train --json`` prints.
+    """
+    clock = Clock()
+    planned = plan(load(TrainJob, job, day))
+    clock.lap("plan")
+    with connect(cluster, workers) as client:
+        clock.lap("cluster")
+        gathered = gather(client, planned)
+        clock.lap("moments")
+        selected = select(planned, gathered)
+        clock.lap("select")
+        evaluation = evaluate(client, planned, gathered, selected)
+        clock.lap("evaluate")
+    result = register(planned, gathered, selected, evaluation, clock)
+    name, reference = planned.job.name, result.registered.reference
+    facts = "\n".join(f"| {key} | {value} |" for key, value in summary.metrics(result).items())
+    create_markdown_artifact(
+        f"# {reference}\n\n| | |\n|---|---|\n{facts}\n",
+        key=artifact_key("train", name),
+        description=f"{reference}: metrics",
+    )
+    create_table_artifact(
+        table(summary.coefficients(result.model)),
+        key=artifact_key("coefficients", name),
+        description=f"{reference}: coefficients that are not zero, the strongest first",
+    )
+    return summary.of_training(result)

@@ -1,0 +1,240 @@
+"""The command line. Heavy imports wait until a command needs them."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lasso_jobs.errors import LassoJobsError
+
+DONE, FAILED, ALARM = 0, 1, 3
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns
+    -------
+    int
+        0 done, 1 failed, 2 wrong usage (by `argparse`), 3 done but with an alarm.
+    """
+    options = _parser().parse_args(arguments)
+    if options.debug:
+        logging.basicConfig(level=logging.INFO)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except LassoJobsError as error:
+        message = str(error)
+        if options.debug:
+            raise
+    except KeyboardInterrupt:
+        sys.stderr.write("lasso-jobs: interrupted; nothing was committed after the last line\n")
+        return INTERRUPTED
+    except Exception as error:
+        if options.debug:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        message = f"{what}. This is unexpected: run again with --debug, and report it"
+    sys.stderr.write(f"lasso-jobs: {message}\n")
+    return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lasso-jobs",
+        description="LASSO regression on data larger than memory, as jobs.",
+        epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but with an alarm.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> Any:
+        added = commands.add_parser(name, help=text, description=text)
+        return _with_common(added, command)
+
+    demo = add("demo", _demo, "The main job on real data, through the Prefect flows")
+    demo.add_argument("--dir", default="lasso-jobs-demo", help="where to write (%(default)s)")
+    train = add("train", _train, "Train a model")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
+    score = add("score", _score, "Score rows with a model")
+    for job in (train, score, add("plan", _plan, "What a job would read: footers only")):
+        job.add_argument("job", metavar="JOB.yaml")
+        job.add_argument("--date", metavar="YYYY-MM-DD", help="takes the place of {date}")
+    for job in (demo, train, score):
+        job.add_argument(
+            "--cluster",
+            default="local",
+            help="local (threads), local-processes, or a scheduler's tcp:// or tls:// address",
+        )
+        job.add_argument("--workers", type=int, help="of a local cluster (one for each core)")
+    schema = add("schema", _schema, "The JSON Schema of a job file")
+    schema.add_argument("job", choices=["train", "score"])
+    models = commands.add_parser("models", help="Look at models, and move the champion alias")
+    actions = models.add_subparsers(required=True, metavar="ACTION")
+    _with_common(actions.add_parser("list", help="Names, versions, aliases"), _models_list)
+    shown = _with_common(actions.add_parser("show", help="One version"), _models_show)
+    shown.add_argument("model", help="NAME, NAME@vN or NAME@ALIAS")
+    promoted = _with_common(actions.add_parser("promote", help="Make it champion"), _promote)
+    promoted.add_argument("model", help="NAME@vN")
+    back = _with_common(actions.add_parser("rollback", help="The champion before"), _rollback)
+    back.add_argument("model", metavar="NAME")
+    for action in (promoted, back):
+        action.add_argument("--why", default="by hand", help="for the audit log")
+    for action in (*actions.choices.values(),):
+        action.add_argument("--registry", default="models", help="(%(default)s)")
+    return parser
+
+
+def _with_common(parser: Any, command: Callable[[argparse.Namespace], int]) -> Any:
+    parser.set_defaults(command=command)
+    parser.add_argument("--json", action="store_true", help="one JSON object, nothing else")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    parser.add_argument("--debug", action="store_true", help="tracebacks and warnings")
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from flows.demo import run
+
+    return run(options.dir, options.cluster, options.workers, options.json, options.quiet)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.jobs import summary
+    from lasso_jobs.jobs.config import TrainJob
+    from lasso_jobs.jobs.train import train
+
+    job = TrainJob.from_yaml(options.job, options.settings)
+    job = job if options.date is None else job.on(options.date)
+    with terminal.progress(options.quiet or options.json) as report:
+        result = train(job, options.cluster, options.workers, report)
+    if options.json:
+        _print_json(summary.of_training(result))
+    elif not options.quiet:
+        terminal.show(summary.metrics(result))
+        terminal.heading("Coefficients, the strongest first")
+        terminal.table(summary.coefficients(result.model)[:20])
+    return DONE
+
+
+def _score(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.jobs import summary
+    from lasso_jobs.jobs.config import ScoreJob
+    from lasso_jobs.jobs.score import score
+
+    job = ScoreJob.from_yaml(options.job)
+    job = job if options.date is None else job.on(options.date)
+    with terminal.progress(options.quiet or options.json) as report:
+        result = score(job, options.cluster, options.workers, report)
+    values = summary.of_scoring(result)
+    if options.json:
+        _print_json(values)
+    elif not options.quiet:
+        terminal.show({k: v for k, v in values.items() if k not in ("drift", "seconds")})
+        terminal.heading("Drift")
+        names = ("partition", "feature", "psi", "score_shift", "verdict", "reason")
+        terminal.table([{name: row[name] for name in names} for row in values["drift"]])
+    return ALARM if result.verdict == "alarm" else DONE
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.jobs import score_plan, summary, train_plan
+    from lasso_jobs.jobs.config import ScoreJob, TrainJob, load_yaml
+
+    if "model" in load_yaml(options.job):
+        scoring = ScoreJob.from_yaml(options.job)
+        scoring = scoring if options.date is None else scoring.on(options.date)
+        values = summary.of_score_plan(score_plan.plan(scoring))
+    else:
+        training = TrainJob.from_yaml(options.job)
+        training = training if options.date is None else training.on(options.date)
+        values = summary.of_train_plan(train_plan.plan(training))
+    if options.json:
+        _print_json(values)
+    elif not options.quiet:
+        terminal.show(values)
+    return DONE
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from lasso_jobs.jobs.config import ScoreJob, TrainJob
+
+    job = TrainJob if options.job == "train" else ScoreJob
+    _print_json(job.model_json_schema())
+    return DONE
+
+
+def _models_list(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.artifacts.registry import Registry
+    from lasso_jobs.jobs import summary
+
+    rows = summary.of_registry(Registry(options.registry))
+    if options.json:
+        _print_json({"models": rows})
+    else:
+        terminal.table(
+            [
+                {
+                    "name": row["name"],
+                    "versions": " ".join(row["versions"]),
+                    "aliases": ", ".join(f"{a} = {v}" for a, v in row["aliases"].items()),
+                }
+                for row in rows
+            ]
+        )
+    return DONE
+
+
+def _models_show(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.artifacts.registry import Registry
+    from lasso_jobs.jobs import summary
+
+    registry = Registry(options.registry)
+    values = summary.of_model(registry, options.model)
+    if options.json:
+        _print_json(values)
+    else:
+        hidden = ("coef", "job", "moves")
+        terminal.show({k: v for k, v in values.items() if k not in hidden})
+        terminal.heading("Coefficients, the strongest first")
+        terminal.table(summary.coefficients(registry.load(options.model).model))
+        terminal.heading("Alias moves")
+        terminal.table(values["moves"])
+    return DONE
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from lasso_jobs.artifacts.registry import Registry
+
+    return _moved(Registry(options.registry).promote(options.model, options.why), options)
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from lasso_jobs.artifacts.registry import Registry
+
+    return _moved(Registry(options.registry).rollback(options.model, options.why), options)
+
+
+def _moved(move: Any, options: argparse.Namespace) -> int:
+    import dataclasses
+
+    from lasso_jobs import terminal
+
+    values = dataclasses.asdict(move)
+    if options.json:
+        _print_json(values)
+    elif not options.quiet:
+        terminal.show(values)
+    return DONE
+
+
+def _print_json(values: Any) -> None:
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,109 @@
+"""The demo's data and jobs: how late a flight will arrive, as seen when it departs."""
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lasso_jobs.data.flights import FlightsSummary, write_flights
+from lasso_jobs.jobs.config import ScoreJob, TrainJob
+from lasso_jobs.jobs.outcomes import Outcome, outcome
+
+FIRST_NIGHT = date(2013, 10, 1)
+NIGHTS = tuple(FIRST_NIGHT + timedelta(days=i) for i in range(7))
+TARGET, KEY = "arr_delay", "flight_id"
+
+# What is known when a flight leaves. The month and the weather's seasons would only tell the
+# model which part of the year it was trained on.
+FEATURES = (
+    "dep_delay",
+    "distance",
+    "sched_block_minutes",
+    "sched_dep_minute",
+    "origin_departures",
+    "precip",
+    "visib",
+    "wind_speed",
+    "carrier",
+    "origin",
+    "dest",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The demo, ready to run.
+
+    Parameters
+    ----------
+    folder : Path
+    flights : FlightsSummary
+    train, score : str
+        Paths of the job files.
+    """
+
+    folder: Path
+    flights: FlightsSummary
+    train: str
+    score: str
+
+
+def prepare(folder: str) -> Demo:
+    """Write the flights and the two job files; what is there already stays."""
+    root = Path(folder)
+    flights = write_flights(root / "data" / "flights")
+    paths = {name: str(root / name) for name in ("train.yaml", "score.yaml")}
+    training = _train_job(root)
+    _write_job(paths["train.yaml"], training)
+    _write_job(paths["score.yaml"], _score_job(root, training["name"]))
+    return Demo(root, flights, paths["train.yaml"], paths["score.yaml"])
+
+
+def _train_job(root: Path) -> dict[str, Any]:
+    return {
+        "name": "flights-arrival-delay",
+        "data": {"path": str(root / "data" / "flights"), "where": "date < '{date}'"},
+        "target": TARGET,
+        "features": {"include": list(FEATURES)},
+        # Flights of one day share its weather and its jams: whole days are folds' and hold-out's.
+        "search": {"folds": 5, "split": {"group": "date"}, "rule": "1se"},
+        "holdout": 0.2,
+        "registry": str(root / "models"),
+        "promote": "if_better",
+    }
+
+
+def _score_job(root: Path, name: str) -> dict[str, Any]:
+    return {
+        "model": f"{name}@champion",
+        "data": {"path": str(root / "data" / "flights"), "where": "date == '{date}'"},
+        "keys": [KEY],
+        "output": {"path": str(root / "scores" / "flights"), "partition_by": "date"},
+        "drift": {"features": "selected", "path": str(root / "drift" / "flights")},
+        "registry": str(root / "models"),
+    }
+
+
+def _write_job(path: str, job: dict[str, Any]) -> None:
+    Path(path).write_text(yaml.safe_dump(job, sort_keys=False), encoding="utf-8")
+
+
+def jobs(demo: Demo, version: str) -> tuple[TrainJob, ScoreJob]:
+    """The jobs; scoring is with the version that this run of the demo trained."""
+    train, score = TrainJob.from_yaml(demo.train), ScoreJob.from_yaml(demo.score)
+    return train, score.model_copy(update={"model": f"{train.name}@{version}"})
+
+
+def outcomes(demo: Demo) -> list[dict[str, Any]]:
+    """Each night's predictions, and all of them together, against what happened."""
+    first, last = NIGHTS[0].isoformat(), NIGHTS[-1].isoformat()
+    periods = {night.isoformat(): f"date == '{night.isoformat()}'" for night in NIGHTS}
+    periods["all nights"] = f"date >= '{first}' and date <= '{last}'"
+    return [{"night": name, **asdict(_outcome(demo, where))} for name, where in periods.items()]
+
+
+def _outcome(demo: Demo, where: str) -> Outcome:
+    score = ScoreJob.from_yaml(demo.score)
+    return outcome(score.output.path, score.data.path, where, score.key_columns, TARGET)

@@ -1,0 +1,194 @@
+"""Results as plain values: for JSON, for the terminal, for the Prefect UI."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from lasso_jobs.artifacts.model import Model
+from lasso_jobs.artifacts.registry import CHAMPION, Registry
+from lasso_jobs.data.dataset import Dataset, Partition
+from lasso_jobs.jobs.score import ScoreResult
+from lasso_jobs.jobs.score_plan import ScorePlan
+from lasso_jobs.jobs.train import TrainResult
+from lasso_jobs.jobs.train_plan import TrainPlan
+from lasso_jobs.jobs.watch import PartitionDrift
+
+Values = dict[str, Any]
+
+
+def of_training(result: TrainResult) -> Values:
+    """A training, as ``train --json`` prints it."""
+    model, curve = result.model, result.model.curve
+    return {
+        "name": model.name,
+        "model_version": f"v{result.registered.version}",
+        "digest": result.registered.digest,
+        "run_id": result.run_id,
+        "promotion": {
+            "promoted": result.promotion.promoted,
+            "champion": _version(result.promotion.champion),
+            "reason": result.promotion.reason,
+        },
+        "n_rows": model.n_rows,
+        "rows_filtered": result.counts.filtered,
+        "rows_without_target": result.counts.without_target,
+        "n_features": len(model.columns.features),
+        "n_nonzero": int((model.predictor.coef != 0).sum()),
+        "left_out": dict(result.left_out),
+        "alpha": model.alpha,
+        "alpha_min": curve.alpha_min,
+        "alpha_1se": curve.alpha_1se,
+        "cv": {
+            "alphas": curve.alphas.tolist(),
+            "mse": curve.mse.tolist(),
+            "mse_se": curve.mse_se.tolist(),
+            "n_nonzero": curve.n_nonzero.tolist(),
+            "fold_mse": curve.fold_mse.tolist(),
+            "fold_weight": curve.fold_weight.tolist(),
+        },
+        "intercept": model.intercept,
+        "coef": dict(zip(model.labels, model.predictor.coef.tolist(), strict=True)),
+        "per_sd": dict(zip(model.labels, model.standardised.tolist(), strict=True)),
+        "holdout": None if model.holdout is None else dataclasses.asdict(model.holdout),
+        "certificate": dataclasses.asdict(model.certificate),
+        "seconds": dict(result.seconds),
+        "bytes_read": result.bytes_read,
+    }
+
+
+def of_scoring(result: ScoreResult) -> Values:
+    """A scoring run, as ``score --json`` prints it."""
+    return {
+        "run_id": result.run_id,
+        "model_version": result.model_version,
+        "rows_in": result.rows_in,
+        "rows_scored": result.rows_scored,
+        "rows_quarantined": result.rows_quarantined,
+        "rows_filtered": result.rows_filtered,
+        "output_version": result.output_version,
+        "drift": [of_drift(row) for row in result.drift],
+        "verdict": result.verdict,
+        "seconds": dict(result.seconds),
+        "bytes_read": result.bytes_read,
+    }
+
+
+def of_drift(row: PartitionDrift) -> Values:
+    """One feature's drift; what is not defined is None."""
+    values = {"partition": row.partition, **dataclasses.asdict(row.drift)}
+    return {key: None if _is_nan(value) else value for key, value in values.items()}
+
+
+def of_train_plan(plan: TrainPlan) -> Values:
+    """A training plan, as ``plan --json`` prints it."""
+    categorical = [name for name, _ in plan.features.categorical]
+    return {
+        "job": "train",
+        "run_id": plan.run_id,
+        **_of_dataset(plan.dataset, plan.partitions, plan.n_bytes),
+        "target": plan.job.target,
+        "numeric_features": list(plan.features.numeric),
+        "categorical_features": categorical,
+        "left_out": dict(plan.features.left_out),
+        "schema": "every file has these columns",
+    }
+
+
+def of_score_plan(plan: ScorePlan) -> Values:
+    """A scoring plan, as ``plan --json`` prints it."""
+    return {
+        "job": "score",
+        "run_id": plan.run_id,
+        "model": plan.registered.reference,
+        "digest": plan.registered.digest,
+        **_of_dataset(plan.dataset, plan.partitions, plan.n_bytes),
+        "columns": plan.scoring.names(),
+        "output": plan.scoring.root,
+        "schema": "every file has these columns",
+    }
+
+
+def _of_dataset(dataset: Dataset, partitions: tuple[Partition, ...], n_bytes: int) -> Values:
+    return {
+        "path": dataset.path,
+        "files": len(dataset.files),
+        "rows_before_filter": dataset.n_rows,
+        "bytes_to_read": n_bytes,
+        "partitions": len(partitions),
+    }
+
+
+def of_registry(registry: Registry) -> list[Values]:
+    """Every model and its versions, as ``models list --json`` prints them."""
+    return [
+        {
+            "name": name,
+            "versions": [f"v{version}" for version in registry.versions(name)],
+            "aliases": {a: _version(v) for a, v in registry.aliases(name).items()},
+        }
+        for name in registry.names()
+    ]
+
+
+def of_model(registry: Registry, reference: str) -> Values:
+    """One version, as ``models show --json`` prints it."""
+    found = registry.load(reference)
+    model = found.model
+    return {
+        "name": model.name,
+        "model_version": f"v{found.version}",
+        "digest": found.digest,
+        "champion": registry.aliases(model.name).get(CHAMPION) == found.version,
+        "target": model.target,
+        "n_rows": model.n_rows,
+        "alpha": model.alpha,
+        "alpha_min": model.curve.alpha_min,
+        "alpha_1se": model.curve.alpha_1se,
+        "holdout": None if model.holdout is None else dataclasses.asdict(model.holdout),
+        "certificate": dataclasses.asdict(model.certificate),
+        "intercept": model.intercept,
+        "coef": dict(zip(model.labels, model.predictor.coef.tolist(), strict=True)),
+        "provenance": dict(found.provenance),
+        "moves": [dataclasses.asdict(move) for move in registry.moves(model.name)],
+        "job": dict(model.job),
+    }
+
+
+def coefficients(model: Model) -> list[Values]:
+    """The coefficients that are not zero, the strongest first."""
+    rows = [
+        {"feature": label, "coefficient": float(coef), "per_sd": float(strength)}
+        for label, coef, strength in zip(
+            model.labels, model.predictor.coef, model.standardised, strict=True
+        )
+        if coef != 0
+    ]
+    return sorted(rows, key=lambda row: -abs(float(row["per_sd"])))
+
+
+def metrics(result: TrainResult) -> Mapping[str, str]:
+    """A training in a few words."""
+    model, held = result.model, result.model.holdout
+    lines = {
+        "model": f"{result.registered.reference} ({result.promotion.reason})",
+        "rows": f"{model.n_rows:,}",
+        "alpha": f"{model.alpha:.6g} (min {model.curve.alpha_min:.6g}, "
+        f"1se {model.curve.alpha_1se:.6g})",
+        "kept": f"{int((model.predictor.coef != 0).sum())} of {len(model.labels)} coefficients",
+    }
+    if held is not None:
+        lines["hold-out"] = (
+            f"R2 {held.r2:.4f}, RMSE {held.rmse:.4g}, MAE {held.mae:.4g} on {held.n_rows:,} rows"
+        )
+    lines["read"] = f"{result.bytes_read:,} bytes"
+    lines["seconds"] = ", ".join(f"{stage} {s:.2f}" for stage, s in result.seconds.items())
+    return lines
+
+
+def _version(version: int | None) -> str | None:
+    return None if version is None else f"v{version}"
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
