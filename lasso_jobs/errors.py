@@ -23,7 +23,7 @@ class LassoJobsError(Exception):
     expected : str
         What should be there.
     remedy : str
-        What to do about it: an imperative sentence without its full stop.
+        What to do about it: an imperative sentence without its full stop, or a question.
     """
 
     def __init__(self, where: str, found: str, expected: str, remedy: str) -> None:
@@ -34,7 +34,8 @@ class LassoJobsError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        line = f"{self.where}: {self.found}; expected {self.expected}. {self.remedy}."
+        stop = "" if self.remedy.endswith("?") else "."
+        line = f"{self.where}: {self.found}; expected {self.expected}. {self.remedy}{stop}"
         return " ".join(line.split())
 
 

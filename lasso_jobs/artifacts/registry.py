@@ -174,7 +174,7 @@ class Registry:
                 str(self.path),
                 f"there is no model {name!r}",
                 f"one of: {', '.join(known)}" if known else "a trained model; it holds none",
-                f"Did you mean {close[0]!r}" if close else "Train it, or correct the name",
+                f"Did you mean {close[0]!r}?" if close else "Train it, or correct the name",
             )
         number = _VERSION.fullmatch(selector)
         if number and int(number[1]) in versions:

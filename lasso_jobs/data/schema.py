@@ -131,7 +131,7 @@ def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> N
             f"{dataset.path}, {key}",
             f"there is no column {name!r}",
             f"one of {_listed(names)}",
-            f"Did you mean {close[0]!r}" if close else f"Correct {key} in the job file",
+            f"Did you mean {close[0]!r}?" if close else f"Correct {key} in the job file",
         )
     type_ = dataset.schema.field(name).type
     if number and kind_of(type_) not in ("number", "integer"):

@@ -17,7 +17,7 @@ LOCAL_PROCESSES = "local-processes"
 LOOPBACK = "127.0.0.1:0"
 """Any free port, seen from this machine only."""
 
-CONNECT_SECONDS = 30
+CONNECT_SECONDS = 10
 NO_WORKERS_SECONDS = 300
 
 

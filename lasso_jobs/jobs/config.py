@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -98,12 +99,16 @@ class Split(_Model):
     @model_validator(mode="before")
     @classmethod
     def _random(cls, value: object) -> object:
-        return {} if value == "random" else value
+        if value == "random":
+            return {}
+        if not isinstance(value, dict | cls):
+            raise ValueError("random, {group: COLUMN} or {fold: COLUMN}")
+        return value
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if self.group is not None and self.fold is not None:
-            raise ValueError("takes group or fold, not both")
+            raise ValueError("group or fold, not both")
         return self
 
 
@@ -123,7 +128,7 @@ class Search(_Model):
     @classmethod
     def _some(cls, alphas: int | tuple[float, ...]) -> int | tuple[float, ...]:
         if isinstance(alphas, tuple) and not alphas:
-            raise ValueError("needs at least one alpha")
+            raise ValueError("at least one alpha")
         return alphas
 
 
@@ -148,7 +153,7 @@ def _checked_filter(where: str | None) -> None:
         try:
             parse(where, "where")
         except JobError as error:
-            raise ValueError(f"{error.found}; {error.remedy}") from error
+            raise ValueError(f"{error.expected}, but {error.found}") from error
 
 
 class _Job(_Model):
@@ -217,7 +222,7 @@ class TrainJob(_Job):
     def _around_zero(cls, bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
         for name, (low, high) in bounds.items():
             if not low <= 0 <= high or low == high:
-                raise ValueError(f"of {name!r} must be [low, high] with low <= 0 <= high")
+                raise ValueError(f"for {name!r} [low, high] with low <= 0 <= high")
         return bounds
 
 
@@ -319,27 +324,51 @@ def _override(values: dict[str, Any], setting: str) -> None:
 
 def _job_error(model: type[BaseModel], error: ValidationError, where: str) -> JobError:
     # A union reports every branch; the error that went deepest is the one that was meant.
-    first = max(error.errors(), key=lambda e: len(e["loc"]))
-    place = [str(part) for part in first["loc"]]
+    first = max(error.errors(), key=lambda e: (len(e["loc"]), e["type"] == "extra_forbidden"))
+    section, place = _section(model, first["loc"])
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
-        known = _fields(model, place[:-1])
+        known = _keys(section)
         close = get_close_matches(place[-1], known, 1, cutoff=0.0)
         return JobError(
             where,
             f"unknown key {key!r}",
             f"one of {', '.join(known)}",
-            f"Did you mean {close[0]!r}" if close else "Remove it",
+            f"Did you mean {close[0]!r}?" if close else "Remove it",
         )
     if first["type"] == "missing":
         return JobError(where, f"the key {key!r} is missing", "a value", f"Add {key}")
-    found = f"{key} = {first['input']!r}"
-    return JobError(where, found, first["msg"].removeprefix("Value error, "), f"Correct {key}")
+    expected = first["msg"]
+    for theirs, ours in _WORDING:
+        expected = re.sub(theirs, ours, expected)
+    return JobError(where, f"{key} = {first['input']!r}", expected, f"Correct {key}")
 
 
-def _fields(model: type[BaseModel], place: Sequence[str]) -> list[str]:
-    for part in place:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type)]
-        model = next((t for t in inner if issubclass(t, BaseModel)), model)
+_TYPE_LABEL = re.compile(r"constrained-|literal\[|tuple\[")
+_WORDING = (
+    ("^Value error, ", ""),
+    ("^Input should be a valid dictionary or instance of .*", "a section of keys and values"),
+    ("^Input should be ", ""),
+    ("^String should match pattern", "text that matches"),
+)
+
+
+def _section(
+    model: type[BaseModel], location: Sequence[int | str]
+) -> tuple[type[BaseModel], list[str]]:
+    """The section that an error is in, and the key's parts without the names of types."""
+    place: list[str] = []
+    for i, part in enumerate(location):
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        last = i == len(location) - 1 and not _TYPE_LABEL.match(str(part))
+        if part in fields or isinstance(part, int) or last:
+            place.append(str(part))
+        if part in fields:
+            annotation = fields[str(part)].annotation
+            inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type)]
+            model = next((t for t in inner if issubclass(t, BaseModel)), model)
+    return model, place
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
