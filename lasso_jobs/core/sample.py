@@ -52,6 +52,17 @@ def of_rows(hashes: Hashes, values: Floats, size: int) -> Sample:
     return Sample(size, hashes[kept], values[:, kept])
 
 
+def extended(sample: Sample, hashes: Hashes, values: Floats) -> Sample:
+    """Sample some rows together with those that were sampled before.
+
+    Once the sample is full, only rows below its largest hash can enter it, which are few.
+    """
+    if len(sample.hashes) == sample.size:
+        kept = np.flatnonzero(hashes < sample.hashes[-1])
+        hashes, values = hashes[kept], values[:, kept]
+    return merge(sample, of_rows(hashes, values, sample.size))
+
+
 def merge(a: Sample, b: Sample) -> Sample:
     """Sample of two disjoint sets of rows together."""
     hashes = np.concatenate([a.hashes, b.hashes])

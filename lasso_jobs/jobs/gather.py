@@ -103,15 +103,17 @@ _Part = tuple[b.BucketMoments, s.Sample, Counts]
 
 def _gather(partition: Partition, reading: Reading, size: int) -> _Part:
     n_values = reading.columns.n_columns + 1
-    total = b.empty(n_values, reading.n_buckets), s.empty(n_values - 1, size), Counts()
+    moments, counts = b.empty(n_values, reading.n_buckets), Counts()
+    sample = s.empty(n_values - 1, size)
     for rows in read_training_rows(partition, reading):
         order = np.argsort(rows.buckets, kind="stable")
         values = matrix(reading.columns, rows.block, order, rows.target)
-        sample = s.of_rows(rows.hashes[order], values[:-1], size)
-        counts = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
+        sample = s.extended(sample, rows.hashes[order], values[:-1])
+        n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
         weights = None if rows.weights is None else rows.weights[order]
-        total = _merge(total, (b.of_rows(values, counts, weights), sample, rows.counts))
-    return total
+        moments = b.merge(moments, b.of_rows(values, n_rows, weights))
+        counts += rows.counts
+    return moments, sample, counts
 
 
 def _merge(left: _Part, right: _Part) -> _Part:

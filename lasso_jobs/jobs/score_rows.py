@@ -107,24 +107,26 @@ def score_partition(partition: Partition, scoring: Scoring) -> Scored:
             filtered += rows.n_filtered
             n_bytes += rows.n_bytes
             block = blocks.block(rows.table, scoring.predictor.columns)
-            reasons = _reasons(block, scoring)
-            kept = np.array([reason is None for reason in reasons], bool)
+            unfit = _unfit(block, scoring)
+            kept = np.ones(block.n_rows, bool)
+            for rows_of_reason in unfit.values():
+                kept &= ~rows_of_reason
             prediction = scoring.predictor.predict(block)
             good.append(_result(rows.table, prediction, kept, scoring))
             if not kept.all():
-                bad.append(_quarantined(rows, piece.file.name, reasons, ~kept, scoring))
+                bad.append(_quarantined(rows, piece.file.name, unfit, scoring))
             _watch(watched, rows.table, block, prediction, kept, scoring)
     scored = pa.concat_tables(good) if good else None
-    unfit = pa.concat_tables(bad) if bad else None
+    quarantined = pa.concat_tables(bad) if bad else None
     return Scored(
         _written(scored, scoring.root, scoring),
-        _written(unfit, scoring.quarantine, scoring),
+        _written(quarantined, scoring.quarantine, scoring),
         0 if scored is None else scored.num_rows,
-        0 if unfit is None else unfit.num_rows,
+        0 if quarantined is None else quarantined.num_rows,
         filtered,
         n_bytes,
         watched,
-        None if unfit is None else unfit.column("reason")[0].as_py(),
+        None if quarantined is None else quarantined.column("reason")[0].as_py(),
     )
 
 
@@ -134,15 +136,17 @@ def _written(table: pa.Table | None, root: str, scoring: Scoring) -> tuple[sinks
     return sinks.write_files(table, root, scoring.partition_by, scoring.run_id)
 
 
-def _reasons(block: Block, scoring: Scoring) -> NDArray[np.object_]:
-    """Why each row cannot be scored; None if it can."""
-    reasons = np.full(block.n_rows, None, object)
+def _unfit(block: Block, scoring: Scoring) -> dict[str, NDArray[np.bool_]]:
+    """The rows that cannot be scored, by reason."""
+    unfit: dict[str, NDArray[np.bool_]] = {}
     for name, values in zip(scoring.predictor.columns.numeric, block.numeric, strict=True):
         if blocks.has_infinity(values):
-            reasons[np.isinf(values)] = f"infinite {name}"
+            unfit[f"infinite {name}"] = np.isinf(values)
         if not scoring.nulls_allowed and name in scoring.used:
-            reasons[np.isnan(values)] = f"null {name}"
-    return reasons
+            nulls = np.isnan(values)
+            if nulls.any():
+                unfit[f"null {name}"] = nulls
+    return unfit
 
 
 def _result(
@@ -164,19 +168,16 @@ def _result(
 
 
 def _quarantined(
-    rows: blocks.Rows,
-    file: str,
-    reasons: NDArray[np.object_],
-    unfit: NDArray[np.bool_],
-    scoring: Scoring,
+    rows: blocks.Rows, file: str, unfit: dict[str, NDArray[np.bool_]], scoring: Scoring
 ) -> pa.Table:
-    carried = rows.table.select(scoring.carried).filter(pa.array(unfit))
-    number = int(unfit.sum())
+    bad = np.flatnonzero(np.any(list(unfit.values()), axis=0))
+    reasons = [next(r for r, chosen in unfit.items() if chosen[row]) for row in bad]
+    carried = rows.table.select(scoring.carried).take(pa.array(bad))
     columns = [
-        pa.array(reasons[unfit].tolist(), pa.string()),
-        pa.repeat(pa.scalar(file, pa.string()), number),
-        pa.array(rows.positions[unfit]),
-        pa.repeat(pa.scalar(scoring.run_id, pa.string()), number),
+        pa.array(reasons, pa.string()),
+        pa.repeat(pa.scalar(file, pa.string()), len(bad)),
+        pa.array(rows.positions[bad]),
+        pa.repeat(pa.scalar(scoring.run_id, pa.string()), len(bad)),
     ]
     return _appended(carried, QUARANTINE, columns)
 
