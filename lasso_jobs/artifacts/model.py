@@ -14,6 +14,7 @@ from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data.blocks import block
+from lasso_jobs.data.schema import check_types
 from lasso_jobs.errors import DataError
 
 if TYPE_CHECKING:
@@ -192,11 +193,12 @@ class Model:
             )
         if not isinstance(frame, pa.Table):
             n_rows = len(frame)
-            frame = pa.Table.from_pandas(frame[names], preserve_index=False)
+            frame = pa.table({name: _column(name, frame[name]) for name in names})
         else:
             n_rows = frame.num_rows
         if not names:
             return np.full(n_rows, self.intercept)
+        check_types(frame.schema, predictor.columns, "frame")
         return predictor.predict(block(frame.select(names), predictor.columns))
 
     def _predict_series(self, frame: "pd.DataFrame") -> "pd.Series[float]":
@@ -209,3 +211,12 @@ class Model:
         from lasso_jobs.artifacts.sklearn_pipeline import to_sklearn
 
         return to_sklearn(self)
+
+
+def _column(name: str, values: Any) -> pa.Array:
+    try:
+        return pa.array(values, from_pandas=True)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"frame, column {name!r}", f"has mixed types ({error})", "one type", "Convert it"
+        ) from error

@@ -61,25 +61,28 @@ def read(folder: Path) -> tuple[Model, str, dict[str, Any]]:
     """
     document = _document(folder)
     try:
-        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+        found_format = document["format"]
+        if found_format != FORMAT:
+            raise ModelError(
+                str(folder),
+                f"has format {found_format}",
+                f"format {FORMAT}",
+                "Use the version of lasso_jobs that wrote it, or retrain",
+            )
+        # numpy leaves a file open that is no archive, if it opened it itself.
+        with (folder / "arrays.npz").open("rb") as f, np.load(f, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        found_format, content = document["format"], document["model"]
-        stated, provenance = document["digest"], document["provenance"]
+        content, stated, provenance = document["model"], document["digest"], document["provenance"]
+    except ModelError:
+        raise
     except Exception as error:
         raise _damaged(folder, error) from error
-    if found_format != FORMAT:
-        raise ModelError(
-            str(folder),
-            f"has format {found_format}",
-            f"format {FORMAT}",
-            "Use the version of lasso_jobs that wrote it, or retrain",
-        )
     if _digest(content, arrays) != stated:
         raise ModelError(
             str(folder),
             "does not match its digest",
             f"SHA-256 {stated}",
-            "It was changed after training: restore or retrain it",
+            "It was changed after training: restore it, or promote another version",
         )
     return _join(content, arrays), stated, provenance
 
@@ -106,7 +109,10 @@ def _document(folder: Path) -> dict[str, Any]:
 
 def _damaged(folder: Path, error: Exception) -> ModelError:
     return ModelError(
-        str(folder), f"cannot be read ({error!r})", "an intact model", "Restore or retrain it"
+        str(folder),
+        f"cannot be read ({error!r})",
+        "an intact model",
+        "Restore it, or promote another version",
     )
 
 

@@ -27,6 +27,10 @@ _VERSION = re.compile(r"v([1-9][0-9]*)")
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(@(?P<selector>[A-Za-z0-9_-]+))?")
 
 
+_ALIAS = re.compile(r"[A-Za-z0-9_-]+")
+_DIGEST = re.compile(r"[0-9a-f]{8,64}")
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """One entry of the alias log.
@@ -119,7 +123,11 @@ class Registry:
     def _with_digest(self, name: str, start: str) -> int | None:
         """The oldest version whose digest starts like this."""
         for version in self.versions(name):
-            if model_file.stated_digest(self.path / name / f"v{version}").startswith(start):
+            try:
+                stated = model_file.stated_digest(self.path / name / f"v{version}")
+            except ModelError:  # damaged: it is not the one
+                continue
+            if stated.startswith(start):
                 return version
         return None
 
@@ -197,7 +205,7 @@ class Registry:
         """The alias log, oldest first."""
         folder = self.path / name / "aliases"
         files = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
-        return [Move(**json.loads(f.read_text(encoding="utf-8"))) for f in files]
+        return [_move(f) for f in files]
 
     def aliases(self, name: str) -> dict[str, int]:
         """Current aliases and their versions."""
@@ -211,6 +219,10 @@ class Registry:
         ModelError
             If the version does not exist, or someone else moved an alias at the same time.
         """
+        if not _ALIAS.fullmatch(alias) or _VERSION.fullmatch(alias) or _DIGEST.fullmatch(alias):
+            raise ModelError(
+                reference, f"{alias!r} is no alias", "letters, digits, - and _", "Name it otherwise"
+            )
         name, version = self.resolve(reference)
         moves = self.moves(name)
         old = {move.alias: move.new for move in moves}.get(alias)
@@ -230,7 +242,8 @@ class Registry:
         for move in moves:
             if move.alias == alias:
                 if move.action == "promote":
-                    history.append(move.new)
+                    if history[-1:] != [move.new]:
+                        history.append(move.new)
                 else:
                     history.pop()
         if len(history) < 2:
@@ -297,3 +310,12 @@ def load_model(registry: str | Path, reference: str) -> Model:
     ModelError
     """
     return Registry(registry).load(reference).model
+
+
+def _move(path: Path) -> Move:
+    try:
+        return Move(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(
+            str(path), f"cannot be read ({error})", "an entry of the alias log", "Restore it"
+        ) from error

@@ -7,8 +7,8 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import Lasso
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from lasso_jobs.core.columns import Category
 
@@ -31,7 +31,15 @@ def to_sklearn(model: "Model") -> Pipeline:
         encoder = OneHotEncoder(
             categories=[_values(category)], handle_unknown="ignore", sparse_output=False
         )
-        steps.append((f"levels of {category.name}", encoder, [category.name]))
+        # The name of a step must not have two underlines in a row.
+        number = len(steps)
+        steps.append(
+            (
+                f"levels {number}",
+                make_pipeline(FunctionTransformer(nulls_as_nan), encoder),
+                [category.name],
+            )
+        )
     with_nulls = [numeric[j] for j in model.predictor.indicators]
     if with_nulls:
         steps.append(("null indicators", MissingIndicator(features="all"), with_nulls))
@@ -51,6 +59,11 @@ def to_sklearn(model: "Model") -> Pipeline:
     lasso.intercept_ = float(intercept + coef @ scale.mean_)
     lasso.n_features_in_, lasso.n_iter_ = len(coef), 0
     return Pipeline([("encode", encode), ("scale", scale), ("lasso", lasso)])
+
+
+def nulls_as_nan(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scikit-learn takes None and NaN for two levels, and knows no NA."""
+    return frame.astype(object).where(frame.notna(), np.nan)
 
 
 def _values(category: Category) -> list[Any]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lasso_jobs.core.columns import Block, Category, Columns
-from lasso_jobs.data.dataset import Piece
+from lasso_jobs.data.dataset import Piece, leaf_owners
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
@@ -68,14 +68,17 @@ def read(piece: Piece, columns: Sequence[str], where: Sequence[Condition] = ()) 
         with pq.ParquetFile(piece.file.path, memory_map=True, pre_buffer=False) as file:
             for index in piece.row_groups:
                 table = file.read_row_group(index, columns=physical, use_threads=False)
-                n_bytes = _read_bytes(file.metadata.row_group(index), set(physical))
+                table = _plain(table)
+                n_bytes = _read_bytes(
+                    file.metadata.row_group(index), file.schema_arrow, set(physical)
+                )
                 rows = file.metadata.row_group(index).num_rows
                 for name in needed:
                     if name in constants:
                         value = pa.scalar(constants[name], pa.string())
                         table = table.append_column(name, pa.repeat(value, rows))
                 for start in range(0, rows, BLOCK_ROWS):
-                    part = table.slice(start, BLOCK_ROWS)
+                    part = table.slice(start, min(BLOCK_ROWS, rows - start))
                     positions = np.arange(position + start, position + start + part.num_rows)
                     yield _filtered(part, positions, columns, where, 0 if start else n_bytes)
                 position += rows
@@ -102,10 +105,22 @@ def _check_unchanged(piece: Piece) -> None:
         )
 
 
-def _read_bytes(group: pq.RowGroupMetaData, physical: set[str]) -> int:
-    chunks = [group.column(j) for j in range(group.num_columns)]
+def _plain(table: pa.Table) -> pa.Table:
+    """Arrow has no kernels to filter views of text."""
+    if not any(pa.types.is_string_view(field.type) for field in table.schema):
+        return table
+    fields = [
+        field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+def _read_bytes(group: pq.RowGroupMetaData, schema: pa.Schema, physical: set[str]) -> int:
     return sum(
-        int(c.total_compressed_size) for c in chunks if c.path_in_schema.split(".")[0] in physical
+        int(group.column(j).total_compressed_size)
+        for j, owner in enumerate(leaf_owners(schema))
+        if schema.names[owner] in physical
     )
 
 
@@ -122,7 +137,7 @@ def _filtered(
         mark = "position of " + " ".join(table.column_names)
         table = table.append_column(mark, pa.array(positions))
         for condition in where:
-            table = table.filter(condition.expression())
+            table = condition.filter(table)
         positions = _buffer(table.column(mark).combine_chunks(), np.int64)
     return Rows(table.select(list(columns)), positions, before - table.num_rows, n_bytes)
 
@@ -150,9 +165,16 @@ def levels(column: pa.ChunkedArray) -> tuple[list[str | None], NDArray[np.int64]
     array = _one_array(column)
     if pa.types.is_null(array.type):
         return [None], np.zeros(len(array), np.int64)
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), None, array)
     if not pa.types.is_dictionary(array.type):
         array = pc.dictionary_encode(array)
-    texts: list[str | None] = pc.cast(array.dictionary, pa.string()).to_pylist()
+    texts: list[str | None]
+    if pa.types.is_floating(array.dictionary.type):
+        # Integers with nulls are floats in pandas: 7.0 is the level 7.
+        texts = [str(int(v)) if v.is_integer() else repr(v) for v in array.dictionary.to_pylist()]
+    else:
+        texts = pc.cast(array.dictionary, pa.string()).to_pylist()
     if array.indices.null_count == 0:
         return texts, _buffer(pc.cast(array.indices, pa.int64()), np.int64)
     indices = pc.fill_null(pc.cast(array.indices, pa.int64()), len(texts))

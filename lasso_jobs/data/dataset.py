@@ -1,5 +1,6 @@
 """Which Parquet files there are, and what their footers say. No row is read here."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -197,10 +198,12 @@ def _list(path: str) -> tuple[Path, list[Path]]:
         raise DataError(
             path, "a URI", "a local path", "Copy or mount the data, and name its folder"
         )
-    if any(mark in path for mark in "*?["):
+    if any(mark in path for mark in "*?[") and not Path(path).exists():
         fixed = Path(*_before_glob(Path(path)))
         pattern = Path(path).relative_to(fixed).as_posix()
-        found = sorted(p for p in fixed.glob(pattern) if p.is_file())
+        found = sorted(
+            p for p in fixed.glob(pattern) if p.is_file() and not _hidden(p.relative_to(fixed))
+        )
         return fixed, _nonempty(path, found, "no file matches")
     folder = Path(path)
     if folder.is_file():
@@ -217,12 +220,13 @@ def _list(path: str) -> tuple[Path, list[Path]]:
             "Name the files of one version, or export the table to Parquet",
         )
     found = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.is_file()
-        and not any(part.startswith(("_", ".")) for part in p.relative_to(folder).parts)
+        p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder))
     )
     return folder, _nonempty(path, found, "holds no files")
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(("_", ".")) for part in path.parts)
 
 
 def _before_glob(path: Path) -> list[str]:
@@ -249,7 +253,7 @@ def _may_hold(constants: tuple[tuple[str, str | None], ...], where: Sequence[Con
     names = {name for name, _ in constants}
     row = pa.table({name: pa.array([value], pa.string()) for name, value in constants})
     decided = [c for c in where if c.columns and c.columns <= names]
-    return all(row.filter(c.expression()).num_rows for c in decided)
+    return all(c.filter(row).num_rows for c in decided)
 
 
 def _open(path: Path, name: str, constants: tuple[tuple[str, str | None], ...]) -> SourceFile:
@@ -263,12 +267,18 @@ def _open(path: Path, name: str, constants: tuple[tuple[str, str | None], ...]) 
             "a Parquet file",
             "Replace or remove it",
         ) from error
+    owner = leaf_owners(schema)
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise DataError(
+            str(path), f"has several columns {twice[0]!r}", "names that differ", "Mend the file"
+        )
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     column_bytes = np.zeros((len(groups), len(schema)), np.int64)
     for i, group in enumerate(groups):
         for j in range(group.num_columns):
             column = group.column(j)
-            place = schema.get_field_index(column.path_in_schema.split(".")[0])
+            place = owner[j]
             if place >= 0:
                 column_bytes[i, place] += column.total_compressed_size
     status = path.stat()
@@ -290,6 +300,19 @@ def _common_schema(files: Sequence[SourceFile]) -> pa.Schema:
     for name, _ in files[0].identity.constants:
         fields[name] = pa.field(name, pa.string())
     return pa.schema(list(fields.values()))
+
+
+def leaf_owners(schema: pa.Schema) -> list[int]:
+    """The column of the schema that each leaf of the file belongs to."""
+    return [j for j, field in enumerate(schema) for _ in range(_n_leaves(field.type))]
+
+
+def _n_leaves(type_: pa.DataType) -> int:
+    if isinstance(type_, pa.BaseExtensionType):
+        return _n_leaves(type_.storage_type)
+    if pa.types.is_dictionary(type_) or not pa.types.is_nested(type_):
+        return 1
+    return sum(_n_leaves(type_.field(i).type) for i in range(type_.num_fields))
 
 
 def _selected(file: SourceFile, wanted: set[str]) -> NDArray[np.int64]:

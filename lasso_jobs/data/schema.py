@@ -8,7 +8,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from lasso_jobs.core.columns import LevelType
+from lasso_jobs.core.columns import Columns, LevelType
 from lasso_jobs.data.dataset import Dataset
 from lasso_jobs.errors import DataError
 
@@ -85,7 +85,7 @@ def select_features(
         matched = explicit or (
             name not in dataset.constants and any(fnmatchcase(name, p) for p in include)
         )
-        excluded = any(fnmatchcase(name, p) for p in exclude)
+        excluded = name in exclude or any(fnmatchcase(name, p) for p in exclude)
         if not matched or excluded or name in reserved:
             continue
         type_ = dataset.schema.field(name).type
@@ -141,6 +141,33 @@ def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> N
             "a column of numbers",
             "Name a numeric column, or convert it",
         )
+
+
+def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
+    """Check that the columns are what they were in training.
+
+    Raises
+    ------
+    DataError
+    """
+    # Integers with nulls are floats in pandas.
+    kinds: dict[str, tuple[Kind, ...]] = {
+        "string": ("string",),
+        "boolean": ("boolean",),
+        "integer": ("integer", "number"),
+    }
+    wanted = dict.fromkeys(columns.numeric, ("number", "integer")) | {
+        c.name: kinds[c.type] for c in columns.categories
+    }
+    for name, expected in wanted.items():
+        type_ = schema.field(name).type
+        if kind_of(type_) not in (*expected, "null"):
+            raise DataError(
+                f"{where}, column {name!r}",
+                f"has type {type_}",
+                f"{' or '.join(expected)}, as in training",
+                "Convert it, or retrain",
+            )
 
 
 def check_files(dataset: Dataset, columns: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     PositiveInt,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -63,7 +65,8 @@ class Data(_Model):
     def on(self, date: str) -> "Data":
         """The same rows as of a date, which takes the place of ``{date}`` in the filter."""
         try:
-            datetime.date.fromisoformat(date)
+            if datetime.date.fromisoformat(date).isoformat() != date:
+                raise ValueError(date)
         except ValueError as error:
             raise JobError("date", repr(date), "a date, YYYY-MM-DD", "Correct it") from error
         where = None if self.where is None else self.where.replace(DATE, date)
@@ -215,7 +218,18 @@ class TrainJob(_Job):
 
     def on(self, date: str) -> "TrainJob":
         """The same job as of a date, which takes the place of ``{date}`` in ``data.where``."""
-        return self.model_copy(update={"data": self.data.on(date)})
+        holdout = self.holdout
+        if isinstance(holdout, HoldoutRows):
+            holdout = HoldoutRows(where=holdout.where.replace(DATE, date))
+        return self.model_copy(update={"data": self.data.on(date), "holdout": holdout})
+
+    @field_serializer("bounds", when_used="json")
+    def _storable(self, bounds: dict[str, tuple[float, float]]) -> dict[str, list[float | str]]:
+        """JSON has no infinity; the text of it is read back as the number."""
+        return {
+            name: [side if math.isfinite(side) else str(side) for side in sides]
+            for name, sides in bounds.items()
+        }
 
     @field_validator("bounds")
     @classmethod
@@ -283,6 +297,7 @@ class ScoreJob(_Job):
                 )
             condition = f"{self.output.partition_by[0]} == '{DATE}'"
             where = condition if self.data.where is None else f"({self.data.where}) and {condition}"
+            parse(where, "data.where")
             return self.model_copy(update={"data": Data(path=self.data.path, where=where)}).on(date)
         return self.model_copy(update={"data": self.data.on(date)})
 
@@ -319,7 +334,10 @@ def _override(values: dict[str, Any], setting: str) -> None:
         if not isinstance(inner, dict):
             raise JobError("--set", f"{parent!r} is no section", "a section", "Check the key")
         values = inner
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise JobError("--set", f"{setting!r}", "a value in YAML", "Put it in quotes") from error
 
 
 def _job_error(model: type[BaseModel], error: ValidationError, where: str) -> JobError:

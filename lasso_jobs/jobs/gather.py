@@ -1,5 +1,6 @@
 """The one read of the training data: moments per bucket, and a sample."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -123,11 +124,24 @@ def _merge(left: _Part, right: _Part) -> _Part:
 def _category(name: str, type_: LevelType, levels: Tally, max_levels: int) -> Category:
     """The most frequent levels, in their own order; all others share one indicator."""
     counts = levels[name]
+    if type_ == "integer":
+        _check_integers(name, counts)
     by_rows = sorted(counts, key=lambda level: (-counts[level], level is None, level or ""))
     kept = by_rows[:max_levels]
     number = type_ == "integer"
     kept.sort(key=lambda v: (v is None, int(v) if number and v is not None else 0, v or ""))
     return Category(name, tuple(kept), len(by_rows) > max_levels, type_)
+
+
+def _check_integers(name: str, levels: Iterable[str | None]) -> None:
+    odd = [v for v in levels if v is not None and not v.lstrip("-").isdigit()]
+    if odd:
+        raise DataError(
+            f"column {name!r}",
+            f"has the value {odd[0]}",
+            "integers, as features.categorical names it",
+            "Mend the file, or take the column as a number",
+        )
 
 
 def _fold_values(levels: Tally, fold: str) -> list[str]:

@@ -214,7 +214,7 @@ def _matching(table: pa.Table, conditions: Sequence[Condition]) -> NDArray[np.in
     mark = "position of " + " ".join(table.column_names)
     table = table.append_column(mark, pa.array(np.arange(table.num_rows)))
     for condition in conditions:
-        table = table.filter(condition.expression())
+        table = condition.filter(table)
     return blocks.numbers(table.column(mark)).astype(np.int64)
 
 

@@ -78,8 +78,8 @@ def plan(job: ScoreJob) -> ScorePlan:
             "Rename the column in the source",
         )
     for name in predictor.columns.features:
-        number = name in predictor.columns.numeric
-        schema.require(dataset, name, f"a feature of {registered.reference},", number=number)
+        schema.require(dataset, name, f"a feature of {registered.reference},")
+    schema.check_types(dataset.schema, predictor.columns, dataset.path)
     every = [*predictor.columns.features, *(name for _, names in by_key for name in names)]
     schema.check_files(dataset, tuple(dict.fromkeys(every)))
     identities = [

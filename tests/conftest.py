@@ -1,0 +1,142 @@
+"""What integration and fault tests share: an environment of their own, commands, and a shop."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+# Prefect reads these when it is imported.
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
+os.environ.pop("PREFECT_API_URL", None)
+
+ROWS_PER_DAY = 150
+DAYS = tuple(f"2024-01-{day:02d}" for day in range(1, 13))
+SHIFTED = DAYS[-1]
+
+Values = dict[str, Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """No test reads or writes the user's own Prefect settings and database."""
+    home = tmp_path_factory.mktemp("prefect")
+    os.environ["PREFECT_HOME"] = str(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def cli() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run ``python -m lasso_jobs`` in a folder."""
+
+    def run(*arguments: object, folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "lasso_jobs", *map(str, arguments)],
+            cwd=folder,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def a_day(index: int, n_rows: int = ROWS_PER_DAY, shift: float = 0.0) -> pa.Table:
+    """Sales of a day: nulls, text, booleans, and columns that no model needs."""
+    rng = np.random.default_rng([7, index])
+    price, visits = rng.normal(20, 4, n_rows) + shift, rng.gamma(3, 10, n_rows)
+    noise, promo = rng.normal(size=n_rows), rng.random(n_rows) < 0.3
+    store = rng.choice(["north", "south", "east", "west"], n_rows, p=[0.4, 0.3, 0.2, 0.1])
+    sales = 50 - 2 * price + 0.5 * visits + 9 * promo + 6 * (store == "north")
+    return pa.table(
+        {
+            "id": pa.array(index * 10_000 + np.arange(n_rows)),
+            "price": pa.array(price, mask=rng.random(n_rows) < 0.1),
+            "visits": pa.array(visits),
+            "noise": pa.array(noise),
+            "store": pa.array(store, mask=rng.random(n_rows) < 0.05),
+            "promo": pa.array(promo),
+            "note": pa.array([f"note {i} of day {index}" for i in range(n_rows)]),
+            "sales": pa.array(sales + rng.normal(0, 3, n_rows), mask=rng.random(n_rows) < 0.05),
+        }
+    )
+
+
+def write_shop(folder: Path) -> Path:
+    """A folder for each day; on the last day the prices are other than ever before."""
+    for index, day in enumerate(DAYS):
+        path = folder / f"day={day}" / "sales.parquet"
+        path.parent.mkdir(parents=True)
+        table = a_day(index, shift=25.0 if day == SHIFTED else 0.0)
+        pq.write_table(table, path, row_group_size=50)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop's data; no test changes it."""
+    return write_shop(tmp_path_factory.mktemp("shop") / "data")
+
+
+@pytest.fixture
+def own_shop(tmp_path: Path) -> Path:
+    """The same data, for a test to change."""
+    return write_shop(tmp_path / "shop")
+
+
+def training(data: Path, registry: Path) -> Values:
+    return {
+        "name": "sales",
+        "data": {"path": str(data), "where": f"day < '{DAYS[8]}'"},
+        "target": "sales",
+        "features": {"exclude": ["id", "note"]},
+        "search": {"alphas": 20},
+        # Out of every model, so that there is a feature which scoring need not read.
+        "penalty_factors": {"noise": 1000.0},
+        "registry": str(registry),
+    }
+
+
+@pytest.fixture(scope="session")
+def registry(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with the champion ``sales``; no test changes it."""
+    from lasso_jobs import TrainJob, train
+
+    path = tmp_path_factory.mktemp("registry") / "models"
+    train(TrainJob.from_values(training(shop, path)), workers=1)
+    return path
+
+
+@pytest.fixture
+def train_values(shop: Path, tmp_path: Path) -> Values:
+    """A training job as its file has it, with a registry of its own."""
+    return training(shop, tmp_path / "models")
+
+
+@pytest.fixture
+def score_values(shop: Path, registry: Path, tmp_path: Path) -> Values:
+    """A scoring job as its file has it, with outputs of its own."""
+    return {
+        "model": "sales",
+        "data": {"path": str(shop)},
+        "keys": ["id"],
+        "output": {"path": str(tmp_path / "scores"), "partition_by": "day"},
+        "drift": {"features": "selected", "path": str(tmp_path / "drift")},
+        "registry": str(registry),
+    }
+
+
+@pytest.fixture
+def small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row group of the shop is a unit of work."""
+    monkeypatch.setattr("lasso_jobs.data.dataset.PARTITION_ROWS", 50)

@@ -1,0 +1,399 @@
+import dataclasses
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import datetime
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from lasso_jobs.artifacts import registry as registry_module
+from lasso_jobs.artifacts.model import Model
+from lasso_jobs.artifacts.model_file import digest
+from lasso_jobs.artifacts.registry import Registry
+from lasso_jobs.errors import ModelError
+
+N_PROCESSES = 4
+
+
+def variant(model: Model, number: int, name: str = "births") -> Model:
+    """A model that differs from all other variants in one number."""
+    return dataclasses.replace(model, name=name, prediction_mean=float(number))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "models")
+
+
+@pytest.fixture
+def three(registry: Registry, model: Model) -> Registry:
+    """Three versions, none promoted."""
+    for number in (1, 2, 3):
+        registry.register(variant(model, number), {"number": number})
+    return registry
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def refused(action, *arguments: object) -> str:
+    with pytest.raises(ModelError) as caught:
+        action(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Versions
+
+
+def test_versions_count_from_one(three: Registry) -> None:
+    assert three.names() == ["births"]
+    assert three.versions("births") == [1, 2, 3]
+
+
+def test_versions_are_ordered_as_numbers(registry: Registry, model: Model) -> None:
+    for number in range(1, 12):
+        assert registry.register(variant(model, number), {}).version == number
+    assert registry.versions("births") == list(range(1, 12))
+
+
+def test_a_version_never_changes(three: Registry, model: Model) -> None:
+    before = contents(three.path / "births" / "v1")
+    three.register(variant(model, 4), {})
+    three.promote("births@v1", "test")
+    three.register(variant(model, 1), {"number": "again"})
+    assert contents(three.path / "births" / "v1") == before
+
+
+def test_the_same_content_again_stays_the_newest_version(three: Registry, model: Model) -> None:
+    again = three.register(variant(model, 3), {"number": "again"})
+    assert again.version == 3
+    assert again.provenance == {"number": 3}
+    assert three.versions("births") == [1, 2, 3]
+
+
+def test_the_content_of_an_older_version_stays_that_version(three: Registry, model: Model) -> None:
+    assert three.register(variant(model, 1), {}).version == 1
+    assert three.versions("births") == [1, 2, 3]
+
+
+def test_what_was_registered_is_loaded(three: Registry, model: Model) -> None:
+    found = three.load("births@v2")
+    assert (found.version, found.reference) == (2, "births@v2")
+    assert found.digest == digest(variant(model, 2)) == digest(found.model)
+    assert found.provenance == {"number": 2}
+
+
+def test_names_are_apart(three: Registry, model: Model) -> None:
+    assert three.register(variant(model, 1, "other"), {}).version == 1
+    assert three.names() == ["births", "other"]
+
+
+def test_an_absent_registry_has_no_models(registry: Registry) -> None:
+    assert (registry.names(), registry.versions("births"), registry.moves("births")) == ([], [], [])
+    assert not registry.path.exists()
+
+
+def test_leftovers_of_a_killed_training_are_ignored(three: Registry, model: Model) -> None:
+    folder = three.path / "births"
+    (folder / ".staged-0123").mkdir()
+    (folder / ".staged-0123" / "model.json").write_text("{")
+    (three.path / "empty").mkdir()
+    (three.path / "staged-only" / ".staged-1").mkdir(parents=True)
+    (three.path / "notes.txt").write_text("v1")
+    for odd in ("v0", "v01", "v", "version4", "v4.bak", "v-1"):
+        (folder / odd).mkdir()
+    assert three.names() == ["births"]
+    assert three.versions("births") == [1, 2, 3]
+    assert three.register(variant(model, 4), {}).version == 4
+
+
+def test_a_registration_that_fails_leaves_nothing(
+    three: Registry, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(three.path)
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(registry_module.model_file, "write", no_space)
+    with pytest.raises(OSError, match="No space"):
+        three.register(variant(model, 4), {})
+    assert contents(three.path) == before
+    assert three.versions("births") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["arrays.npz", "model.json"])
+def test_a_new_training_mends_a_registry_whose_newest_version_is_damaged(
+    three: Registry, model: Model, name: str
+) -> None:
+    (three.path / "births" / "v3" / name).write_bytes(b"damaged")
+    assert three.register(variant(model, 4), {}).version == 4
+
+
+# References
+
+
+@pytest.mark.parametrize(
+    ("reference", "version"),
+    [
+        ("births@v1", 1),
+        ("births@v3", 3),
+        ("births", 2),
+        ("births@champion", 2),
+        ("births@old-1", 1),
+    ],
+)
+def test_a_reference_is_a_version_an_alias_or_the_champion(
+    three: Registry, reference: str, version: int
+) -> None:
+    three.promote("births@v2", "test")
+    three.promote("births@v1", "test", alias="old-1")
+    assert three.resolve(reference) == ("births", version)
+    assert three.load(reference).version == version
+
+
+@pytest.mark.parametrize("length", [8, 12, 64])
+def test_a_reference_may_be_the_beginning_of_a_digest(
+    three: Registry, model: Model, length: int
+) -> None:
+    selector = digest(variant(model, 2))[:length]
+    assert three.load(f"births@{selector}").version == 2
+
+
+def test_a_digest_needs_eight_digits(three: Registry, model: Model) -> None:
+    assert "there is no" in refused(three.load, f"births@{digest(variant(model, 2))[:7]}")
+
+
+def test_a_digest_is_found_beside_a_damaged_version(three: Registry, model: Model) -> None:
+    (three.path / "births" / "v1" / "model.json").write_text("{")
+    assert three.resolve(f"births@{digest(variant(model, 2))[:16]}") == ("births", 2)
+
+
+def test_an_unknown_name_is_refused_with_those_there_are_and_the_nearest(
+    three: Registry, model: Model
+) -> None:
+    three.register(variant(model, 1, "flights"), {})
+    line = refused(three.load, "birth@champion")
+    assert "there is no model 'birth'; expected one of: births, flights" in line
+    assert "Did you mean 'births'" in line
+
+
+def test_an_empty_registry_says_so(registry: Registry) -> None:
+    assert "it holds none" in refused(registry.load, "births")
+
+
+@pytest.mark.parametrize("selector", ["v4", "v0", "champoin", "00000000", "V1"])
+def test_an_unknown_selector_is_refused_with_those_there_are(
+    three: Registry, selector: str
+) -> None:
+    three.promote("births@v2", "test")
+    line = refused(three.load, f"births@{selector}")
+    assert f"there is no '{selector}'; expected one of: champion, v1, v2, v3" in line
+
+
+def test_a_name_without_a_champion_is_refused(three: Registry) -> None:
+    assert "there is no 'champion'; expected one of: v1, v2, v3" in refused(three.load, "births")
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "@v1", "births@", "births@v1@v2", "../births", "a/b@v1", "births@v 1", ".a"]
+)
+def test_what_is_no_reference_is_refused(three: Registry, reference: str) -> None:
+    assert "is no model reference" in refused(three.load, reference)
+
+
+def test_a_damaged_version_is_refused_by_its_folder(three: Registry) -> None:
+    (three.path / "births" / "v2" / "arrays.npz").write_bytes(b"")
+    assert str(three.path / "births" / "v2") in refused(three.load, "births@v2")
+    assert three.load("births@v3").version == 3
+
+
+# Aliases
+
+
+def test_a_promotion_is_logged_with_who_when_and_why(three: Registry) -> None:
+    move = three.promote("births@v2", "better")
+    assert three.moves("births") == [move]
+    assert (move.alias, move.action, move.old, move.new) == ("champion", "promote", None, 2)
+    assert move.why == "better"
+    assert move.by
+    assert datetime.fromisoformat(move.at).utcoffset().total_seconds() == 0
+
+
+def test_aliases_move_apart(three: Registry) -> None:
+    three.promote("births@v1", "test")
+    three.promote("births@v3", "test", alias="challenger")
+    three.promote("births@challenger", "won")
+    assert three.aliases("births") == {"champion": 3, "challenger": 3}
+    assert [(m.alias, m.old, m.new) for m in three.moves("births")] == [
+        ("champion", None, 1),
+        ("challenger", None, 3),
+        ("champion", 1, 3),
+    ]
+
+
+def test_promoting_a_missing_version_is_refused_and_not_logged(three: Registry) -> None:
+    refused(three.promote, "births@v9", "test")
+    assert three.moves("births") == []
+
+
+@pytest.mark.parametrize("alias", ["v2", "two words", "", "a@b", "0123456789"])
+def test_an_alias_that_could_never_be_referred_to_is_refused(three: Registry, alias: str) -> None:
+    refused(three.promote, "births@v1", "test", alias)
+    assert three.moves("births") == []
+
+
+def test_the_log_keeps_its_order_past_nine_moves(three: Registry) -> None:
+    versions = [1 + i % 3 for i in range(12)]
+    for version in versions:
+        three.promote(f"births@v{version}", "test")
+    assert [move.new for move in three.moves("births")] == versions
+    assert three.aliases("births") == {"champion": versions[-1]}
+
+
+def test_rolling_back_twice_goes_back_twice(three: Registry) -> None:
+    for version in (1, 2, 3):
+        three.promote(f"births@v{version}", "test")
+    assert [three.rollback("births", "bad").new for _ in range(2)] == [2, 1]
+    assert three.aliases("births") == {"champion": 1}
+    assert [m.action for m in three.moves("births")] == ["promote"] * 3 + ["rollback"] * 2
+
+
+def test_rolling_back_does_not_return_to_what_was_rolled_back(three: Registry) -> None:
+    three.promote("births@v1", "test")
+    three.promote("births@v2", "test")
+    three.rollback("births", "bad")
+    three.promote("births@v3", "test")
+    assert three.rollback("births", "bad").new == 1
+
+
+def test_rolling_back_one_alias_leaves_the_others(three: Registry) -> None:
+    for alias in ("champion", "challenger"):
+        three.promote("births@v1", "test", alias)
+        three.promote("births@v2", "test", alias)
+    three.rollback("births", "bad", "challenger")
+    assert three.aliases("births") == {"champion": 2, "challenger": 1}
+
+
+def test_rolling_back_after_promoting_the_champion_again_changes_the_champion(
+    three: Registry,
+) -> None:
+    for version in (1, 2, 2):
+        three.promote(f"births@v{version}", "test")
+    assert three.rollback("births", "bad").new == 1
+
+
+def test_rolling_back_the_first_champion_is_refused(three: Registry) -> None:
+    three.promote("births@v2", "test")
+    assert "champion has had no version before v2" in refused(three.rollback, "births", "bad")
+    assert len(three.moves("births")) == 1
+
+
+def test_rolling_back_without_a_champion_is_refused(three: Registry) -> None:
+    assert "there is no 'champion'" in refused(three.rollback, "births", "bad")
+
+
+def test_rolling_back_an_unknown_name_is_refused(three: Registry) -> None:
+    assert "Did you mean 'births'" in refused(three.rollback, "birth", "bad")
+
+
+def test_leftovers_of_a_killed_promotion_are_ignored(three: Registry) -> None:
+    three.promote("births@v1", "test")
+    (three.path / "births" / "aliases" / ".staged-1").write_text("{")
+    assert three.promote("births@v2", "test").old == 1
+    assert len(three.moves("births")) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"alias": "champion"}'])
+def test_a_damaged_log_is_refused_by_its_file(three: Registry, content: str) -> None:
+    three.promote("births@v1", "test")
+    (entry,) = (three.path / "births" / "aliases").iterdir()
+    entry.write_text(content)
+    assert str(entry) in refused(three.load, "births")
+
+
+def test_an_entry_of_the_log_is_never_replaced(three: Registry) -> None:
+    three.promote("births@v1", "test")
+    before = contents(three.path / "births" / "aliases")
+    three.promote("births@v2", "test")
+    after = contents(three.path / "births" / "aliases")
+    assert before.items() <= after.items()
+    assert len(after) == 2
+    assert json.loads(after["00000002.json"])["old"] == 1
+
+
+# Several at once
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ProcessPoolExecutor(N_PROCESSES, get_context("fork")) as pool:
+        yield pool
+
+
+def _register(path: Path, model: Model) -> tuple[int, str]:
+    registered = Registry(path).register(model, {"process": os.getpid()})
+    return registered.version, registered.digest
+
+
+def _promote(path: Path, version: int) -> bool:
+    try:
+        Registry(path).promote(f"births@v{version}", f"{version}")
+    except ModelError as error:
+        assert "at the same time" in str(error)
+        return False
+    return True
+
+
+def test_concurrent_registrations_get_versions_of_their_own(
+    registry: Registry, model: Model, processes: ProcessPoolExecutor
+) -> None:
+    models = [variant(model, number) for number in range(24)]
+    found = list(processes.map(_register, [registry.path] * 24, models))
+    assert sorted(version for version, _ in found) == list(range(1, 25))
+    for version, expected in found:
+        assert registry.load(f"births@v{version}").digest == expected
+    assert [p.name for p in (registry.path / "births").iterdir() if p.name[0] == "."] == []
+
+
+def test_concurrent_promotions_lose_no_entry_and_form_one_chain(
+    three: Registry, processes: ProcessPoolExecutor
+) -> None:
+    versions = [1 + i % 3 for i in range(60)]
+    won = list(processes.map(_promote, [three.path] * 60, versions))
+    moves = three.moves("births")
+    assert len(moves) == sum(won)
+    assert sorted(m.new for m in moves) == sorted(
+        v for v, w in zip(versions, won, strict=True) if w
+    )
+    assert moves[0].old is None
+    assert all(later.old == earlier.new for earlier, later in pairwise(moves))
+
+
+def test_of_several_moves_from_one_state_exactly_one_wins(
+    three: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = three.moves("births")
+    monkeypatch.setattr(Registry, "moves", lambda *_: seen)
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(_promote, [three.path] * 8, [1, 2, 3] * 3))
+    assert sum(won) == 1
+    monkeypatch.undo()
+    assert len(three.moves("births")) == 1
+
+
+def test_an_unnamed_user_is_logged_by_number(
+    three: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(registry_module.getpass, "getuser", nobody)
+    assert three.promote("births@v1", "test").by == f"uid {os.getuid()}"

@@ -1,0 +1,267 @@
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lasso_jobs.data.dataset import discover
+from lasso_jobs.data.schema import Features, check_files, kind_of, require, select_features
+from lasso_jobs.errors import DataError
+
+Write = Callable[..., Path]
+
+
+def select(
+    path: Path,
+    include: list[str] | None = None,
+    exclude: list[str] | None = None,
+    categorical: list[str] | None = None,
+    reserved: dict[str, str] | None = None,
+) -> Features:
+    wanted = ["*"] if include is None else include
+    dataset = discover(str(path))
+    return select_features(dataset, wanted, exclude or [], categorical or [], reserved or {})
+
+
+@pytest.fixture
+def mixed(write: Write) -> Path:
+    return write(
+        "k=v/a.parquet",
+        {
+            "i": pa.array([1, 2], pa.int8()),
+            "f": pa.array([1, 2], pa.float32()),
+            "dec": [Decimal("1.5"), Decimal("2.5")],
+            "s": ["a", "b"],
+            "large": pa.array(["a", "b"], pa.large_string()),
+            "view": pa.array(["a", "b"], pa.string_view()),
+            "dict": pa.array(["a", "b"]).dictionary_encode(),
+            "b": [True, False],
+            "n": pa.nulls(2),
+            "list": [[1], [2]],
+            "struct": [{"x": 1}, {"x": 2}],
+            "time": pa.array([1, 2], pa.timestamp("us")),
+            "bytes": [b"a", b"b"],
+        },
+    ).parents[1]
+
+
+def one_line(error: pytest.ExceptionInfo[DataError]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [
+        *[(t, "integer") for t in (pa.int8(), pa.int64(), pa.uint8(), pa.uint64())],
+        *[(t, "number") for t in (pa.float16(), pa.float32(), pa.float64())],
+        *[(t, "number") for t in (pa.decimal128(5, 2), pa.decimal256(50, 2), pa.decimal32(5, 2))],
+        *[(t, "string") for t in (pa.string(), pa.large_string(), pa.string_view())],
+        (pa.dictionary(pa.int8(), pa.string()), "string"),
+        (pa.dictionary(pa.int32(), pa.int64()), "integer"),
+        (pa.bool_(), "boolean"),
+        (pa.null(), "null"),
+        *[(t, "other") for t in (pa.date32(), pa.timestamp("ns"), pa.binary(), pa.time32("s"))],
+        *[(t, "other") for t in (pa.list_(pa.int64()), pa.struct([("x", pa.int64())]))],
+        (pa.duration("s"), "other"),
+    ],
+    ids=str,
+)
+def test_each_type_is_of_a_kind(type_: pa.DataType, kind: str) -> None:
+    assert kind_of(type_) == kind
+
+
+def test_a_star_takes_every_column_that_can_be_a_feature(mixed: Path) -> None:
+    found = select(mixed)
+    assert found.numeric == ("i", "f", "dec", "n")
+    assert found.categorical == (
+        ("s", "string"),
+        ("large", "string"),
+        ("view", "string"),
+        ("dict", "string"),
+        ("b", "boolean"),
+    )
+
+
+def test_a_star_leaves_out_nested_and_time_columns_and_says_so(mixed: Path) -> None:
+    left_out = dict(select(mixed).left_out)
+    assert set(left_out) == {"list", "struct", "time", "bytes"}
+    assert left_out["time"] == "timestamp[us]"
+
+
+@pytest.mark.parametrize("name", ["list", "struct", "time", "bytes"])
+def test_a_column_that_cannot_be_a_feature_is_refused_when_named(mixed: Path, name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        select(mixed, include=["*", name])
+    assert f"column '{name}': has type" in one_line(caught)
+
+
+def test_a_folder_value_is_a_feature_only_when_named(mixed: Path) -> None:
+    assert "k" not in dict(select(mixed).categorical)
+    assert select(mixed, include=["k"]) == Features((), (("k", "string"),), ())
+
+
+def test_integers_become_categories_when_named(mixed: Path) -> None:
+    found = select(mixed, include=["f"], categorical=["i"])
+    assert (found.numeric, found.categorical) == (("f",), (("i", "integer"),))
+
+
+@pytest.mark.parametrize("name", ["f", "dec", "n", "time"])
+def test_only_integers_text_and_booleans_can_be_categories(mixed: Path, name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        select(mixed, categorical=[name])
+    assert f"'{name}': has type" in one_line(caught)
+    assert "expected integers, text or booleans" in one_line(caught)
+
+
+def test_patterns_include_and_exclude(write: Write) -> None:
+    path = write("a.parquet", {name: [1.0] for name in ("lag_1", "lag_2", "lag_10", "x", "LAG_3")})
+    assert select(path, include=["lag_*"]).numeric == ("lag_1", "lag_2", "lag_10")
+    assert select(path, include=["lag_?"]).numeric == ("lag_1", "lag_2")
+    assert select(path, include=["lag_[12]"]).numeric == ("lag_1", "lag_2")
+    assert select(path, exclude=["lag_*", "x"]).numeric == ("LAG_3",)
+
+
+def test_exclude_wins_over_include_and_categorical(mixed: Path) -> None:
+    found = select(mixed, include=["i", "f", "s"], exclude=["i", "s"])
+    assert (found.numeric, found.categorical) == (("f",), ())
+
+
+def test_target_and_weight_are_no_features(mixed: Path) -> None:
+    found = select(mixed, reserved={"f": "target", "i": "weight"})
+    assert found.numeric == ("dec", "n")
+
+
+ODD_NAMES = ["two words", "a.b", "quo'te\"s", "<script>alert(1)</script>", "größe", "what?", "a[1]"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_oddly_named_column_can_be_included_by_name(write: Write, name: str) -> None:
+    path = write("a.parquet", {name: [1.0], "a1": [1.0]})
+    assert name in select(path, include=[name]).numeric
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_oddly_named_column_can_be_excluded_by_name(write: Write, name: str) -> None:
+    path = write("a.parquet", {name: [1.0], "other": [1.0]})
+    assert select(path, exclude=[name]).numeric == ("other",)
+
+
+@pytest.mark.parametrize("key", ["include", "exclude", "categorical"])
+def test_a_misspelt_name_is_refused_with_the_nearest(write: Write, key: str) -> None:
+    path = write("a.parquet", {"distance": [1], "hour": [2]})
+    with pytest.raises(DataError) as caught:
+        select(path, **{key: ["distanse"]})
+    assert "no column 'distanse'; expected one of distance, hour" in one_line(caught)
+    assert "Did you mean 'distance'" in one_line(caught)
+
+
+def test_no_usable_feature_is_refused(write: Write) -> None:
+    path = write("a.parquet", {"y": [1.0], "time": pa.array([1], pa.timestamp("s"))})
+    with pytest.raises(DataError) as caught:
+        select(path, reserved={"y": "target"})
+    assert "leave no usable feature" in one_line(caught)
+
+
+def test_a_long_list_of_columns_is_cut_short_in_a_message(write: Write) -> None:
+    path = write("a.parquet", {f"x{i}": [1] for i in range(40)})
+    with pytest.raises(DataError, match="x11 and 28 more"):
+        require(discover(str(path)), "nothing like it", "target")
+
+
+@pytest.mark.parametrize("name", ["i", "f", "dec"])
+def test_a_target_of_numbers_is_accepted(mixed: Path, name: str) -> None:
+    require(discover(str(mixed)), name, "target", number=True)
+
+
+@pytest.mark.parametrize("name", ["s", "b", "n", "time", "dict", "list", "k"])
+def test_a_target_that_is_not_numeric_is_refused(mixed: Path, name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        require(discover(str(mixed)), name, "target", number=True)
+    assert f"target '{name}': has type" in one_line(caught)
+    assert "expected a column of numbers" in one_line(caught)
+
+
+NUMBERS = {
+    "int8": pa.array([1, 2], pa.int8()),
+    "int64": pa.array([1, 2]),
+    "float32": pa.array([1, 2], pa.float32()),
+    "float64": pa.array([1.5, None]),
+    "decimal": pa.array([Decimal("1.5"), None]),
+    "nulls": pa.nulls(2),
+}
+TEXTS = {
+    "string": pa.array(["a", None]),
+    "large": pa.array(["a", "b"], pa.large_string()),
+    "view": pa.array(["a", "b"], pa.string_view()),
+    "dictionary": pa.array(["a", "b"]).dictionary_encode(),
+    "nulls": pa.nulls(2),
+}
+
+
+@pytest.mark.parametrize("columns", [NUMBERS, TEXTS], ids=["numbers", "text"])
+def test_files_may_differ_in_types_of_one_kind(write: Write, columns: dict[str, pa.Array]) -> None:
+    for first in columns:
+        for name, column in columns.items():
+            write(f"{first}/{first == name}-{name}.parquet", {"x": column})
+        check_files(discover(str(write(f"{first}/z.parquet", {"x": columns[first]}).parent)), ["x"])
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd"),
+    [
+        (NUMBERS["float64"], TEXTS["string"]),
+        (NUMBERS["int64"], pa.array([True, False])),
+        (TEXTS["string"], NUMBERS["int64"]),
+        (TEXTS["dictionary"], pa.array([True, False])),
+        (pa.array([True, False]), TEXTS["string"]),
+        (NUMBERS["nulls"], TEXTS["string"]),
+        (NUMBERS["int64"], pa.array([1, 2], pa.timestamp("us"))),
+    ],
+    ids=str,
+)
+def test_a_file_with_a_column_of_another_kind_is_refused(
+    write: Write, usual: pa.Array, odd: pa.Array
+) -> None:
+    write("a.parquet", {"x": usual})
+    write("b.parquet", {"x": NUMBERS["int64"] if pa.types.is_null(usual.type) else usual})
+    bad = write("c.parquet", {"x": odd})
+    with pytest.raises(DataError) as caught:
+        check_files(discover(str(bad.parent)), ["x"])
+    assert one_line(caught).startswith(f"{bad}, column 'x': has type {odd.type}; expected")
+
+
+def test_a_file_that_lacks_a_column_is_refused(write: Write) -> None:
+    write("a.parquet", {"x": [1], "y": [1]})
+    bad = write("b.parquet", {"y": [1]})
+    with pytest.raises(DataError) as caught:
+        check_files(discover(str(bad.parent)), ["y", "x"])
+    assert one_line(caught).startswith(f"{bad}: lacks the column 'x'")
+
+
+def test_columns_that_are_not_needed_may_differ(write: Write) -> None:
+    write("a.parquet", {"x": [1], "note": ["a"]})
+    path = write("b.parquet", {"note": [1], "more": [2], "x": [1.5]})
+    check_files(discover(str(path.parent)), ["x"])
+
+
+def test_a_folder_value_wins_over_a_column_of_its_name(write: Write) -> None:
+    write("x=1/a.parquet", {"x": [5], "y": [1]})
+    found = discover(str(write("x=2/a.parquet", {"y": [1]}).parents[1]))
+    check_files(found, ["x", "y"])
+    assert found.schema.field("x").type == pa.string()
+
+
+def test_a_file_outside_the_folders_that_give_a_value_is_refused(write: Write) -> None:
+    write("day=1/a.parquet", {"y": [1]})
+    bad = write("z.parquet", {"y": [1]})
+    with pytest.raises(DataError, match=r"z\.parquet: lacks the column 'day'"):
+        check_files(discover(str(bad.parent)), ["day"])
+
+
+def test_two_columns_of_one_name_are_refused(write: Write) -> None:
+    twice = pa.table([pa.array([1]), pa.array([2]), pa.array([3])], names=["x", "x", "y"])
+    path = write("a.parquet", twice)
+    with pytest.raises(DataError, match="'x'"):
+        check_files(discover(str(path)), ["x"])

@@ -1,0 +1,453 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lasso_jobs.errors import JobError
+from lasso_jobs.jobs.config import ScoreJob, TrainJob, load_yaml
+
+TRAIN = """
+name: flights-arrival-delay
+data: {path: data/flights, where: "date < '2013-10-01'"}   # file, folder or glob
+target: arr_delay
+features: {include: ["*"], exclude: [tailnum], categorical: [carrier, origin]}
+weight: null
+preprocess:
+  scaling: standard
+  missing: mean
+  max_levels: 50
+search:
+  alphas: 100
+  eps: 1.0e-3
+  l1_ratio: 1.0
+  folds: 5
+  split: random
+  rule: min
+holdout: 0.2
+penalty_factors: {}
+bounds: {}
+seed: 0
+registry: models
+promote: if_better
+"""
+SCORE = """
+model: flights-arrival-delay@champion
+data: {path: data/flights}
+keys: [flight_id]
+output: {path: scores/flights, format: delta, partition_by: date}
+drift: {features: selected, path: drift/flights}
+bad_rows: quarantine
+registry: models
+"""
+LEAST_TRAIN: dict[str, Any] = {"name": "m", "data": {"path": "d"}, "target": "y"}
+LEAST_SCORE: dict[str, Any] = {"model": "m", "data": {"path": "d"}, "output": {"path": "o"}}
+
+
+@pytest.fixture
+def train_file(tmp_path: Path) -> Path:
+    path = tmp_path / "train.yaml"
+    path.write_text(TRAIN, encoding="utf-8")
+    return path
+
+
+def train_job(**changes: object) -> TrainJob:
+    return TrainJob.from_values({**LEAST_TRAIN, **changes})
+
+
+def score_job(**changes: object) -> ScoreJob:
+    return ScoreJob.from_values({**LEAST_SCORE, **changes})
+
+
+def refused(action, *arguments: object, **values: object) -> str:
+    with pytest.raises(JobError) as caught:
+        action(*arguments, **values)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Job files
+
+
+def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
+    job = TrainJob.from_yaml(train_file)
+    given = yaml.safe_load(TRAIN)
+    given["search"]["split"] = {"group": None, "fold": None}
+    assert job.model_dump(mode="json") == given
+
+
+def test_the_defaults_of_a_training_job_are_those_of_the_design() -> None:
+    given = yaml.safe_load(TRAIN)
+    stated = TrainJob.from_values({**given, "data": {"path": "d"}, "features": {}})
+    assert train_job(name=stated.name, target=stated.target) == stated
+
+
+def test_the_scoring_job_of_the_design_loads(tmp_path: Path) -> None:
+    (tmp_path / "score.yaml").write_text(SCORE)
+    job = ScoreJob.from_yaml(tmp_path / "score.yaml")
+    assert job.output.partition_by == ("date",)
+    assert job.drift is not None
+    assert (job.drift.features, job.key_columns, job.bad_rows) == (
+        "selected",
+        ("flight_id",),
+        "quarantine",
+    )
+
+
+def test_the_least_scoring_job_has_no_drift_and_replaces_the_whole_table() -> None:
+    job = score_job()
+    assert (job.drift, job.output.partition_by, job.output.format) == (None, (), "delta")
+
+
+@pytest.mark.parametrize("partition_by", [["a", "b"], "a", None, []])
+def test_an_output_has_no_one_or_several_partition_columns(partition_by: object) -> None:
+    job = score_job(output={"path": "o", "partition_by": partition_by})
+    expected = {"a": ("a",)}.get(partition_by) if isinstance(partition_by, str) else None
+    assert job.output.partition_by == (expected or tuple(partition_by or ()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"search": {"alphas": [0.1, 0.2]}}, ("search", "alphas", [0.1, 0.2])),
+        ({"search": {"alphas": 7}}, ("search", "alphas", 7)),
+        ({"search": {"eps": "1e-3"}}, ("search", "eps", 1e-3)),
+        ({"search": {"split": {"group": "g"}}}, ("search", "split", {"group": "g", "fold": None})),
+        ({"search": {"split": {"fold": "f"}}}, ("search", "split", {"group": None, "fold": "f"})),
+        ({"holdout": None}, ("holdout", None)),
+        ({"holdout": {"where": "x > 1"}}, ("holdout", "where", "x > 1")),
+        ({"penalty_factors": {"x": 0}}, ("penalty_factors", "x", 0.0)),
+        ({"bounds": {"x": [0, 3]}}, ("bounds", "x", [0.0, 3.0])),
+        ({"preprocess": {"missing": "indicator"}}, ("preprocess", "missing", "indicator")),
+        ({"seed": -5}, ("seed", -5)),
+    ],
+)
+def test_a_value_of_each_form_is_kept(
+    changes: dict[str, object], expected: tuple[object, ...]
+) -> None:
+    found: Any = train_job(**changes).model_dump(mode="json")
+    *path, value = expected
+    for key in path:
+        found = found[key]
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"name": "two words"}, "name"),
+        ({"name": "../m"}, "name"),
+        ({"name": 7}, "name"),
+        ({"target": None}, "target"),
+        ({"data": "d"}, "data"),
+        ({"data": {"path": "d", "where": "x ="}}, "data.where"),
+        ({"features": {"include": "*"}}, "features.include"),
+        ({"preprocess": {"scaling": "robust"}}, "preprocess.scaling"),
+        ({"preprocess": {"max_levels": 0}}, "preprocess.max_levels"),
+        ({"search": {"folds": 1}}, "search.folds"),
+        ({"search": {"folds": 2.5}}, "search.folds"),
+        ({"search": {"eps": 0}}, "search.eps"),
+        ({"search": {"eps": 1}}, "search.eps"),
+        ({"search": {"l1_ratio": 0}}, "search.l1_ratio"),
+        ({"search": {"l1_ratio": 1.1}}, "search.l1_ratio"),
+        ({"search": {"alphas": []}}, "search.alphas"),
+        ({"search": {"split": "group"}}, "search.split"),
+        ({"search": {"split": {"group": "g", "fold": "f"}}}, "search.split"),
+        ({"search": {"rule": "best"}}, "search.rule"),
+        ({"penalty_factors": {"x": -1}}, "penalty_factors.x"),
+        ({"penalty_factors": {"x": float("inf")}}, "penalty_factors.x"),
+        ({"bounds": {"x": [1, 2]}}, "bounds"),
+        ({"bounds": {"x": [0, 0]}}, "bounds"),
+        ({"bounds": {"x": [2, -2]}}, "bounds"),
+        ({"bounds": {"x": [float("nan"), 1]}}, "bounds"),
+        ({"seed": 2**63}, "seed"),
+        ({"promote": "sometimes"}, "promote"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_key(changes: dict[str, object], key: str) -> None:
+    line = refused(train_job, **changes)
+    assert line.startswith(f"job: {key} = ")
+    assert line.endswith(f"Correct {key}.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"holdout": 0}, "holdout"),
+        ({"holdout": 2}, "holdout"),
+        ({"holdout": "x > 1"}, "holdout"),
+        ({"holdout": {"where": "x ="}}, "holdout.where"),
+        ({"search": {"alphas": 0}}, "search.alphas"),
+        ({"search": {"alphas": "many"}}, "search.alphas"),
+        ({"search": {"alphas": [0.1, -1]}}, "search.alphas.1"),
+        ({"search": {"alphas": [0.1, float("inf")]}}, "search.alphas.1"),
+    ],
+)
+def test_a_key_of_several_forms_is_named_as_the_job_file_has_it(
+    changes: dict[str, object], key: str
+) -> None:
+    assert refused(train_job, **changes).startswith(f"job: {key} = ")
+
+
+@pytest.mark.parametrize("features", ["selectd", 3])
+def test_drift_features_are_named_as_the_job_file_has_them(features: object) -> None:
+    line = refused(score_job, drift={"path": "p", "features": features})
+    assert line.startswith("job: drift.features = ")
+
+
+@pytest.mark.parametrize("key", ["name", "data", "target", "data.path"])
+def test_a_missing_key_is_named(key: str) -> None:
+    values = json.loads(json.dumps(LEAST_TRAIN))
+    first, _, second = key.partition(".")
+    if second:
+        del values[first][second]
+    else:
+        del values[first]
+    assert f"the key '{key}' is missing" in refused(TrainJob.from_values, values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "nearest"),
+    [
+        ({"targt": "y"}, "targt", "target"),
+        ({"hold_out": 0.2}, "hold_out", "holdout"),
+        ({"data": {"path": "d", "wher": "x"}}, "data.wher", "where"),
+        ({"features": {"excludes": []}}, "features.excludes", "exclude"),
+        ({"preprocess": {"scale": "none"}}, "preprocess.scale", "scaling"),
+        ({"search": {"fold": 3}}, "search.fold", "folds"),
+        ({"search": {"split": {"groups": "g"}}}, "search.split.groups", "group"),
+        ({"holdout": {"were": "x > 1"}}, "holdout.were", "where"),
+        ({"holdout": {"where": "x > 1", "were": 1}}, "holdout.were", "where"),
+    ],
+)
+def test_an_unknown_key_anywhere_is_refused_with_the_nearest(
+    changes: dict[str, object], key: str, nearest: str
+) -> None:
+    line = refused(train_job, **changes)
+    assert f"unknown key '{key}'" in line
+    assert f"Did you mean '{nearest}'" in line
+
+
+@pytest.mark.parametrize("wrong", ["targt", "Target", "traget"])
+def test_a_misspelt_key_that_is_required_is_refused_as_unknown(wrong: str) -> None:
+    values = {"name": "m", "data": {"path": "d"}, wrong: "y"}
+    line = refused(TrainJob.from_values, values)
+    assert f"unknown key '{wrong}'" in line
+    assert "Did you mean 'target'" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "nearest"),
+    [
+        ({"key": ["a"]}, "key", "keys"),
+        ({"output": {"path": "o", "partition": "a"}}, "output.partition", "partition_by"),
+        ({"drift": {"path": "p", "feature": "all"}}, "drift.feature", "features"),
+    ],
+)
+def test_an_unknown_key_of_a_scoring_job_is_refused_with_the_nearest(
+    changes: dict[str, object], key: str, nearest: str
+) -> None:
+    line = refused(score_job, **changes)
+    assert f"unknown key '{key}'" in line
+    assert f"Did you mean '{nearest}'" in line
+
+
+@pytest.mark.parametrize("key", [True, 1, None])
+def test_a_key_that_is_no_text_is_refused(key: object) -> None:
+    assert "job: " in refused(TrainJob.from_values, {**LEAST_TRAIN, key: 1})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"- a",
+        b"text",
+        b"a: [",
+        b"a: 1\n  b: 2",
+        b"\x00",
+        b"\xff\xfe",
+        b"!!python/name:os.system",
+    ],
+)
+def test_what_is_no_job_file_is_refused_by_its_path(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_bytes(content)
+    assert refused(TrainJob.from_yaml, path).startswith(f"{path}: ")
+
+
+def test_a_missing_job_file_is_refused_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    assert refused(load_yaml, path).startswith(f"{path}: cannot be read")
+    assert refused(load_yaml, tmp_path).startswith(f"{tmp_path}: cannot be read")
+
+
+def test_errors_of_a_job_file_name_it(train_file: Path) -> None:
+    train_file.write_text(TRAIN + "\nmore: 1\n")
+    assert refused(TrainJob.from_yaml, train_file).startswith(f"{train_file}: unknown key 'more'")
+
+
+def test_a_job_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        train_job().seed = 3
+
+
+def test_a_job_comes_back_from_what_a_model_stores_of_it(train_file: Path) -> None:
+    job = TrainJob.from_yaml(
+        train_file, ["holdout={where: x > 1}", "search.split={group: g}", "bounds.x=[-1, 2]"]
+    )
+    text = json.dumps(job.model_dump(mode="json"), allow_nan=False)
+    assert TrainJob.from_values(json.loads(text)) == job
+
+
+def test_a_feature_bounded_on_one_side_can_be_stored() -> None:
+    job = train_job(bounds={"x": [0, float("inf")]})
+    text = json.dumps(job.model_dump(mode="json"), allow_nan=False)
+    assert TrainJob.from_values(json.loads(text)) == job
+
+
+def test_the_digest_depends_on_every_value_and_on_what_else_is_given() -> None:
+    jobs = [train_job(), train_job(seed=1), train_job(target="z"), train_job(search={"folds": 6})]
+    digests = [
+        *(job.digest() for job in jobs),
+        train_job().digest("a"),
+        train_job().digest("a", "b"),
+    ]
+    assert len(set(digests)) == 6
+    assert train_job().digest("a") == train_job().digest("a")
+
+
+# --set
+
+
+def test_settings_override_the_file(train_file: Path) -> None:
+    settings = [
+        "search.folds=10",
+        "search.alphas=[0.5, 1.0e-2]",
+        "holdout=null",
+        "seed=-3",
+        "target=dep_delay",
+        "data.where=date < '2013-02-01'",
+        "penalty_factors.hour=0",
+        "search.split={group: tailnum}",
+        "seed=4",
+    ]
+    job = TrainJob.from_yaml(train_file, settings)
+    assert (job.search.folds, job.search.alphas, job.holdout) == (10, (0.5, 0.01), None)
+    assert (job.seed, job.target, job.penalty_factors) == (4, "dep_delay", {"hour": 0})
+    assert (job.data.path, job.data.where) == ("data/flights", "date < '2013-02-01'")
+    assert job.search.split.group == "tailnum"
+
+
+def test_a_setting_may_open_a_section_that_the_file_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(yaml.safe_dump(LEAST_TRAIN))
+    assert TrainJob.from_yaml(path, ["preprocess.max_levels=3"]).preprocess.max_levels == 3
+
+
+def test_a_setting_with_further_equals_signs_keeps_them(train_file: Path) -> None:
+    assert TrainJob.from_yaml(train_file, ["data.where=x == 1"]).data.where == "x == 1"
+
+
+def test_an_unknown_key_of_a_setting_is_refused_with_the_nearest(train_file: Path) -> None:
+    line = refused(TrainJob.from_yaml, train_file, ["search.fold=10"])
+    assert "unknown key 'search.fold'" in line
+    assert "Did you mean 'folds'" in line
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "",
+        "seed",
+        "=3",
+        "target.x=1",
+        "seed.x=1",
+        "search.alphas=[0.1,",
+        "data.where=@x",
+        "seed={",
+        "a=: b: c",
+    ],
+)
+def test_a_setting_that_is_none_is_refused(train_file: Path, setting: str) -> None:
+    assert "--set" in refused(TrainJob.from_yaml, train_file, [setting])
+
+
+def test_a_setting_of_a_wrong_value_is_refused_by_its_key(train_file: Path) -> None:
+    assert "search.folds = 'many'" in refused(TrainJob.from_yaml, train_file, ["search.folds=many"])
+
+
+# Dates
+
+
+def test_a_date_takes_its_place_in_the_filter() -> None:
+    job = train_job(data={"path": "d", "where": "date < '{date}' or other == '{date}'"})
+    assert job.on("2013-10-01").data.where == "date < '2013-10-01' or other == '2013-10-01'"
+
+
+def test_a_filter_without_a_place_stays_in_training() -> None:
+    job = train_job(data={"path": "d", "where": "x > 1"})
+    assert job.on("2013-10-01") == job
+    assert train_job().on("2013-10-01") == train_job()
+
+
+def test_a_date_takes_its_place_in_the_filter_of_the_holdout() -> None:
+    job = train_job(holdout={"where": "date >= '{date}'"}).on("2013-10-01")
+    assert job.model_dump()["holdout"] == {"where": "date >= '2013-10-01'"}
+
+
+def test_a_filter_that_waits_for_a_date_is_refused_without_one() -> None:
+    job = train_job(data={"path": "d", "where": "date < '{date}'"})
+    line = refused(job.data.conditions)
+    assert "data.where: has a {date}" in line
+    assert "--date" in line
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (None, "day == '2013-10-01'"),
+        ("x > 1 or x < 0", "(x > 1 or x < 0) and day == '2013-10-01'"),
+        ("day <= '{date}'", "day <= '2013-10-01'"),
+    ],
+)
+def test_scoring_one_date_selects_its_rows(where: str | None, expected: str) -> None:
+    job = score_job(
+        data={"path": "d", "where": where}, output={"path": "o", "partition_by": ["day", "hour"]}
+    )
+    assert job.on("2013-10-01").data.where == expected
+
+
+def test_scoring_one_date_needs_a_place_or_a_column_for_it() -> None:
+    line = refused(score_job().on, "2013-10-01")
+    assert "has no {date}, and output.partition_by is empty" in line
+
+
+def test_scoring_one_date_by_a_column_that_no_filter_can_name_is_refused() -> None:
+    job = score_job(output={"path": "o", "partition_by": "flight date"})
+    refused(job.on, "2013-10-01")
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "",
+        "today",
+        "2013-02-30",
+        "2013-1-1",
+        " 2013-10-01",
+        "2013-10-01T00:00",
+        "20131001",
+        "2013-W40-2",
+    ],
+)
+def test_what_is_no_date_of_the_form_year_month_day_is_refused(date: str) -> None:
+    job = score_job(output={"path": "o", "partition_by": "date"})
+    line = refused(job.on, date)
+    assert "expected a date, YYYY-MM-DD" in line
+
+
+def test_a_date_cannot_smuggle_anything_into_the_filter() -> None:
+    job = score_job(output={"path": "o", "partition_by": "date"})
+    refused(job.on, "2013-10-01' or '1' == '1")
