@@ -201,7 +201,8 @@ class Errors:
     total : float
         Squared deviations of the target from its own mean.
     bound : ndarray, shape (n_models,)
-        Relative rounding error of ``sse``: ``eps |v|' |S| |v| / sse``.
+        Relative rounding error of ``sse``, at most 1: ``eps |v|' |S| |v| / sse``, and what the
+        rounding of the means adds.
     """
 
     weight: float
@@ -243,6 +244,10 @@ def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
     size = np.abs(direction)
     rounding = np.einsum("ij,ij->i", size @ np.abs(scatter), size)
     rounding += rows.weight * (size @ np.abs(shift)) ** 2
+    # The means themselves are rounded, which large offsets turn into an error of each residual.
+    eps = np.finfo(float).eps
+    blur = eps * (size @ (np.abs(rows.mean) + np.abs(location))[used])
+    error = eps * rounding + rows.weight * (2 * np.abs(direction @ shift) * blur + blur**2)
     sse = np.maximum(within + between, 0.0)
-    bound = np.finfo(float).eps * rounding / np.where(sse > 0, sse, 1.0)
+    bound = error / np.where(error > 0, np.maximum(sse, error), 1.0)
     return Errors(rows.weight, sse, float(rows.scatter[q - 1, q - 1]), bound)

@@ -208,7 +208,7 @@ def compare(
         verdict, facts = "watch", f"{facts}, at least {SHIFT_WATCH} sd"
     elif imputed >= MISSING_WATCH:
         verdict, facts = "watch", f"{facts}; {imputed:.0%} more rows are imputed"
-    numeric = not np.isnan(reference.mean)
+    numeric = not np.isnan(reference.mean) and current.counts[:-1].any()
     return Drift(
         feature,
         current.n,

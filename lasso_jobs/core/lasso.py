@@ -10,8 +10,9 @@ G is the correlation matrix of the features, c their covariances with the target
 
 Coordinate descent keeps the gradient ``g = c - Gw`` (the "covariance updates" of Friedman, Hastie &
 Tibshirani 2010), sweeps the coordinates that pass the sequential strong rule (Tibshirani et al.
-2012), and adds those that violate the optimality conditions. When the signs have settled, the
-active coefficients are solved for directly, which takes the last digits at once.
+2012), and adds those that violate the optimality conditions. Between rounds of sweeps the active
+coefficients are solved for directly, from orthant to orthant, which takes the last digits at once
+and does not mind correlated columns.
 """
 
 from collections.abc import Sequence
@@ -21,11 +22,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
 
 from lasso_jobs.core.moments import Floats
 
 MAX_SWEEPS = 20_000
+SWEEPS_AT_ONCE = 100
+PATIENCE = 1_000
+KKT_TOLERANCE = 1e-12
+RANK_TOLERANCE = 1e-12
 GAP_TOLERANCE = 1e-9
 """A fit has converged when its duality gap is below this share of var(y)."""
 
@@ -88,11 +93,17 @@ def alpha_max(problem: Problem) -> float:
     """The smallest alpha at which every penalised coefficient is zero."""
     gradient = np.abs(_reachable(problem, _null_gradient(problem)))
     penalised = problem.l1_factor > 0
-    return float(np.max(gradient[penalised] / problem.l1_factor[penalised], initial=0.0))
+    gradient, factor = gradient[penalised], problem.l1_factor[penalised]
+    largest = float(np.max(gradient / factor, initial=0.0))
+    while np.any(largest * factor < gradient):  # by rounding
+        largest = float(np.nextafter(largest, np.inf))
+    return largest
 
 
 def alpha_grid(largest: float, n_alphas: int, eps: float) -> Floats:
     """From ``largest`` down to ``eps * largest``, equally spaced in the logarithm."""
+    if largest == 0:
+        return np.zeros(n_alphas)
     return np.geomspace(largest, largest * eps, n_alphas)
 
 
@@ -135,20 +146,25 @@ def _solve(
     """Solve in place from a warm start; return the number of sweeps."""
     scale = float(np.sqrt(problem.variance))
     candidates = (coef != 0) | (np.abs(gradient) >= strong)
-    sweeps = 0
-    for tol in (1e-5, 1e-8, 1e-12):
-        while sweeps < MAX_SWEEPS:
-            index = np.flatnonzero(candidates)
-            bounds = (problem.low, problem.high)
-            sweeps += _descend(
-                problem.gram, l1, l2, *bounds, coef, gradient, index, tol * scale, MAX_SWEEPS
-            )
-            violated = ~candidates & (_kkt(problem, l1, l2, coef, gradient) > 1e-12 * scale)
-            if not violated.any():
-                break
+    sweeps, tol = 0, 1e-4
+    while sweeps < MAX_SWEEPS:
+        index = np.flatnonzero(candidates)
+        limits = (problem.low, problem.high)
+        done = _descend(
+            problem.gram, l1, l2, *limits, coef, gradient, index, tol * scale, SWEEPS_AT_ONCE
+        )
+        sweeps += done
+        violated = ~candidates & (_kkt(problem, l1, l2, coef, gradient) > KKT_TOLERANCE * scale)
+        if violated.any():
             candidates |= violated
-        if _polish(problem, l1, l2, coef, gradient):
+            continue
+        _polish(problem, l1, l2, coef, gradient, sweeps > PATIENCE)
+        if _kkt(problem, l1, l2, coef, gradient).max() <= KKT_TOLERANCE * scale:
             break
+        if done < SWEEPS_AT_ONCE:
+            if tol < KKT_TOLERANCE / 100:
+                break
+            tol /= 10
     return sweeps
 
 
@@ -187,29 +203,56 @@ def _descend(
     return max_sweeps
 
 
-def _polish(problem: Problem, l1: Floats, l2: Floats, coef: Floats, gradient: Floats) -> bool:
-    """Solve for the active coefficients directly; accept only an optimal solution."""
-    free = np.flatnonzero((coef > problem.low) & (coef < problem.high) & (coef != 0))
-    fixed = coef.copy()
-    fixed[free] = 0.0
-    sign = np.sign(coef[free])
-    right = (problem.covariance - problem.gram @ fixed)[free] - l1[free] * sign
+def _polish(
+    problem: Problem, l1: Floats, l2: Floats, coef: Floats, gradient: Floats, dependent: bool
+) -> None:
+    """Minimise over the free coefficients directly, for as long as none changes its sign.
+
+    A Newton step solves exactly within an orthant. One that would leave it stops at the border,
+    where the coefficient becomes 0 (or its bound) and is free no longer. Linearly dependent
+    columns have many solutions: coordinate descent's own is kept, unless it is too slow to get
+    there (``dependent``).
+    """
+    for _ in range(2 + len(coef)):
+        inside = (coef > problem.low) & (coef < problem.high)
+        free = np.flatnonzero(inside & ((coef != 0) | (l1 == 0)))
+        slope = gradient[free] - l2[free] * coef[free] - l1[free] * np.sign(coef[free])
+        step = _newton(problem.gram[np.ix_(free, free)] + np.diag(l2[free]), slope, dependent)
+        if step is None:
+            return
+        room = _room(problem, l1, coef, free, step)
+        length = min(1.0, float(room.min(initial=np.inf)))
+        blocked = free[room <= length]
+        border = np.where(step < 0, problem.low[free], problem.high[free])
+        crosses = (l1[free] > 0) & (np.sign(coef[free]) * np.sign(step) < 0)
+        coef[free] += length * step
+        coef[blocked] = np.where(crosses, 0.0, border)[room <= length]
+        gradient[:] = problem.covariance - problem.gram @ coef
+        if not len(blocked):
+            return
+
+
+def _newton(matrix: Floats, slope: Floats, dependent: bool) -> Floats | None:
+    """Solve for a step. Of a singular system, the shortest solution, or none."""
     try:
-        factor = cho_factor(problem.gram[np.ix_(free, free)] + np.diag(l2[free]))
-        solution = cho_solve(factor, right)
+        factor = cho_factor(matrix)
+        if np.square(np.diag(factor[0])).min(initial=1.0) > RANK_TOLERANCE:
+            return np.asarray(cho_solve(factor, slope))
     except LinAlgError:
-        return False
-    trial = fixed
-    trial[free] = solution
-    inside = (trial >= problem.low) & (trial <= problem.high)
-    if not (np.isfinite(trial).all() and inside.all() and (np.sign(solution) == sign).all()):
-        return False
-    trial_gradient = problem.covariance - problem.gram @ trial
-    worst = _kkt(problem, l1, l2, trial, trial_gradient).max()
-    if worst > 1e-12 * np.sqrt(problem.variance):
-        return False
-    coef[:], gradient[:] = trial, trial_gradient
-    return True
+        pass
+    return np.asarray(lstsq(matrix, slope, cond=RANK_TOLERANCE)[0]) if dependent else None
+
+
+def _room(
+    problem: Problem, l1: Floats, coef: Floats, free: NDArray[np.intp], step: Floats
+) -> Floats:
+    """How many steps each coefficient can take before it reaches zero or a bound."""
+    here = coef[free]
+    border = np.where(step < 0, problem.low[free], problem.high[free])
+    border = np.where((l1[free] > 0) & (np.sign(here) * np.sign(step) < 0), 0.0, border)
+    room = np.full(len(free), np.inf)
+    np.divide(border - here, step, out=room, where=step != 0)
+    return room
 
 
 def _kkt(problem: Problem, l1: Floats, l2: Floats, coef: Floats, gradient: Floats) -> Floats:

@@ -15,7 +15,7 @@ and a pairwise algorithm for computing sample variances".
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -129,12 +129,12 @@ def empty(n_values: int) -> Moments:
 
 def merge(a: Moments, b: Moments) -> Moments:
     """Moments of two disjoint sets of rows together."""
-    if a.n == 0 or b.n == 0:
-        return b if a.n == 0 else a
+    if a.weight == 0 or b.weight == 0:
+        return replace(b if a.weight == 0 else a, n=a.n + b.n)
     nulls = np.union1d(a.nulls, b.nulls)
     a, b = a.with_nulls(nulls), b.with_nulls(nulls)
     q, weight = a.n_values, a.weight + b.weight
-    share = np.full(len(a.mean), b.weight / weight if weight > 0 else 0.0)
+    share = np.full(len(a.mean), b.weight / weight)
     observed = a.observed_weight() + b.observed_weight()
     np.divide(b.observed_weight(), observed, out=share[:q], where=observed > 0)
     location = a.mean + (b.mean - a.mean) * share
@@ -178,26 +178,30 @@ def of_rows(values: Floats, weights: Floats | None = None) -> Moments:
     values : ndarray, shape (q, n)
         One column per row of memory; NaN is null. Overwritten.
     weights : ndarray, shape (n,), optional
-        Non-negative weights; all one if absent.
+        Non-negative weights; all one if absent. A row of weight zero counts
+        in ``n`` only.
 
     Returns
     -------
     Moments
     """
     q, n = values.shape
-    if n == 0:
-        return empty(q)
+    if weights is not None and not weights.all():
+        values, weights = values[:, weights > 0], weights[weights > 0]
+    if values.shape[1] == 0:
+        return replace(empty(q), n=n)
     low, high = values.min(axis=1), values.max(axis=1)
     nulls = np.flatnonzero(np.isnan(low))
     mask = np.isnan(values[nulls])
     for i, j in enumerate(nulls):
         observed = values[j][~mask[i]]
         low[j], high[j] = observed.min(initial=np.inf), observed.max(initial=-np.inf)
-    weight = float(n) if weights is None else float(weights.sum())
+    n_used = values.shape[1]
+    weight = float(n_used) if weights is None else float(weights.sum())
     mean = np.concatenate([_means(values, weights, weight), _means(mask * 1.0, weights, weight)])
     for i, j in enumerate(nulls):
         mean[j] = _observed_mean(values[j], ~mask[i], weights)
-    deviations = np.empty((q + len(nulls), n))
+    deviations = np.empty((q + len(nulls), n_used))
     np.subtract(values, mean[:q, None], out=deviations[:q])
     deviations[nulls] = np.where(mask, 0.0, deviations[nulls])
     np.subtract(mask, mean[q:, None], out=deviations[q:])

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from sklearn.preprocessing import OneHotEncoder
+
+from lasso_jobs.core.columns import Block, Category, Columns, matrix
+
+CARRIER = Category("carrier", ("AA", "UA", None), True, "string")
+LATE = Category("late", ("false", "true"), False, "boolean")
+COLUMNS = Columns(("distance", "hour"), (CARRIER, LATE))
+
+
+def block(n: int, seed: int = 0) -> Block:
+    rng = np.random.default_rng(seed)
+    numeric = rng.normal(size=(2, n))
+    numeric[:, rng.random(n) < 0.2] = np.nan
+    carrier, late = rng.integers(-1, 4, n), rng.integers(-1, 2, n)
+    return Block(n, tuple(numeric), (carrier.astype(np.int32), late.astype(np.int32)))
+
+
+def test_the_labels_of_a_category_name_its_null_level_and_its_other_level() -> None:
+    labels = ("carrier=AA", "carrier=UA", "carrier=(null)", "carrier=(other)")
+    assert CARRIER.labels == labels
+
+
+@pytest.mark.parametrize("category", [CARRIER, LATE])
+def test_a_category_has_one_label_per_indicator(category: Category) -> None:
+    assert len(category.labels) == category.width
+
+
+def test_numeric_features_come_before_the_indicators() -> None:
+    assert COLUMNS.features == ("distance", "hour", "carrier", "late")
+    assert COLUMNS.labels == ("distance", "hour", *CARRIER.labels, "late=false", "late=true")
+    assert COLUMNS.n_columns == 8
+
+
+def test_the_spans_name_the_columns_of_each_feature() -> None:
+    assert [(name, COLUMNS.labels[span]) for name, span in COLUMNS.spans()] == [
+        ("distance", ("distance",)),
+        ("hour", ("hour",)),
+        ("carrier", CARRIER.labels),
+        ("late", LATE.labels),
+    ]
+
+
+def test_the_indicators_are_those_of_a_one_hot_encoder() -> None:
+    rows = block(200)
+    encoder = OneHotEncoder(
+        categories=[range(4), range(2)], handle_unknown="ignore", sparse_output=False
+    )
+    expected = encoder.fit_transform(np.column_stack(rows.codes)).T
+    assert np.array_equal(matrix(COLUMNS, rows, np.arange(200))[2:], expected)
+
+
+def test_a_row_without_a_level_has_no_indicator() -> None:
+    nothing = np.array([-1], np.int32)
+    rows = Block(1, (np.zeros(1), np.zeros(1)), (nothing, nothing))
+    assert not matrix(COLUMNS, rows, np.arange(1)).any()
+
+
+def test_the_matrix_holds_the_rows_in_the_order_asked_for() -> None:
+    rows, order = block(50), np.random.default_rng(1).permutation(50)[:30]
+    assert np.array_equal(
+        matrix(COLUMNS, rows, order), matrix(COLUMNS, rows, np.arange(50))[:, order], equal_nan=True
+    )
+
+
+def test_the_numbers_in_the_matrix_are_those_of_the_block_nulls_included() -> None:
+    rows, order = block(50), np.random.default_rng(1).permutation(50)
+    expected = np.array(rows.numeric)[:, order]
+    assert np.isnan(expected).any()
+    assert np.array_equal(matrix(COLUMNS, rows, order)[:2], expected, equal_nan=True)
+
+
+def test_the_target_is_the_last_column() -> None:
+    rows, order, target = block(50), np.arange(50)[::-1], np.arange(50.0)
+    values = matrix(COLUMNS, rows, order, target)
+    assert values.shape == (9, 50)
+    assert np.array_equal(values[-1], target[::-1])
+
+
+def test_each_column_of_the_matrix_is_contiguous_memory() -> None:
+    assert matrix(COLUMNS, block(50), np.arange(50), np.zeros(50)).flags.c_contiguous
+
+
+def test_the_matrix_of_no_rows_keeps_its_columns() -> None:
+    assert matrix(COLUMNS, block(0), np.arange(0), np.empty(0)).shape == (9, 0)
