@@ -49,6 +49,8 @@ def connect(cluster: str = LOCAL, workers: int | None = None) -> Iterator[Client
         raise ClusterError("--workers", f"{workers}", "at least 1", "Correct it")
     # A scheduler in this process would tell of its every step wherever a handler listens.
     logging.getLogger("distributed").setLevel(logging.WARNING)
+    # What a task raises is raised here again, so that a worker need not report it too.
+    logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)
     config = {
         "distributed.scheduler.no-workers-timeout": f"{NO_WORKERS_SECONDS}s",
         "distributed.admin.system-monitor.interval": "10s",
@@ -71,6 +73,7 @@ def _scheduler(cluster: str, workers: int | None) -> Iterator[LocalCluster | str
             n_workers=number if processes else 1,
             threads_per_worker=1 if processes else number,
             processes=processes,
+            silence_logs=logging.CRITICAL,
             memory_limit="auto" if processes else 0,
             dashboard_address=LOOPBACK,
             worker_dashboard_address=LOOPBACK,

@@ -1,0 +1,207 @@
+"""Workers and drivers that die in the middle of their work."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from deltalake import DeltaTable
+
+from lasso_jobs import ScoreJob, TrainJob, score, train
+from lasso_jobs.errors import ClusterError
+from lasso_jobs.jobs import score as scoring
+
+pytestmark = [pytest.mark.fault, pytest.mark.usefixtures("small_partitions")]
+
+Values = dict[str, Any]
+DAYS = ("2024-01-09", "2024-01-10", "2024-01-11")
+PATIENCE_SECONDS = 60
+
+
+def worker_processes() -> set[int]:
+    """The processes of the local cluster's workers."""
+    return {p.pid for p in multiprocessing.active_children() if p.pid and "Worker" in p.name}
+
+
+class Killer:
+    """Kills one worker when some partitions of a stage are done."""
+
+    def __init__(self, stage: str, after: int) -> None:
+        self.stage, self.after = stage, after
+        self.killed: set[int] = set()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage == self.stage and done == self.after and not self.killed:
+            assert done < total
+            self.killed = {min(worker_processes())}
+            os.kill(next(iter(self.killed)), signal.SIGKILL)
+
+
+def scored(values: Values) -> pd.DataFrame:
+    table = DeltaTable(values["output"]["path"]).to_pandas()
+    return table.sort_values("id", ignore_index=True)
+
+
+@pytest.fixture
+def three_days(score_values: Values) -> ScoreJob:
+    where = f"day >= '{DAYS[0]}' and day <= '{DAYS[-1]}'"
+    data = {**score_values["data"], "where": where}
+    return ScoreJob.from_values({**score_values, "data": data})
+
+
+@pytest.mark.parametrize(("stage", "after"), [("levels", 2), ("moments", 11), ("hold-out", 5)])
+def test_a_worker_that_dies_while_training_changes_no_bit_of_the_model(
+    train_values: Values, tmp_path: Path, stage: str, after: int
+) -> None:
+    values = {**train_values, "data": {**train_values["data"], "where": "day < '2024-01-06'"}}
+    job = TrainJob.from_values(values)
+    undisturbed = train(job, "local", 1).registered
+    killer = Killer(stage, after)
+    survived = train(job, "local-processes", 2, killer).registered
+    assert len(killer.killed) == 1
+    assert (survived.digest, survived.version) == (undisturbed.digest, 1)
+
+
+def test_a_worker_that_dies_while_scoring_leaves_each_row_once(
+    three_days: ScoreJob, score_values: Values
+) -> None:
+    killer = Killer("score", 3)
+    result = score(three_days, "local-processes", 2, killer)
+    assert len(killer.killed) == 1
+    survived = scored(score_values)
+    assert result.rows_in == result.rows_scored == len(survived) == 450
+    assert survived["id"].is_unique
+    score(three_days, "local", 1)
+    columns = ["id", "day", "prediction", "prediction_low", "prediction_high"]
+    pd.testing.assert_frame_equal(survived[columns], scored(score_values)[columns])
+
+
+def deadly(function: Callable[..., Any], file: str, first_row: int) -> Callable[..., Any]:
+    """The same function, which kills its process at one partition."""
+
+    def run(partition: Any, *arguments: Any) -> Any:
+        piece = partition.pieces[0]
+        if piece.file.name == file and piece.first_row == first_row:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(partition, *arguments)
+
+    return run
+
+
+def test_a_partition_that_kills_every_worker_is_named_and_nothing_is_committed(
+    three_days: ScoreJob, score_values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score(three_days, "local", 1)
+    before = scored(score_values)
+    file = f"day={DAYS[1]}/sales.parquet"
+    kills = deadly(scoring.score_partition, file, 50)
+    monkeypatch.setattr(scoring, "score_partition", kills)
+    with pytest.raises(ClusterError) as caught:
+        score(three_days, "local-processes", 2)
+    assert f"{file}, row groups 1 to 1: its workers died" in str(caught.value)
+    assert "Give the workers more memory" in str(caught.value)
+    pd.testing.assert_frame_equal(scored(score_values), before)
+
+
+# The driver dies. It runs in a process of its own, and stops just where the test wants to kill it.
+
+DRIVER = textwrap.dedent(
+    """
+    import sys, time
+    from pathlib import Path
+    from lasso_jobs import ScoreJob, score
+    from lasso_jobs.data import sinks
+
+    job, signal, function, table = sys.argv[1:]
+    original = getattr(sinks, function)
+
+    def stopped(root, *arguments):
+        if table == "none" or root.endswith(table):
+            Path(signal).touch()
+            time.sleep(600)
+        return original(root, *arguments)
+
+    setattr(sinks, function, stopped)
+    score(ScoreJob.from_yaml(job), workers=1)
+    """
+)
+
+
+def kill_driver(values: Values, folder: Path, function: str, table: str) -> None:
+    """Run a scoring job until it calls a function for a table, and kill it there."""
+    job, reached = folder / "job.yaml", folder / "reached"
+    job.write_text(yaml.safe_dump(values))
+    command = [sys.executable, "-c", DRIVER, str(job), str(reached), function, table]
+    driver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not reached.exists() and driver.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        driver.kill()
+        _, said = driver.communicate()
+    assert reached.exists(), said
+    assert driver.returncode == -signal.SIGKILL
+
+
+@pytest.fixture
+def two_generations(score_values: Values, own_shop: Path) -> Values:
+    """A day that is scored and then changes, a row of it for the worse; the next is new."""
+    where = f"day in ('{DAYS[0]}', '{DAYS[1]}')"
+    values = {**score_values, "data": {"path": str(own_shop), "where": where}}
+    only_first = {**values, "data": {"path": str(own_shop), "where": f"day == '{DAYS[0]}'"}}
+    score(ScoreJob.from_values(only_first), workers=1)
+    path = own_shop / f"day={DAYS[0]}" / "sales.parquet"
+    frame = pd.read_parquet(path, partitioning=None)
+    frame.loc[4, "visits"] = float("inf")
+    frame.assign(price=frame["price"] + 1).to_parquet(path)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("function", "table"),
+    [("commit", "quarantine"), ("commit", "scores"), ("replace_rows", "drift")],
+    ids=["before any commit", "between quarantine and scores", "before the drift"],
+)
+def test_a_driver_that_is_killed_leaves_the_old_or_the_new_generation_and_can_run_again(
+    two_generations: Values, tmp_path: Path, function: str, table: str
+) -> None:
+    before, drift = scored(two_generations), DeltaTable(two_generations["drift"]["path"])
+    kill_driver(two_generations, tmp_path, function, table)
+    between = scored(two_generations)
+    if function == "commit":
+        pd.testing.assert_frame_equal(between, before)
+    else:
+        assert len(between) == 299
+    assert len(DeltaTable(two_generations["drift"]["path"]).to_pandas()) == 5
+
+    result = score(ScoreJob.from_values(two_generations), workers=1)
+    after = scored(two_generations)
+    bad = DeltaTable(two_generations["output"]["path"] + "-quarantine").to_pandas()
+    assert (result.rows_scored, result.rows_quarantined) == (299, 1)
+    assert after["id"].is_unique
+    assert len(after) == 299
+    assert set(after["run_id"]) == {result.run_id}
+    assert bad["row"].tolist() == [4]
+    rows = drift.__class__(two_generations["drift"]["path"]).to_pandas()
+    assert not rows.duplicated(["run_id", "partition", "feature"]).any()
+    assert len(rows) == 15
+
+
+def test_a_driver_that_is_killed_writes_files_that_no_reader_sees(
+    two_generations: Values, tmp_path: Path
+) -> None:
+    output = Path(two_generations["output"]["path"])
+    seen = DeltaTable(output).file_uris()
+    kill_driver(two_generations, tmp_path, "commit", "quarantine")
+    assert len(list(output.rglob("*.parquet"))) > len(seen)
+    assert DeltaTable(output).file_uris() == seen

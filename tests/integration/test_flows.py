@@ -1,0 +1,277 @@
+"""The Prefect flows: what runs, what is retried, and what a person finds in the UI."""
+
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from deltalake import DeltaTable
+
+pytestmark = pytest.mark.integration
+
+Values = dict[str, Any]
+DAY, SHIFTED = date(2024, 1, 9), date(2024, 1, 12)
+PATIENCE_SECONDS = 30
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server(prefect_home: Path) -> Iterator[None]:
+    """A Prefect server of the tests' own."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def flow_run(client: Any, name: str) -> Any:
+    """The newest run of this name."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    runs = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[name])),
+        sort=FlowRunSort.START_TIME_DESC,
+    )
+    assert runs, f"there is no flow run {name!r}"
+    return runs[0]
+
+
+def task_runs(client: Any, run: Any, number: int) -> dict[str, Any]:
+    """A flow run's task runs by name; they reach the server a moment after they have ended."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+        )
+        ended = all(task.state is not None and task.state.is_final() for task in found)
+        if (ended and len(found) >= number) or time.monotonic() > deadline:
+            return {task.name: task for task in found}
+        time.sleep(0.2)
+
+
+def artifacts(client: Any, run: Any) -> dict[str, Any]:
+    """A flow run's artifacts by key."""
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+    found = client.read_artifacts(
+        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+    )
+    return {artifact.key: artifact for artifact in found}
+
+
+def job_file(folder: Path, name: str, values: Values) -> str:
+    path = folder / name
+    path.write_text(yaml.safe_dump(values))
+    return str(path)
+
+
+@pytest.fixture
+def as_of_a_day(train_values: Values) -> Values:
+    return {**train_values, "data": {**train_values["data"], "where": "day < '{date}'"}}
+
+
+def test_a_training_is_listed_with_its_tasks_and_artifacts(
+    train_values: Values, client: Any
+) -> None:
+    from flows.train import train_flow
+    from lasso_jobs import TrainJob
+
+    values = train_flow(TrainJob.from_values(train_values), workers=1)
+    run = flow_run(client, "train sales")
+    assert run.state.is_completed()
+    names = {"plan sales", "read sales once", "choose alpha", "measure on the hold-out"}
+    assert set(task_runs(client, run, 5)) == {*names, "register sales"}
+    found = artifacts(client, run)
+    assert set(found) == {"train-sales", "coefficients-sales"}
+    assert f"R2 {values['holdout']['r2']:.4f}" in found["train-sales"].data
+    assert "visits" in found["coefficients-sales"].data
+    assert values["model_version"] == "v1"
+
+
+def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
+    score_values: Values, client: Any
+) -> None:
+    from flows.score import score_flow
+    from lasso_jobs import ScoreJob
+
+    values = score_flow(ScoreJob.from_values(score_values), DAY, workers=1)
+    assert (values["rows_scored"], values["verdict"]) == (150, "ok")
+    assert len(DeltaTable(score_values["output"]["path"]).to_pandas()) == 150
+    run = flow_run(client, f"score {DAY} with sales")
+    assert run.state.is_completed()
+    expected = {
+        "plan sales",
+        "score with sales@v1",
+        f"commit {score_values['output']['path']}",
+        f"drift of {values['run_id']}",
+    }
+    assert set(task_runs(client, run, 4)) == expected
+    found = artifacts(client, run)
+    assert set(found) == {"drift-sales", "score-sales"}
+    assert "150 of 150 rows scored" in found["score-sales"].data
+    assert "No feature has drifted." in found["score-sales"].data
+    assert "prediction" in found["drift-sales"].data
+
+
+def test_flows_take_the_paths_of_job_files(
+    tmp_path: Path, as_of_a_day: Values, score_values: Values, client: Any
+) -> None:
+    from flows.score import score_flow
+    from flows.train import train_flow
+
+    training = job_file(tmp_path, "train.yaml", as_of_a_day)
+    train_flow(training, DAY, workers=1)
+    assert flow_run(client, f"train {training} as of {DAY}").state.is_completed()
+    values = {**score_values, "registry": as_of_a_day["registry"]}
+    scoring = job_file(tmp_path, "score.yaml", values)
+    assert score_flow(scoring, DAY, workers=1)["rows_scored"] == 150
+    assert flow_run(client, f"score {DAY} with {scoring}").state.is_completed()
+
+
+def test_a_night_without_an_alarm_does_not_retrain(
+    as_of_a_day: Values, score_values: Values, client: Any
+) -> None:
+    from flows.nightly import nightly_flow
+    from lasso_jobs import ScoreJob, TrainJob
+
+    score_job, train_job = ScoreJob.from_values(score_values), TrainJob.from_values(as_of_a_day)
+    done = nightly_flow(score_job, train_job, DAY, workers=1)
+    assert done["score"]["verdict"] == "ok"
+    assert done["train"] is None
+    assert flow_run(client, f"nightly {DAY}").state.is_completed()
+    assert not Path(as_of_a_day["registry"]).exists()
+
+
+def test_a_night_with_an_alarm_retrains_as_of_that_day(
+    as_of_a_day: Values, score_values: Values, client: Any
+) -> None:
+    from flows.nightly import nightly_flow
+
+    done = nightly_flow(score_values, as_of_a_day, SHIFTED, workers=1)
+    assert done["score"]["verdict"] == "alarm"
+    # Eleven days lie before it.
+    assert done["train"]["n_rows"] + done["train"]["rows_without_target"] == 11 * 150
+    assert flow_run(client, f"nightly {SHIFTED}").state.is_completed()
+    assert flow_run(client, f"train sales as of {SHIFTED}").state.is_completed()
+    scoring = flow_run(client, f"score {SHIFTED} with sales")
+    assert "**alarm** price" in artifacts(client, scoring)["score-sales"].data
+
+
+def test_an_alarm_without_a_training_job_is_only_reported(score_values: Values) -> None:
+    from flows.nightly import nightly_flow
+
+    done = nightly_flow(score_values, day=SHIFTED, workers=1)
+    assert (done["score"]["verdict"], done["train"]) == ("alarm", None)
+
+
+def test_a_night_twice_leaves_its_rows_once(score_values: Values) -> None:
+    from flows.nightly import nightly_flow
+
+    for _ in range(2):
+        nightly_flow(score_values, None, DAY, workers=1)
+    rows = DeltaTable(score_values["output"]["path"]).to_pandas()
+    assert len(rows) == rows["id"].nunique() == 150
+    drift = DeltaTable(score_values["drift"]["path"]).to_pandas()
+    assert not drift.duplicated(["run_id", "partition", "feature"]).any()
+
+
+def test_a_wrong_job_fails_without_another_try(train_values: Values, client: Any) -> None:
+    from flows.train import train_flow
+    from lasso_jobs import LassoJobsError
+
+    values = {**train_values, "name": "wrong", "data": {"path": "nowhere"}}
+    with pytest.raises(LassoJobsError, match="nowhere: does not exist"):
+        train_flow(values, workers=1)
+    run = flow_run(client, "train wrong")
+    assert run.state.is_failed()
+    tried = task_runs(client, run, 1)
+    assert list(tried) == ["plan wrong"]
+    assert tried["plan wrong"].run_count == 1
+    assert tried["plan wrong"].state.is_failed()
+
+
+def test_a_commit_that_failed_after_it_was_made_is_tried_again_and_doubles_nothing(
+    score_values: Values, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect import task
+
+    from flows import score as flow
+    from flows.common import RETRIED
+    from lasso_jobs.jobs.score import commit
+
+    calls = []
+
+    def interrupted(planned: Any, parts: Any) -> int:
+        version = commit(planned, parts)
+        calls.append(version)
+        if len(calls) == 1:
+            raise OSError("the network went away")
+        return version
+
+    retried = task(name="commit", **{**RETRIED, "retry_delay_seconds": 0})(interrupted)
+    monkeypatch.setattr(flow, "commit", retried)
+    assert flow.score_flow(score_values, DAY, workers=1)["output_version"] == 0
+    assert calls == [0, 0]
+    rows = DeltaTable(score_values["output"]["path"]).to_pandas()
+    assert len(rows) == rows["id"].nunique() == 150
+
+
+def test_a_flow_refuses_parameters_that_are_no_job(train_values: Values) -> None:
+    from prefect.exceptions import ParameterTypeError
+
+    from flows.train import train_flow
+
+    with pytest.raises(ParameterTypeError, match="targets"):
+        train_flow({**train_values, "targets": "y"})
+
+
+# The deployments.
+
+ROOT = Path(__file__).parents[2]
+DEPLOYED = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text())["deployments"]
+
+
+def test_training_and_the_nightly_run_are_deployed() -> None:
+    assert {deployed["name"] for deployed in DEPLOYED} == {"train", "nightly"}
+
+
+@pytest.mark.parametrize("deployed", DEPLOYED, ids=lambda deployed: deployed["name"])
+def test_a_deployment_names_a_flow_that_takes_its_parameters(
+    deployed: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.flows import load_flow_from_entrypoint
+
+    monkeypatch.chdir(ROOT)
+    flow = load_flow_from_entrypoint(deployed["entrypoint"])
+    assert flow.name == deployed["name"]
+    given = flow.validate_parameters(deployed["parameters"])
+    assert given.items() >= deployed["parameters"].items()
+
+
+@pytest.mark.parametrize("deployed", DEPLOYED, ids=lambda deployed: deployed["name"])
+def test_a_deployment_has_a_schedule_in_a_time_zone(deployed: Values) -> None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    assert deployed["schedules"]
+    for schedule in deployed["schedules"]:
+        assert schedule["timezone"]
+        assert CronSchedule(**schedule).cron == schedule["cron"]
+
+
+def test_the_pins_and_the_deployments_are_of_one_prefect() -> None:
+    deployments = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text())
+    pins = (ROOT / "deploy" / "constraints.txt").read_text().splitlines()
+    assert f"prefect=={deployments['prefect-version']}" in pins

@@ -1,0 +1,135 @@
+"""The same data and job give bitwise the same model, whatever runs it and in whatever order."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+
+from lasso_jobs import ScoreJob, TrainJob, score, train
+from lasso_jobs.jobs import gather, holdout
+from lasso_jobs.jobs.train_plan import plan
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("small_partitions")]
+
+Values = dict[str, Any]
+CLUSTERS = [("local", 2), ("local", 3), ("local-processes", 1), ("local-processes", 2)]
+
+
+@pytest.fixture
+def job(train_values: Values) -> TrainJob:
+    """Categories, nulls, groups and a hold-out; the path of its files is part of the model."""
+    values = {
+        **train_values,
+        "data": {**train_values["data"], "where": "day < '2024-01-06'"},
+        "preprocess": {"missing": "indicator", "max_levels": 3},
+        "registry": "models",
+    }
+    return TrainJob.from_values(values)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def digests() -> dict[str, str]:
+    """The digest with one worker, once it is known."""
+    return {}
+
+
+@pytest.fixture
+def expected(job: TrainJob, digests: dict[str, str]) -> str:
+    if not digests:
+        digests["one worker"] = train(job, "local", 1).registered.digest
+    return digests["one worker"]
+
+
+def test_the_data_is_cut_into_many_partitions(job: TrainJob) -> None:
+    assert len(plan(job).partitions) == 15
+
+
+@pytest.mark.parametrize(("cluster", "workers"), CLUSTERS)
+def test_any_number_of_threads_or_processes_trains_the_same_model(
+    job: TrainJob, expected: str, cluster: str, workers: int
+) -> None:
+    assert train(job, cluster, workers).registered.digest == expected
+
+
+def test_a_cluster_by_address_trains_the_same_model(
+    job: TrainJob, expected: str, scheduler: str
+) -> None:
+    assert train(job, scheduler).registered.digest == expected
+
+
+def test_a_remote_cluster_serves_one_run_after_another(job: TrainJob, scheduler: str) -> None:
+    again = [train(job, scheduler).registered for _ in range(2)]
+    assert again[0].digest == again[1].digest
+    assert again[0].version == again[1].version == 1
+
+
+def slowed(function: Callable[..., Any], log: Path) -> Callable[..., Any]:
+    """The same function, some of whose calls take longer than those that start after them."""
+
+    def slow(partition: Any, *arguments: Any) -> Any:
+        result = function(partition, *arguments)
+        piece = partition.pieces[0]
+        place = f"{piece.file.name}, row {piece.first_row:03}"
+        time.sleep([0.05, 0.0, 0.02, 0.01, 0.0][sum(map(ord, place)) % 5])
+        with log.open("a") as file:
+            file.write(f"{place}\n")
+        return result
+
+    return slow
+
+
+def test_the_order_in_which_partitions_finish_does_not_matter(
+    job: TrainJob, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = tmp_path / "read.log", tmp_path / "measured.log"
+    monkeypatch.setattr(gather, "_gather", slowed(gather._gather, logs[0]))
+    monkeypatch.setattr(holdout, "_measure", slowed(holdout._measure, logs[1]))
+    assert train(job, "local", 3).registered.digest == expected
+    for log in logs:
+        finished = log.read_text().splitlines()
+        assert len(finished) == 15
+        assert finished != sorted(finished)
+
+
+def test_a_new_model_is_for_new_values_and_not_for_new_times_of_files(
+    train_values: Values, own_shop: Path
+) -> None:
+    job = TrainJob.from_values(
+        {**train_values, "data": {"path": str(own_shop), "where": "day < '2024-01-06'"}}
+    )
+    first = train(job, workers=1).registered
+    path = own_shop / "day=2024-01-03" / "sales.parquet"
+    path.touch()
+    assert train(job, workers=1).registered.digest == first.digest
+    table = pq.read_table(path, partitioning=None)
+    visits = table["visits"].to_numpy() * (1 + 1e-12)
+    place = table.column_names.index("visits")
+    table = table.set_column(place, "visits", pa.array(visits))
+    pq.write_table(table, path, row_group_size=50)
+    changed = train(job, workers=1).registered
+    assert changed.digest != first.digest
+    assert (first.version, changed.version) == (1, 2)
+
+
+@pytest.mark.parametrize(("cluster", "workers"), [("local", 3), ("local-processes", 2)])
+def test_predictions_do_not_depend_on_the_cluster(
+    score_values: Values, cluster: str, workers: int
+) -> None:
+    job = ScoreJob.from_values(score_values).on("2024-01-10")
+    score(job, "local", 1)
+    before = DeltaTable(job.output.path).to_pandas().sort_values("id")
+    score(job, cluster, workers)
+    after = DeltaTable(job.output.path).to_pandas().sort_values("id")
+    for name in ("prediction", "prediction_low", "prediction_high"):
+        np.testing.assert_array_equal(after[name], before[name])
