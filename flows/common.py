@@ -1,19 +1,26 @@
 """What the flows share: job parameters, retries, progress, artifact keys."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from prefect import Task, get_run_logger
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import TaskRun
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 
 from lasso_jobs.errors import LassoJobsError
 from lasso_jobs.jobs.clock import Report
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
 
 Job = TypeVar("Job", TrainJob, ScoreJob)
+
+
+def scheduled_day() -> date:
+    """The day for which the run was scheduled: a late run is still that night's."""
+    scheduled: datetime = flow_run.scheduled_start_time
+    return scheduled.date()
 
 
 def load(model: type[Job], job: Job | str, day: date | None) -> Job:

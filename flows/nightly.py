@@ -1,24 +1,19 @@
 """The nightly run: score a day, and retrain when its drift asks for it."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
+from flows.common import scheduled_day
 from flows.score import score_flow
 from flows.train import train_flow
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
 
 
 def _run_name() -> str:
-    return f"nightly {flow_run.parameters.get('day') or _scheduled_day()}"
-
-
-def _scheduled_day() -> date:
-    """The day for which the run was scheduled: a late run is still that night's."""
-    scheduled: datetime = flow_run.scheduled_start_time
-    return scheduled.date()
+    return f"nightly {flow_run.parameters.get('day') or scheduled_day()}"
 
 
 @flow(name="nightly", flow_run_name=_run_name)
@@ -48,7 +43,7 @@ def nightly_flow(
         ``score``: what ``lasso-jobs score --json`` prints; ``train``: the same of the retraining,
         or None.
     """
-    day = day or _scheduled_day()
+    day = day or scheduled_day()
     scored = score_flow(score_job, day, cluster, workers)
     trained = None
     if scored["verdict"] == "alarm" and train_job is not None:

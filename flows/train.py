@@ -7,7 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
-from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, table
+from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, scheduled_day, table
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.jobs import gather as gathering
 from lasso_jobs.jobs import summary, train, train_plan
@@ -64,7 +64,8 @@ def train_flow(
     job : TrainJob or str
         The job, or the path of its file.
     day : date, optional
-        Takes the place of ``{date}`` in ``data.where``.
+        Takes the place of ``{date}`` in ``data.where``; by default the day for which the run was
+        scheduled.
     cluster, workers
         As in `lasso_jobs.engine.cluster.connect`.
 
@@ -74,7 +75,7 @@ def train_flow(
         What ``lasso-jobs train --json`` prints.
     """
     clock = Clock()
-    planned = plan(load(TrainJob, job, day))
+    planned = plan(load(TrainJob, job, day or scheduled_day()))
     clock.lap("plan")
     with connect(cluster, workers) as client:
         clock.lap("cluster")

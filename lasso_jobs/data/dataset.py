@@ -19,6 +19,7 @@ PARTITION_BYTES = 64 * 2**20
 """Compressed bytes of the needed columns that one unit of work aims at."""
 
 PARTITION_ROWS = 2_000_000
+PARTITION_FILES = 32
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 FOOTER_THREADS = 8
 
@@ -140,17 +141,21 @@ class Dataset:
         wanted = set(columns)
         partitions: list[Partition] = []
         pieces: list[Piece] = []
-        n_bytes = n_rows = 0
+        n_bytes = n_rows = n_files = 0
         for file in self.files:
             starts = np.cumsum(file.rows) - file.rows
             for i, size in enumerate(_selected(file, wanted)):
                 rows = int(file.rows[i])
-                full = n_bytes + size > PARTITION_BYTES or n_rows + rows > PARTITION_ROWS
+                full = (
+                    n_bytes + size > PARTITION_BYTES
+                    or n_rows + rows > PARTITION_ROWS
+                    or n_files + (i == 0) > PARTITION_FILES
+                )
                 if pieces and full:
                     partitions.append(_joined(pieces))
-                    pieces, n_bytes, n_rows = [], 0, 0
+                    pieces, n_bytes, n_rows, n_files = [], 0, 0, 0
                 pieces.append(Piece(file.identity, (i,), int(starts[i]), rows))
-                n_bytes, n_rows = n_bytes + int(size), n_rows + rows
+                n_bytes, n_rows, n_files = n_bytes + int(size), n_rows + rows, n_files + (i == 0)
         if pieces:
             partitions.append(_joined(pieces))
         return tuple(partitions)

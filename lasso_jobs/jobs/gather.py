@@ -18,6 +18,7 @@ from lasso_jobs.jobs.reading import (
     Counts,
     Reading,
     Tally,
+    in_batches,
     merge_tallies,
     read_training_rows,
     tally,
@@ -106,7 +107,7 @@ def _gather(partition: Partition, reading: Reading, size: int) -> _Part:
     n_values = reading.columns.n_columns + 1
     moments, counts = b.empty(n_values, reading.n_buckets), Counts()
     sample = s.empty(n_values - 1, size)
-    for rows in read_training_rows(partition, reading):
+    for rows in in_batches(read_training_rows(partition, reading)):
         order = np.argsort(rows.buckets, kind="stable")
         values = matrix(reading.columns, rows.block, order, rows.target)
         sample = s.extended(sample, rows.hashes[order], values[:-1])

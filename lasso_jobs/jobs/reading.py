@@ -17,6 +17,7 @@ from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
 MAX_DISTINCT = 100_000
+BATCH_ROWS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,38 @@ def _check_no_nulls(piece: Piece, name: str, texts: Sequence[str | None]) -> Non
             "a value in every row",
             "Mend the file, or filter the rows with data.where",
         )
+
+
+def in_batches(blocks_of_rows: Iterator[TrainingRows]) -> Iterator[TrainingRows]:
+    """Join small blocks, such as those of small files: the work per bucket is paid for once."""
+    waiting: list[TrainingRows] = []
+    for rows in blocks_of_rows:
+        waiting.append(rows)
+        if sum(w.counts.rows for w in waiting) >= BATCH_ROWS:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
+    if len(parts) == 1:
+        return parts[0]
+    parts_of_blocks = [part.block for part in parts]
+    weights = [part.weights for part in parts if part.weights is not None]
+    return TrainingRows(
+        pa.concat_tables([part.table for part in parts]),
+        Block(
+            sum(block.n_rows for block in parts_of_blocks),
+            tuple(map(np.concatenate, zip(*(b.numeric for b in parts_of_blocks), strict=True))),
+            tuple(map(np.concatenate, zip(*(b.codes for b in parts_of_blocks), strict=True))),
+        ),
+        np.concatenate([part.target for part in parts]),
+        np.concatenate(weights) if weights else None,
+        np.concatenate([part.hashes for part in parts]),
+        np.concatenate([part.buckets for part in parts]),
+        sum((part.counts for part in parts), Counts()),
+    )
 
 
 Tally = dict[str, Counter[str | None]]
