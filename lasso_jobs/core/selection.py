@@ -133,27 +133,45 @@ class Search:
         return np.sort(np.asarray(self.alphas, float))[::-1]
 
 
-def cross_validate(recipe: d.Recipe, folds: Sequence[Moments], search: Search) -> CrossValidation:
-    """Fit the path on all folds but one, evaluate it on that one, for each.
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One split: the rows to fit to, and the rows to measure on."""
+
+    training: Moments
+    test: Moments
+
+
+def k_folds(parts: Sequence[Moments]) -> list[Fold]:
+    """Each part in turn is the test of a fit to all others."""
+    pairs = zip(m.leave_one_out(parts), parts, strict=True)
+    return [Fold(training, test) for training, test in pairs]
+
+
+def cross_validate(
+    recipe: d.Recipe, rows: Moments, folds: Sequence[Fold], search: Search
+) -> CrossValidation:
+    """Fit the path to each fold's training rows, and measure it on its test rows.
 
     Scaler, imputer and penalties are fitted to each fold's own training rows.
 
     Parameters
     ----------
     recipe : Recipe
-    folds : sequence of Moments
-        At least two, each of at least one row.
+    rows : Moments
+        All rows of the folds: the alphas are theirs.
+    folds : sequence of Fold
+        At least two, of at least one row in each part.
     search : Search
     """
-    everything = d.fit(recipe, m.merge_all(folds, folds[0].n_values))
+    everything = d.fit(recipe, rows)
     alphas = search.grid(everything)
     paths = [solve_path(everything.problem, alphas)]
     errors = []
-    for training, fold in zip(m.leave_one_out(folds), folds, strict=True):
-        design = d.fit(recipe, training)
+    for fold in folds:
+        design = d.fit(recipe, fold.training)
         paths.append(solve_path(design.problem, alphas))
         coef, _ = design.original_units(paths[-1].coef)
-        errors.append(d.evaluate(design, coef, fold))
+        errors.append(d.evaluate(design, coef, fold.test))
     return CrossValidation(
         alphas,
         np.array([e.mse for e in errors]),

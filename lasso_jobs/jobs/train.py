@@ -82,13 +82,14 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
         job.penalty_factors,
         job.bounds,
     )
-    folds = moments.folds(gathered.reading.n_folds)
+    parts = moments.folds(gathered.reading.n_folds)
+    in_folds = m.merge_all(parts, q)
     search = selection.Search(job.search.alphas, job.search.eps, job.search.rule)
-    cv = selection.cross_validate(recipe, folds, search)
+    cv = selection.cross_validate(recipe, in_folds, selection.k_folds(parts), search)
     alphas = cv.alphas[: cv.index + 1]
     evaluated = None
     if job.holdout is not None:
-        evaluated = selection.fit(recipe, m.merge_all(folds, q), alphas)
+        evaluated = selection.fit(recipe, in_folds, alphas)
     return Selected(recipe, cv, evaluated, selection.fit(recipe, everything, alphas))
 
 

@@ -19,7 +19,7 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core.columns import Category, Columns
 from lasso_jobs.core.design import Recipe
 from lasso_jobs.core.moments import Moments
-from lasso_jobs.core.selection import CrossValidation, Search, cross_validate
+from lasso_jobs.core.selection import CrossValidation, Search, k_folds
 
 Floats = NDArray[np.float64]
 Rows = Callable[..., Moments]
@@ -27,6 +27,12 @@ RecipeOf = Callable[..., Recipe]
 
 N_FOLDS = 5
 SEARCH = Search(alphas=20)
+
+
+def cross_validate(recipe: Recipe, parts: Sequence[Moments], search: Search) -> CrossValidation:
+    """Each part in turn is held out."""
+    rows = m.merge_all(parts, parts[0].n_values)
+    return selection.cross_validate(recipe, rows, k_folds(parts), search)
 
 
 @dataclass(frozen=True)
