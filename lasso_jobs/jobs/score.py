@@ -84,7 +84,15 @@ def predict(
                 f"the {partition.rows:,} rows of its footer",
                 "Nothing was committed: check the file",
             )
-    return tuple(results[position] for position in range(len(planned.partitions)))
+    parts = tuple(results[position] for position in range(len(planned.partitions)))
+    if not any(part.rows_scored + part.rows_quarantined for part in parts):
+        raise DataError(
+            planned.dataset.path,
+            f"none of its {planned.dataset.n_rows:,} rows is left by data.where",
+            "at least one row",
+            "Widen data.where; nothing was committed",
+        )
+    return parts
 
 
 def commit(planned: ScorePlan, parts: Sequence[Scored]) -> int:

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import pyarrow as pa
+
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registered, Registry
 from lasso_jobs.data import schema
 from lasso_jobs.data.dataset import Dataset, Partition, discover
-from lasso_jobs.errors import JobError
+from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.references import PREDICTION
-from lasso_jobs.jobs.score_rows import RESULT, Scoring
+from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class ScorePlan:
     registered : Registered
         The model, resolved once.
     dataset : Dataset
+    columns_read : tuple of str
     partitions : tuple of Partition
     scoring : Scoring
     """
@@ -30,6 +33,7 @@ class ScorePlan:
     job: ScoreJob
     registered: Registered
     dataset: Dataset
+    columns_read: tuple[str, ...]
     partitions: tuple[Partition, ...]
     scoring: Scoring
 
@@ -41,7 +45,7 @@ class ScorePlan:
     @property
     def n_bytes(self) -> int:
         """Compressed bytes of the columns."""
-        return self.dataset.column_bytes(self.scoring.names())
+        return self.dataset.column_bytes(self.columns_read)
 
 
 def plan(job: ScoreJob) -> ScorePlan:
@@ -67,16 +71,7 @@ def plan(job: ScoreJob) -> ScorePlan:
     for key, names in by_key:
         for name in names:
             schema.require(dataset, name, key)
-    reserved = [
-        name for name in (*job.key_columns, *job.output.partition_by) if name in RESULT.names
-    ]
-    if reserved:
-        raise JobError(
-            "keys, output.partition_by",
-            f"{reserved[0]!r} is a column that scoring writes",
-            f"names other than {', '.join(RESULT.names)}",
-            "Rename the column in the source",
-        )
+    _check_carried(job, dataset)
     for name in predictor.columns.features:
         schema.require(dataset, name, f"a feature of {registered.reference},")
     schema.check_types(dataset.schema, predictor.columns, dataset.path)
@@ -100,7 +95,30 @@ def plan(job: ScoreJob) -> ScorePlan:
         job.digest(registered.digest, *identities)[:16],
         datetime.now(UTC),
     )
-    return ScorePlan(job, registered, dataset, dataset.partitions(scoring.names()), scoring)
+    columns = tuple(dict.fromkeys([*scoring.names(), *filters]))
+    return ScorePlan(job, registered, dataset, columns, dataset.partitions(columns), scoring)
+
+
+def _check_carried(job: ScoreJob, dataset: Dataset) -> None:
+    """Keys and partition columns stand beside what scoring writes, and name folders."""
+    written = [*RESULT.names, *QUARANTINE.names]
+    for name in (*job.key_columns, *job.output.partition_by):
+        if name in written:
+            raise JobError(
+                "keys, output.partition_by",
+                f"{name!r} is a column that scoring writes",
+                f"names other than {', '.join(dict.fromkeys(written))}",
+                "Rename the column in the source",
+            )
+    for name in job.output.partition_by:
+        type_ = dataset.schema.field(name).type
+        if schema.kind_of(type_) not in ("string", "integer", "boolean") and type_ != pa.date32():
+            raise DataError(
+                f"{dataset.path}, output.partition_by {name!r}",
+                f"has type {type_}",
+                "text, integers, booleans or dates",
+                "Name another column, or derive one such as the date",
+            )
 
 
 def _watched(job: ScoreJob, model: Model) -> tuple[str, ...]:

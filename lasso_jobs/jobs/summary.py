@@ -103,7 +103,7 @@ def of_score_plan(plan: ScorePlan) -> Values:
         "model": plan.registered.reference,
         "digest": plan.registered.digest,
         **_of_dataset(plan.dataset, plan.partitions, plan.n_bytes),
-        "columns": plan.scoring.names(),
+        "columns": list(plan.columns_read),
         "output": plan.scoring.root,
         "schema": "every file has these columns",
     }

@@ -17,7 +17,7 @@ DAY, SHIFTED = date(2024, 1, 9), date(2024, 1, 12)
 PATIENCE_SECONDS = 30
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def server(prefect_home: Path) -> Iterator[None]:
     """A Prefect server of the tests' own."""
     from prefect.testing.utilities import prefect_test_harness
@@ -175,17 +175,6 @@ def test_an_alarm_without_a_training_job_is_only_reported(score_values: Values) 
 
     done = nightly_flow(score_values, day=SHIFTED, workers=1)
     assert (done["score"]["verdict"], done["train"]) == ("alarm", None)
-
-
-def test_a_night_twice_leaves_its_rows_once(score_values: Values) -> None:
-    from flows.nightly import nightly_flow
-
-    for _ in range(2):
-        nightly_flow(score_values, None, DAY, workers=1)
-    rows = DeltaTable(score_values["output"]["path"]).to_pandas()
-    assert len(rows) == rows["id"].nunique() == 150
-    drift = DeltaTable(score_values["drift"]["path"]).to_pandas()
-    assert not drift.duplicated(["run_id", "partition", "feature"]).any()
 
 
 def test_a_wrong_job_fails_without_another_try(train_values: Values, client: Any) -> None:

@@ -62,16 +62,11 @@ def test_any_number_of_threads_or_processes_trains_the_same_model(
     assert train(job, cluster, workers).registered.digest == expected
 
 
-def test_a_cluster_by_address_trains_the_same_model(
+def test_a_cluster_by_address_trains_the_same_model_time_after_time(
     job: TrainJob, expected: str, scheduler: str
 ) -> None:
     assert train(job, scheduler).registered.digest == expected
-
-
-def test_a_remote_cluster_serves_one_run_after_another(job: TrainJob, scheduler: str) -> None:
-    again = [train(job, scheduler).registered for _ in range(2)]
-    assert again[0].digest == again[1].digest
-    assert again[0].version == again[1].version == 1
+    assert train(job, scheduler).registered.digest == expected
 
 
 def slowed(function: Callable[..., Any], log: Path) -> Callable[..., Any]:

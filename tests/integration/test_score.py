@@ -17,6 +17,7 @@ from lasso_jobs import LassoJobsError, ScoreJob, TrainJob, load_model, score, tr
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.jobs.score import ScoreResult
+from lasso_jobs.jobs.score_plan import plan
 
 pytestmark = pytest.mark.integration
 
@@ -137,6 +138,16 @@ def test_a_filter_inside_a_day_is_accounted_for(score_values: Values, shop: Path
     assert result.rows_filtered == N - len(promoted)
 
 
+def test_a_filter_that_keeps_no_row_does_not_empty_an_output_without_partitions(
+    score_values: Values, shop: Path
+) -> None:
+    values = {**score_values, "output": {"path": score_values["output"]["path"]}}
+    run(values, DAY)
+    with pytest.raises(LassoJobsError, match=r"data\.where"):
+        run(values, f"day == '{DAY}' and visits > 1e6")
+    assert scored(values)["id"].tolist() == source(shop, DAY)["id"].tolist()
+
+
 # What a row says.
 
 
@@ -235,6 +246,13 @@ def test_only_the_needed_columns_are_read(
     assert result.bytes_read == sum(sizes)
 
 
+def test_the_plan_foretells_the_bytes_that_are_read_for_a_filter(score_values: Values) -> None:
+    data = {**score_values["data"], "where": f"day == '{DAY}' and noise > 0"}
+    values = {**score_values, "data": data}
+    planned = plan(ScoreJob.from_values(values))
+    assert run(values).bytes_read == planned.n_bytes
+
+
 # Rows that cannot be scored.
 
 
@@ -318,6 +336,17 @@ def test_bad_rows_fail_commits_nothing(own_values: Values) -> None:
     for path in (values["output"]["path"], values["drift"]["path"]):
         assert not DeltaTable.is_deltatable(path)
         assert not DeltaTable.is_deltatable(path + "-quarantine")
+
+
+@pytest.mark.parametrize("name", ["reason", "file", "row", "run_id", "prediction"])
+def test_a_key_with_the_name_of_a_written_column_is_refused_when_planning(
+    own_values: Values, name: str
+) -> None:
+    data = Path(own_values["data"]["path"])
+    rewrite(data, DAY, lambda frame: frame.rename(columns={"note": name}))
+    data = {"path": str(data), "where": f"day == '{DAY}'"}
+    with pytest.raises(LassoJobsError, match=f"'{name}' is a column that scoring writes"):
+        plan(ScoreJob.from_values({**own_values, "keys": [name], "data": data}))
 
 
 def test_unseen_levels_are_scored_as_none_of_the_known(own_values: Values, model: Model) -> None:

@@ -12,7 +12,7 @@ from lasso_jobs.core.moments import Moments
 
 Floats = NDArray[np.float64]
 
-check = settings(deadline=None, max_examples=100)
+check = settings(deadline=None, max_examples=60)
 
 
 @dataclass(frozen=True)

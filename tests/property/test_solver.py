@@ -12,7 +12,7 @@ from lasso_jobs.core.lasso import Problem, alpha_grid, alpha_max, solve_path
 
 Floats = NDArray[np.float64]
 
-check = settings(deadline=None, max_examples=60)
+check = settings(deadline=None, max_examples=40)
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,31 @@ def test_penalty_factors_weigh_the_scaled_coefficients(
 
 
 @scalings
+def test_penalty_factors_weigh_both_parts_of_an_elastic_net(
+    scaling: str, moments_of: Rows, recipe_of: RecipeOf
+) -> None:
+    X, y = data()
+    factors = np.array([1.0, 3.0, 0.2, 1.0, 0.5])
+    recipe = recipe_of(
+        5,
+        scaling=scaling,
+        l1_ratio=0.4,
+        penalty_factors={f"x{j}": factors[j] for j in (1, 2, 4)},
+    )
+    design = d.fit(recipe, moments_of(X, y))
+    alpha = 0.1 * alpha_max(design.problem)
+    Z, scale = scaled(scaling, X)
+    # The ridge part as five more rows, whose target is 0.
+    more = np.diag(np.sqrt(150 * alpha * 0.6 * factors))
+    rows = np.vstack([Z - Z.mean(axis=0), more]) / factors
+    target = np.append(y - y.mean(), np.zeros(5))
+    model = Lasso(alpha * 0.4 * 150 / 155, fit_intercept=False, tol=1e-14, max_iter=10**6)
+    expected = model.fit(rows, target).coef_ / factors / scale
+    assert np.count_nonzero(expected) >= 2
+    assert_allclose(coefficients(design, alpha)[0], expected, rtol=1e-7, atol=1e-9)
+
+
+@scalings
 def test_an_unpenalised_feature_keeps_its_coefficient_however_large_alpha_is(
     scaling: str, moments_of: Rows, recipe_of: RecipeOf
 ) -> None:

@@ -314,6 +314,20 @@ def test_duplicated_columns_share_the_coefficient_of_one() -> None:
     assert_allclose(shared, expected.T, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("copies", [2, 3])
+def test_duplicated_columns_without_a_penalty_have_a_certified_least_squares_fit(
+    copies: int,
+) -> None:
+    for seed in range(20):
+        X, y = data(seed=seed)
+        problem = problem_of(np.hstack([X] * copies), y, l1_factor=np.zeros(8 * copies))
+        path = solve_path(problem, [0.1])
+        X, y = standardised(X, y)
+        shared = path.coef[0].reshape(copies, 8).sum(axis=0)
+        assert_allclose(shared, np.linalg.lstsq(X, y)[0], rtol=1e-8, atol=1e-9)
+        assert path.converged.all()
+
+
 def test_a_linearly_dependent_column_leaves_the_optimal_objective() -> None:
     X, y = data()
     X = np.column_stack([X, X @ np.arange(1.0, 9.0), X.sum(axis=1)])
