@@ -85,8 +85,8 @@ class Path:
 
     @property
     def converged(self) -> NDArray[np.bool_]:
-        """Where the duality gap is within `GAP_TOLERANCE`."""
-        return self.dual_gap <= GAP_TOLERANCE
+        """Where the duality gap and the optimality conditions are within `GAP_TOLERANCE`."""
+        return (self.dual_gap <= GAP_TOLERANCE) & (self.kkt <= GAP_TOLERANCE)
 
 
 def alpha_max(problem: Problem) -> float:
@@ -278,9 +278,12 @@ def _dual_gap(problem: Problem, l1: Floats, l2: Floats, coef: Floats, gradient: 
     residual_target = problem.variance - float(problem.covariance @ coef)
     residual = residual_target - float(gradient @ coef)
     unlimited = np.where(gradient > 0, np.isinf(problem.high), np.isinf(problem.low)) & (l2 == 0)
-    steepness, limit = np.abs(gradient[unlimited]), l1[unlimited]
-    # Without the slack, the rounding of an unpenalised coefficient's gradient would scale to 0.
-    beyond = steepness > limit + 1e-13 * np.sqrt(problem.variance)
+    # An unpenalised coefficient's gradient is zero but for rounding, which no scale removes: it
+    # counts by what it can still gain.
+    unpenalised = unlimited & (l1 == 0)
+    slack = float(np.abs(gradient[unpenalised]) @ np.abs(coef[unpenalised]))
+    steepness, limit = np.abs(gradient[unlimited & ~unpenalised]), l1[unlimited & ~unpenalised]
+    beyond = steepness > limit
     scale = float(np.min(limit[beyond] / steepness[beyond], initial=1.0))
     slope = np.abs(scale * gradient) - l1
     limit = np.where(gradient > 0, problem.high, -problem.low)
@@ -291,7 +294,7 @@ def _dual_gap(problem: Problem, l1: Floats, l2: Floats, coef: Floats, gradient: 
     best[boxed] = limit[boxed]
     conjugate = float(slope @ best - l2 @ best**2 / 2)
     dual = scale * residual_target - scale**2 * residual / 2 - conjugate
-    return max(residual / 2 + penalty - dual, 0.0)
+    return max(residual / 2 + penalty - dual, 0.0) + slack
 
 
 def _null_gradient(problem: Problem) -> Floats:
