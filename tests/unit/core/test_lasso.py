@@ -462,6 +462,10 @@ def test_the_alphas_fall_from_the_largest_by_equal_ratios() -> None:
     assert_allclose(alphas[1:] / alphas[:-1], 1e-3 ** (1 / 99), rtol=1e-12)
 
 
+def test_where_nothing_is_penalised_every_alpha_is_zero() -> None:
+    assert alpha_grid(0.0, 5, 1e-3).tolist() == [0.0] * 5
+
+
 def test_an_elastic_net_of_correlated_copies_shares_alike() -> None:
     X, y = data()
     twice = np.hstack([X, X])

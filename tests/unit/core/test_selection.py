@@ -427,6 +427,15 @@ def test_a_fit_that_was_cut_short_is_not_called_converged(
     assert min(cv.worst_kkt, fit.kkt) > 1e-8
 
 
+def test_errors_that_are_lost_to_rounding_are_in_the_certificate(
+    moments_of: Rows, recipe_of: RecipeOf
+) -> None:
+    X = table(nulls=()).X
+    folds = [moments_of(X[k::N_FOLDS], X[k::N_FOLDS].sum(axis=1)) for k in range(N_FOLDS)]
+    assert cross_validate(recipe_of(6), folds, Search((1e-12,))).worst_sse_bound > 1e-6
+    assert cross_validate(recipe_of(6), folds, Search((0.1,))).worst_sse_bound < 1e-10
+
+
 def test_cross_validating_again_gives_the_same_bits(moments_of: Rows) -> None:
     data = table()
     once, again = (
