@@ -137,15 +137,16 @@ def test_the_kkt_residual_is_the_distance_to_the_subdifferential(kind: str) -> N
 @kinds
 def test_the_duality_gap_bounds_how_much_worse_than_optimal_a_point_is(kind: str) -> None:
     problem, rng = KINDS[kind], np.random.default_rng(0)
-    best = objective(problem, 0.1, enumerated(problem, 0.1))
+    optimum = enumerated_at_tenth(kind)
+    best = objective(problem, 0.1, optimum)
     l1, l2 = 0.1 * problem.l1_factor, 0.1 * problem.l2_factor
-    for size in (1.0, 1e-1, 1e-2, 1e-3):
-        for _ in range(25):
-            step = size * rng.normal(size=4) * rng.integers(0, 2, 4)
-            coef = np.clip(enumerated_at_tenth(kind) + step, problem.low, problem.high)
-            gradient = problem.covariance - problem.gram @ coef
-            gap = lasso._dual_gap(problem, l1, l2, coef, gradient)
-            assert gap >= objective(problem, 0.1, coef) - best - 1e-13
+    for size in (1.0, 1e-1, 1e-2, 1e-3, 0.0):
+        for start in (optimum, np.zeros(4)):
+            step = size * rng.normal(size=(25, 4)) * rng.integers(0, 2, (25, 4))
+            for coef in np.clip(start + step, problem.low, problem.high):
+                gradient = problem.covariance - problem.gram @ coef
+                gap = lasso._dual_gap(problem, l1, l2, coef, gradient)
+                assert gap >= objective(problem, 0.1, coef) - best - 1e-13
 
 
 @kinds

@@ -13,9 +13,9 @@ from lasso_jobs.core.predict import Predictor
 
 COLUMNS = Columns(
     ("a", "b", "c"),
-    (Category("d", ("x", "y"), False, "string"), Category("e", ("1", "2"), True, "integer")),
+    (Category("d", ("x",), True, "string"), Category("e", ("1", "2"), True, "integer")),
 )
-# a, b, c, d=x, d=y, e=1, e=2, e=(other), "b is null", "c is null"
+# a, b, c, d=x, d=(other), e=1, e=2, e=(other), "b is null", "c is null"
 COEF = np.array([2.0, -1.0, 0.5, 10.0, 20.0, 100.0, 200.0, 300.0, 7.0, -3.0])
 MODEL = Predictor(COLUMNS, (1, 2), np.array([1.0, 2.0, 3.0]), COEF, 0.25)
 FEATURES = ("a", "b", "c", "d", "e")
