@@ -195,17 +195,19 @@ def _models_list(options: argparse.Namespace) -> int:
 def _models_show(options: argparse.Namespace) -> int:
     from lasso_jobs import terminal
     from lasso_jobs.artifacts.registry import Registry
-    from lasso_jobs.jobs import summary
+    from lasso_jobs.jobs import findings, summary
 
     registry = Registry(options.registry)
     values = summary.of_model(registry, options.model)
     if options.json:
         _print_json(values)
     else:
-        hidden = ("coef", "job", "moves")
+        hidden = ("coef", "job", "moves", "stability", "diagnostics")
+        model = registry.load(options.model).model
         terminal.show({k: v for k, v in values.items() if k not in hidden})
+        terminal.show(findings.in_words(model))
         terminal.heading("Coefficients, the strongest first")
-        terminal.table(summary.coefficients(registry.load(options.model).model))
+        terminal.table(summary.coefficients(model))
         terminal.heading("Alias moves")
         terminal.table(values["moves"])
     return DONE

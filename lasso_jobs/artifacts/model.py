@@ -10,9 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lasso_jobs.core.columns import Columns
+from lasso_jobs.core.diagnostics import Diagnostics
 from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
+from lasso_jobs.core.stability import Stability
 from lasso_jobs.data.blocks import block
 from lasso_jobs.data.schema import check_types
 from lasso_jobs.errors import DataError
@@ -47,16 +49,21 @@ class Holdout:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The cross-validation curve, by alpha, and its choices.
+    """The cross-validation curve, by l1_ratio, gamma and alpha, and its choices.
 
     Parameters
     ----------
-    alphas, mse, mse_se, n_nonzero : ndarray, shape (n_alphas,)
-    fold_mse : ndarray, shape (n_folds, n_alphas)
+    l1_ratios, gammas, alphas, mse, mse_se, n_nonzero : ndarray, shape (n,)
+        Of each combination; alpha changes fastest, and descends.
+    fold_mse : ndarray, shape (n_folds, n)
     fold_weight : ndarray, shape (n_folds,)
     alpha_min, alpha_1se : float
+    n_left_out : int
+        Combinations that an early stop left out.
     """
 
+    l1_ratios: Floats
+    gammas: Floats
     alphas: Floats
     mse: Floats
     mse_se: Floats
@@ -65,20 +72,27 @@ class Curve:
     fold_weight: Floats
     alpha_min: float
     alpha_1se: float
+    n_left_out: int
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """How exact the fits are.
+    """How exact the fits are, as far as the data and the job determine it.
+
+    The rest of the certificate (rows and bytes read, identities of the files, versions) is in the
+    provenance: it varies with file times, compression, the champion of the day and the machine,
+    and the same data and job must give the same model, bit for bit.
 
     Parameters
     ----------
     dual_gap, kkt : float
         Of the final fit, as shares of the target's variance and deviation.
     worst_dual_gap, worst_kkt : float
-        Over all folds and alphas.
+        Over all folds and combinations, relaxed fits too.
     sse_bound : float
         Largest relative rounding error of a fold's squared error.
+    condition_number : float or None
+        Of the correlations of the columns that vary; None if they are singular to rounding.
     converged : bool
     """
 
@@ -87,6 +101,7 @@ class Certificate:
     worst_dual_gap: float
     worst_kkt: float
     sse_bound: float
+    condition_number: float | None
     converged: bool
 
 
@@ -100,7 +115,9 @@ class Model:
     n_rows : int
         Rows that the final fit saw.
     predictor : Predictor
-    alpha : float
+    alpha, l1_ratio : float
+    gamma : float
+        The share of the penalised fit in the mixture with its relaxed fit; 1 without one.
     standardised : ndarray, shape (p,)
         Coefficients for features of unit variance.
     means, deviations, scales : ndarray, shape (p,)
@@ -112,6 +129,8 @@ class Model:
         Per feature, and ``prediction``.
     curve : Curve
     certificate : Certificate
+    stability : Stability or None
+    diagnostics : Diagnostics
     holdout : Holdout or None
     evaluated : Predictor or None
         The model fitted without the held-out rows: what ``holdout`` is about, and what another
@@ -125,6 +144,8 @@ class Model:
     n_rows: int
     predictor: Predictor
     alpha: float
+    l1_ratio: float
+    gamma: float
     standardised: Floats
     means: Floats
     deviations: Floats
@@ -134,6 +155,8 @@ class Model:
     references: Mapping[str, Reference]
     curve: Curve
     certificate: Certificate
+    stability: Stability | None
+    diagnostics: Diagnostics
     holdout: Holdout | None
     evaluated: Predictor | None
     job: Mapping[str, Any]
@@ -155,6 +178,14 @@ class Model:
         import pandas as pd
 
         return pd.Series(self.predictor.coef, index=list(self.labels), name="coef")
+
+    @property
+    def correlation(self) -> "pd.DataFrame | None":
+        """Correlations of the columns in training; None if they were too many to keep."""
+        import pandas as pd
+
+        values, labels = self.diagnostics.collinearity.correlation, list(self.labels)
+        return None if values is None else pd.DataFrame(values, index=labels, columns=labels)
 
     @property
     def intercept(self) -> float:

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.artifacts import findings_file
 from lasso_jobs.artifacts.model import Certificate, Curve, Holdout, Model
 from lasso_jobs.core.columns import Category, Columns
 from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.errors import ModelError
 
-FORMAT = 1
+FORMAT = 2
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -128,6 +129,7 @@ def _digest(content: Mapping[str, Any], arrays: Arrays) -> str:
 def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
     """The part for JSON, and the arrays."""
     evaluated, holdout = model.evaluated, model.holdout
+    findings, arrays_of_findings = findings_file.split(model.stability, model.diagnostics)
     content = {
         "name": model.name,
         "target": model.target,
@@ -137,14 +139,18 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
         "indicators": list(model.predictor.indicators),
         "labels": list(model.labels),
         "alpha": model.alpha,
+        "l1_ratio": model.l1_ratio,
+        "gamma": model.gamma,
         "intercept": model.intercept,
         "evaluated_intercept": None if evaluated is None else evaluated.intercept,
         "prediction_mean": model.prediction_mean,
         "prediction_sd": model.prediction_sd,
         "alpha_min": model.curve.alpha_min,
         "alpha_1se": model.curve.alpha_1se,
+        "n_left_out": model.curve.n_left_out,
         "holdout": None if holdout is None else dataclasses.asdict(holdout),
         "certificate": dataclasses.asdict(model.certificate),
+        "findings": findings,
         "references": list(model.references),
         "job": dict(model.job),
     }
@@ -155,6 +161,7 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
         "means": model.means,
         "deviations": model.deviations,
         "scales": model.scales,
+        **arrays_of_findings,
         **{f"cv.{name}": getattr(model.curve, name) for name in _CURVE},
         "reference.means": np.array([r.mean for r in model.references.values()]),
         "reference.missing": np.array([r.missing_share for r in model.references.values()]),
@@ -167,7 +174,7 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
     return content, arrays
 
 
-_CURVE = ("alphas", "mse", "mse_se", "n_nonzero", "fold_mse", "fold_weight")
+_CURVE = ("l1_ratios", "gammas", "alphas", "mse", "mse_se", "n_nonzero", "fold_mse", "fold_weight")
 
 
 def _category(category: Category) -> dict[str, Any]:
@@ -187,6 +194,7 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
         )
 
     holdout, evaluated = content["holdout"], content["evaluated_intercept"]
+    stability, diagnostics = findings_file.join(content["findings"], arrays)
     means, missing = arrays["reference.means"], arrays["reference.missing"]
     return Model(
         name=content["name"],
@@ -194,6 +202,8 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
         n_rows=content["n_rows"],
         predictor=predictor("", content["intercept"]),
         alpha=content["alpha"],
+        l1_ratio=content["l1_ratio"],
+        gamma=content["gamma"],
         standardised=arrays["standardised"],
         means=arrays["means"],
         deviations=arrays["deviations"],
@@ -213,8 +223,11 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
             **{name: arrays[f"cv.{name}"] for name in _CURVE},
             alpha_min=content["alpha_min"],
             alpha_1se=content["alpha_1se"],
+            n_left_out=content["n_left_out"],
         ),
         certificate=Certificate(**content["certificate"]),
+        stability=stability,
+        diagnostics=diagnostics,
         holdout=None if holdout is None else Holdout(**holdout),
         evaluated=None if evaluated is None else predictor("evaluated.", evaluated),
         job=content["job"],

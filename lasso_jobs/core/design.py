@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.core.adaptive import adaptive_weights
 from lasso_jobs.core.columns import Columns
 from lasso_jobs.core.lasso import Problem
 from lasso_jobs.core.moments import Floats, Moments
@@ -31,11 +32,13 @@ class Recipe:
     indicators : tuple of int
         The numeric columns whose null indicators are features too.
     l1_ratio : float
-        1 for LASSO, less for Elastic Net.
+        1 for LASSO, less for Elastic Net, 0 for Ridge.
     penalty_factors : mapping of str to float
         By feature; 0 is never penalised.
     bounds : mapping of str to (float, float)
         By feature, around zero, for coefficients in original units.
+    adaptive : bool
+        Whether the l1 penalty is weighted by a ridge fit: see `lasso_jobs.core.adaptive`.
     """
 
     columns: Columns
@@ -44,6 +47,7 @@ class Recipe:
     l1_ratio: float = 1.0
     penalty_factors: Mapping[str, float] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    adaptive: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -137,11 +141,18 @@ def fit(recipe: Recipe, training: Moments) -> Design:
     scale = _scale(recipe.scaling, training, deviation, position)
     kept = position[usable]
     unit = deviation[kept]
+    gram = training.scatter[np.ix_(kept, kept)] / training.weight / np.outer(unit, unit)
+    covariance = training.scatter[kept, q - 1] / training.weight / unit
+    stretch = scale[usable] / unit
+    l1_factor, l2_factor = _penalties(recipe, stretch, usable)
+    if recipe.adaptive:
+        l1_factor *= adaptive_weights(gram, covariance, stretch, l1_factor > 0)
     problem = Problem(
-        training.scatter[np.ix_(kept, kept)] / training.weight / np.outer(unit, unit),
-        training.scatter[kept, q - 1] / training.weight / unit,
+        gram,
+        covariance,
         float(spread[q - 1]) if deviation[q - 1] > 0 else 0.0,
-        *_penalties(recipe, scale[usable] / unit, usable),
+        l1_factor,
+        l2_factor,
         *_bounds(recipe, unit, usable),
     )
     return Design(

@@ -61,6 +61,19 @@ class Problem:
     low: Floats
     high: Floats
 
+    def unpenalised(self, columns: NDArray[np.bool_]) -> "Problem":
+        """Least squares on some of the columns, within their bounds."""
+        zero = np.zeros(np.count_nonzero(columns))
+        return Problem(
+            self.gram[np.ix_(columns, columns)],
+            self.covariance[columns],
+            self.variance,
+            zero,
+            zero,
+            self.low[columns],
+            self.high[columns],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Path:
@@ -88,6 +101,11 @@ class Path:
         """Where the duality gap and the optimality conditions are within `GAP_TOLERANCE`."""
         return (self.dual_gap <= GAP_TOLERANCE) & (self.kkt <= GAP_TOLERANCE)
 
+    @property
+    def last(self) -> "Path":
+        """The solution at the last alpha alone."""
+        return Path(self.coef[-1:], self.dual_gap[-1:], self.kkt[-1:], self.n_iter[-1:])
+
 
 def alpha_max(problem: Problem) -> float:
     """The smallest alpha at which every penalised coefficient is zero."""
@@ -95,6 +113,8 @@ def alpha_max(problem: Problem) -> float:
     penalised = problem.l1_factor > 0
     gradient, factor = gradient[penalised], problem.l1_factor[penalised]
     largest = float(np.max(gradient / factor, initial=0.0))
+    if not penalised.all():
+        largest *= 1 + 1e-13  # by the rounding of the fit to the unpenalised
     while np.any(largest * factor < gradient):  # by rounding
         largest = float(np.nextafter(largest, np.inf))
     return largest
@@ -107,7 +127,9 @@ def alpha_grid(largest: float, n_alphas: int, eps: float) -> Floats:
     return np.geomspace(largest, largest * eps, n_alphas)
 
 
-def solve_path(problem: Problem, alphas: Sequence[float] | Floats) -> Path:
+def solve_path(
+    problem: Problem, alphas: Sequence[float] | Floats, start: Floats | None = None
+) -> Path:
     """Solve for each alpha, each from the solution before it.
 
     Parameters
@@ -115,6 +137,8 @@ def solve_path(problem: Problem, alphas: Sequence[float] | Floats) -> Path:
     problem : Problem
     alphas : sequence of float
         Descending.
+    start : ndarray, shape (p,), optional
+        Where to start for the first alpha; zeros if absent.
 
     Returns
     -------
@@ -124,8 +148,8 @@ def solve_path(problem: Problem, alphas: Sequence[float] | Floats) -> Path:
     path = Path(
         np.zeros(shape), np.zeros(shape[0]), np.zeros(shape[0]), np.zeros(shape[0], np.int64)
     )
-    coef = np.zeros(shape[1])
-    gradient = problem.covariance.copy()
+    coef = np.zeros(shape[1]) if start is None else start.copy()
+    gradient = problem.covariance - problem.gram @ coef
     if problem.variance <= 0 or shape[1] == 0:
         return path
     previous = float(alphas[0]) if len(alphas) else 0.0
@@ -278,12 +302,11 @@ def _dual_gap(problem: Problem, l1: Floats, l2: Floats, coef: Floats, gradient: 
     residual_target = problem.variance - float(problem.covariance @ coef)
     residual = residual_target - float(gradient @ coef)
     unlimited = np.where(gradient > 0, np.isinf(problem.high), np.isinf(problem.low)) & (l2 == 0)
-    # An unpenalised coefficient's gradient is zero but for rounding, which no scale removes: it
-    # counts by what it can still gain.
-    unpenalised = unlimited & (l1 == 0)
-    slack = float(np.abs(gradient[unpenalised]) @ np.abs(coef[unpenalised]))
-    steepness, limit = np.abs(gradient[unlimited & ~unpenalised]), l1[unlimited & ~unpenalised]
-    beyond = steepness > limit
+    steepness, limit, size = np.abs(gradient[unlimited]), l1[unlimited], np.abs(coef[unlimited])
+    # Without the slack, an unpenalised coefficient's gradient, which the solver leaves at up to
+    # the KKT tolerance, would scale to 0. What the slack hides is worth its product with coef.
+    beyond = steepness > limit + 2 * KKT_TOLERANCE * np.sqrt(problem.variance)
+    hidden = float(np.where(beyond, 0.0, np.maximum(steepness - limit, 0.0)) @ size)
     scale = float(np.min(limit[beyond] / steepness[beyond], initial=1.0))
     slope = np.abs(scale * gradient) - l1
     limit = np.where(gradient > 0, problem.high, -problem.low)
@@ -294,7 +317,7 @@ def _dual_gap(problem: Problem, l1: Floats, l2: Floats, coef: Floats, gradient: 
     best[boxed] = limit[boxed]
     conjugate = float(slope @ best - l2 @ best**2 / 2)
     dual = scale * residual_target - scale**2 * residual / 2 - conjugate
-    return max(residual / 2 + penalty - dual, 0.0) + slack
+    return max(residual / 2 + penalty - dual, 0.0) + hidden
 
 
 def _null_gradient(problem: Problem) -> Floats:
@@ -302,16 +325,7 @@ def _null_gradient(problem: Problem) -> Floats:
     free = problem.l1_factor + problem.l2_factor == 0
     if not free.any():
         return problem.covariance
-    unpenalised = Problem(
-        problem.gram[np.ix_(free, free)],
-        problem.covariance[free],
-        problem.variance,
-        problem.l1_factor[free],
-        problem.l2_factor[free],
-        problem.low[free],
-        problem.high[free],
-    )
-    coef = solve_path(unpenalised, [0.0]).coef[0]
+    coef = solve_path(problem.unpenalised(free), [0.0]).coef[0]
     gradient: Floats = problem.covariance - problem.gram[:, free] @ coef
     return gradient
 

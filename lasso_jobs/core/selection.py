@@ -1,18 +1,22 @@
-"""Choosing alpha by cross-validation, from the moments of the folds."""
+"""Choosing alpha, l1_ratio and gamma by cross-validation, from the moments of the folds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core import design as d
 from lasso_jobs.core import moments as m
+from lasso_jobs.core.choice import CrossValidation, FoldMeans, Rule, mean_and_error
 from lasso_jobs.core.lasso import Path, alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.moments import Floats, Moments
+from lasso_jobs.core.relaxed import mixed
 
-Rule = Literal["min", "1se"]
+SMALLEST_RATIO = 1e-3
+"""No alpha makes a Ridge fit zero: below this l1_ratio the largest alpha is that of this ratio."""
+ALPHAS_AT_ONCE = 10
+"""How many alphas in a row must be clearly worse before an early stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Fit:
         Coefficients for features of unit variance: target units per standard deviation.
     intercept : float
     dual_gap, kkt : float
-        As in `lasso_jobs.core.lasso.Path`.
+        As in `lasso_jobs.core.lasso.Path`; the worse of the fit and its relaxed fit.
     converged : bool
     """
 
@@ -44,75 +48,8 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class CrossValidation:
-    """The CV curve.
-
-    Parameters
-    ----------
-    alphas : ndarray, shape (n_alphas,)
-        Descending.
-    fold_mse : ndarray, shape (n_folds, n_alphas)
-    fold_weight : ndarray, shape (n_folds,)
-        Weight of each fold's rows.
-    n_nonzero : ndarray of int, shape (n_alphas,)
-        Non-zero coefficients of the fits to all folds together.
-    rule : {"min", "1se"}
-        Which of the two alphas is chosen.
-    worst_dual_gap, worst_kkt : float
-        Over all folds and alphas.
-    converged : bool
-        Whether every fit did.
-    worst_sse_bound : float
-        Largest relative rounding error of a fold's squared error.
-    """
-
-    alphas: Floats
-    fold_mse: Floats
-    fold_weight: Floats
-    n_nonzero: NDArray[np.int64]
-    rule: Rule
-    worst_dual_gap: float
-    worst_kkt: float
-    converged: bool
-    worst_sse_bound: float
-
-    @property
-    def mse(self) -> Floats:
-        """Squared error of the mean row: the folds' errors, weighted by their rows."""
-        return np.asarray(np.average(self.fold_mse, axis=0, weights=self.fold_weight))
-
-    @property
-    def mse_se(self) -> Floats:
-        """Standard error of ``mse``, as glmnet's ``cvsd``, shape (n_alphas,)."""
-        squares = (self.fold_mse - self.mse) ** 2
-        variance = np.average(squares, axis=0, weights=self.fold_weight)
-        return np.asarray(np.sqrt(variance / (len(self.fold_mse) - 1)))
-
-    @property
-    def min_index(self) -> int:
-        """Index of the alpha with the smallest error; of the largest such alpha."""
-        return int(np.argmin(self.mse))
-
-    @property
-    def one_se_index(self) -> int:
-        """Index of the largest alpha whose error is within one standard error of the smallest."""
-        best = self.min_index
-        return int(np.argmax(self.mse <= self.mse[best] + self.mse_se[best]))
-
-    @property
-    def index(self) -> int:
-        """Index of the chosen alpha."""
-        return self.min_index if self.rule == "min" else self.one_se_index
-
-    @property
-    def alpha(self) -> float:
-        """The chosen alpha."""
-        return float(self.alphas[self.index])
-
-
-@dataclass(frozen=True, slots=True)
 class Search:
-    """Which alphas to try.
+    """What to try, and how to choose.
 
     Parameters
     ----------
@@ -120,16 +57,29 @@ class Search:
         How many, from alpha_max down to ``eps * alpha_max``; or which.
     eps : float
     rule : {"min", "1se"}
+    l1_ratios : tuple of float
+        Each with alphas of its own; if empty, the recipe's.
+    gammas : tuple of float
+        The mixtures with the relaxed fit: see `lasso_jobs.core.relaxed`.
+    fold_means : {"size", "equal"}
+    early_stop : bool
+        Leave out the smaller alphas of an l1_ratio once `ALPHAS_AT_ONCE` in a row are more than
+        one standard error worse than the best of that ratio.
     """
 
     alphas: int | tuple[float, ...] = 100
     eps: float = 1e-3
     rule: Rule = "min"
+    l1_ratios: tuple[float, ...] = ()
+    gammas: tuple[float, ...] = (1.0,)
+    fold_means: FoldMeans = "size"
+    early_stop: bool = False
 
-    def grid(self, training: d.Design) -> Floats:
+    def grid(self, recipe: d.Recipe, rows: Moments) -> Floats:
         """The alphas, descending."""
         if isinstance(self.alphas, int):
-            return alpha_grid(alpha_max(training.problem), self.alphas, self.eps)
+            limited = replace(recipe, l1_ratio=max(recipe.l1_ratio, SMALLEST_RATIO))
+            return alpha_grid(alpha_max(d.fit(limited, rows).problem), self.alphas, self.eps)
         return np.sort(np.asarray(self.alphas, float))[::-1]
 
 
@@ -150,9 +100,9 @@ def k_folds(parts: Sequence[Moments]) -> list[Fold]:
 def cross_validate(
     recipe: d.Recipe, rows: Moments, folds: Sequence[Fold], search: Search
 ) -> CrossValidation:
-    """Fit the path to each fold's training rows, and measure it on its test rows.
+    """Fit the paths to each fold's training rows, and measure them on its test rows.
 
-    Scaler, imputer and penalties are fitted to each fold's own training rows.
+    Scaler, imputer, penalties and adaptive weights are fitted to each fold's own training rows.
 
     Parameters
     ----------
@@ -163,42 +113,119 @@ def cross_validate(
         At least two, of at least one row in each part.
     search : Search
     """
-    everything = d.fit(recipe, rows)
-    alphas = search.grid(everything)
-    paths = [solve_path(everything.problem, alphas)]
-    errors = []
-    for fold in folds:
-        design = d.fit(recipe, fold.training)
-        paths.append(solve_path(design.problem, alphas))
-        coef, _ = design.original_units(paths[-1].coef)
-        errors.append(d.evaluate(design, coef, fold.test))
+    ratios = search.l1_ratios or (recipe.l1_ratio,)
+    curves = [_curve(replace(recipe, l1_ratio=ratio), rows, folds, search) for ratio in ratios]
+    checks = [check for curve in curves for check in curve.checks]
+    n_alphas = [len(curve.alphas) for curve in curves]
+    gammas = np.asarray(search.gammas, float)
     return CrossValidation(
-        alphas,
-        np.array([e.mse for e in errors]),
-        np.array([e.weight for e in errors]),
-        np.count_nonzero(paths[0].coef, axis=1),
+        np.repeat(np.asarray(ratios, float), [len(gammas) * n for n in n_alphas]),
+        np.concatenate([np.repeat(gammas, n) for n in n_alphas]),
+        np.concatenate([np.tile(curve.alphas, len(gammas)) for curve in curves]),
+        np.hstack([curve.fold_mse.reshape(len(folds), -1) for curve in curves]),
+        np.array([fold.test.weight for fold in folds]),
+        np.concatenate([curve.n_nonzero.ravel() for curve in curves]),
         search.rule,
-        max(float(p.dual_gap.max(initial=0.0)) for p in paths),
-        max(float(p.kkt.max(initial=0.0)) for p in paths),
-        all(bool(p.converged.all()) for p in paths),
-        max(float(e.bound.max(initial=0.0)) for e in errors),
+        search.fold_means,
+        sum(curve.n_left_out for curve in curves) * len(gammas),
+        max(check.dual_gap for check in checks),
+        max(check.kkt for check in checks),
+        all(check.converged for check in checks),
+        max(curve.worst_sse_bound for curve in curves),
     )
 
 
-def fit(recipe: d.Recipe, rows: Moments, alphas: Floats) -> Fit:
-    """Fit at the last alpha, warm-started along those before it."""
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """The worst of some fits."""
+
+    dual_gap: float
+    kkt: float
+    converged: bool
+
+    @classmethod
+    def of(cls, *paths: Path) -> "_Check":
+        return cls(
+            max(float(p.dual_gap.max(initial=0.0)) for p in paths),
+            max(float(p.kkt.max(initial=0.0)) for p in paths),
+            all(bool(p.converged.all()) for p in paths),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """The errors of one l1_ratio.
+
+    ``fold_mse`` is by fold, gamma and alpha, ``n_nonzero`` by gamma and alpha; ``n_left_out``
+    counts alphas.
+    """
+
+    alphas: Floats
+    fold_mse: Floats
+    n_nonzero: NDArray[np.int64]
+    n_left_out: int
+    checks: list[_Check]
+    worst_sse_bound: float
+
+
+def _curve(recipe: d.Recipe, rows: Moments, folds: Sequence[Fold], search: Search) -> _Curve:
+    alphas = search.grid(recipe, rows)
+    step = ALPHAS_AT_ONCE if search.early_stop else len(alphas)
+    starts: list[Floats | None] = [None] * (1 + len(folds))
+    weight = np.array([fold.test.weight for fold in folds])
+    mse: list[Floats] = []
+    n_nonzero, checks, bounds, done = [], [], [0.0], 0
+    while done < len(alphas) and not (mse and _has_turned(mse, weight, search)):
+        block = alphas[done : done + step]
+        errors = []
+        for i, training in enumerate([rows, *(fold.training for fold in folds)]):
+            design = d.fit(recipe, training)
+            path = solve_path(design.problem, block, starts[i])
+            coef, relaxed = mixed(design.problem, path.coef, search.gammas)
+            starts[i] = path.coef[-1]
+            checks.append(_Check.of(path, relaxed))
+            if i == 0:
+                n_nonzero.append(np.count_nonzero(coef, axis=2))
+                continue
+            original, _ = design.original_units(np.concatenate(coef))
+            found = d.evaluate(design, original, folds[i - 1].test)
+            errors.append(found.mse.reshape(coef.shape[:2]))
+            bounds.append(float(found.bound.max(initial=0.0)))
+        mse.append(np.array(errors))
+        done += len(block)
+    return _Curve(
+        alphas[:done],
+        np.concatenate(mse, axis=2),
+        np.concatenate(n_nonzero, axis=1),
+        len(alphas) - done,
+        checks,
+        max(bounds),
+    )
+
+
+def _has_turned(blocks: Sequence[Floats], weight: Floats, search: Search) -> bool:
+    """Whether all errors of the last block are clearly above the smallest."""
+    mean, error = mean_and_error(np.concatenate(blocks, axis=2), weight, search.fold_means)
+    best = np.unravel_index(np.argmin(mean), mean.shape)
+    return bool(np.all(mean[:, -blocks[-1].shape[2] :] > mean[best] + error[best]))
+
+
+def fit(recipe: d.Recipe, rows: Moments, alphas: Floats, gamma: float = 1.0) -> Fit:
+    """Fit at the last alpha, warm-started along those before it, and mix in its relaxed fit."""
     design = d.fit(recipe, rows)
-    path: Path = solve_path(design.problem, alphas)
-    coef, intercept = design.original_units(path.coef[-1:])
+    path = solve_path(design.problem, alphas)
+    mixtures, relaxed = mixed(design.problem, path.coef[-1:], [gamma])
+    check = _Check.of(path.last, relaxed)
+    coef, intercept = design.original_units(mixtures[0])
     standardised = np.zeros(len(design.position))
-    standardised[design.usable] = path.coef[-1]
+    standardised[design.usable] = mixtures[0, 0]
     return Fit(
         design,
         float(alphas[-1]),
         coef[0],
         standardised,
         float(intercept[0]),
-        float(path.dual_gap[-1]),
-        float(path.kkt[-1]),
-        bool(path.converged[-1]),
+        check.dual_gap,
+        check.kkt,
+        check.converged,
     )

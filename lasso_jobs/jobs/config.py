@@ -16,7 +16,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    StrictBool,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_serializer,
     field_validator,
     model_validator,
@@ -27,7 +30,10 @@ from lasso_jobs.errors import JobError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Alpha = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Alpha = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Portion = Annotated[float, Field(ge=0, le=1)]
+Portions = Annotated[tuple[Portion, ...], Field(min_length=1)]
+GAMMAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DATE = "{date}"
 Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -116,16 +122,64 @@ class Split(_Model):
 
 
 class Search(_Model):
-    """The search for alpha."""
+    """The search for alpha, and for l1_ratio and the gamma of relaxed fits."""
 
     alphas: Annotated[int, Field(ge=1)] | tuple[Alpha, ...] = Field(
-        100, description="How many, or which"
+        100, description="How many, or which; 0 is least squares"
     )
     eps: Share = Field(1e-3, description="The smallest alpha as a share of the largest")
-    l1_ratio: float = Field(1.0, gt=0, le=1, description="1 is LASSO, less is Elastic Net")
+    l1_ratio: Portion | Portions = Field(
+        1.0, description="1 is LASSO, less is Elastic Net, 0 is Ridge; or a list to choose from"
+    )
+    relax: StrictBool | Portions = Field(
+        False,
+        description="Relaxed LASSO: true, or the gammas to choose from. 1 is the penalised fit, "
+        "0 least squares on its active columns; true is 0, 0.25, 0.5, 0.75, 1",
+    )
+    adaptive: bool = Field(
+        False, description="Adaptive LASSO: weigh the l1 penalty by a Ridge fit in each fold"
+    )
     folds: int = Field(5, ge=2, le=1000)
     split: Split = Split()
     rule: Literal["min", "1se"] = "min"
+    fold_means: Literal["size", "equal"] = Field(
+        "size", description="Folds count by the weight of their rows, or all alike"
+    )
+    early_stop: bool = Field(
+        False,
+        description="Leave out the smaller alphas once ten in a row are worse by a standard error",
+    )
+
+    @property
+    def l1_ratios(self) -> tuple[float, ...]:
+        """Those to choose from."""
+        return self.l1_ratio if isinstance(self.l1_ratio, tuple) else (self.l1_ratio,)
+
+    @property
+    def gammas(self) -> tuple[float, ...]:
+        """Those to choose from; 1 alone without relaxed fits."""
+        if isinstance(self.relax, tuple):
+            return self.relax
+        return GAMMAS if self.relax else (1.0,)
+
+    @field_validator("l1_ratio", "relax", mode="wrap")
+    @classmethod
+    def _one_or_many(
+        cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            one = "a number from 0 to 1" if info.field_name == "l1_ratio" else "true, false"
+            raise ValueError(f"{one}, or a list of numbers from 0 to 1") from error
+
+    @field_validator("relax", "adaptive")
+    @classmethod
+    def _selects(cls, value: object, info: ValidationInfo) -> object:
+        ratio = info.data.get("l1_ratio", 1.0)
+        if value is not False and 0 in (ratio if isinstance(ratio, tuple) else (ratio,)):
+            raise ValueError("false where search.l1_ratio has a 0, for Ridge selects no columns")
+        return value
 
     @field_validator("alphas")
     @classmethod
@@ -133,6 +187,15 @@ class Search(_Model):
         if isinstance(alphas, tuple) and not alphas:
             raise ValueError("at least one alpha")
         return alphas
+
+
+class StabilityOptions(_Model):
+    """Refits to halves of the rows, and to all but a twentieth."""
+
+    pairs: int = Field(50, ge=1, le=1000, description="Pairs of halves to fit to")
+    threshold: float = Field(
+        0.6, gt=0.5, le=1, description="A coefficient is stable if this share of halves selects it"
+    )
 
 
 class HoldoutRows(_Model):
@@ -210,6 +273,7 @@ class TrainJob(_Job):
     preprocess: Preprocess = Preprocess()
     search: Search = Search()
     holdout: Share | HoldoutRows | None = Field(0.2, description="A share of the rows, a filter")
+    stability: StabilityOptions | None = StabilityOptions()
     penalty_factors: dict[str, Factor] = Field({}, description="Per feature; 0 is never penalised")
     bounds: dict[str, tuple[float, float]] = Field({}, description="Per feature, around zero")
     seed: int = Field(0, ge=-(2**63), lt=2**63)

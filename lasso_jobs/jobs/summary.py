@@ -8,6 +8,7 @@ from typing import Any
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import CHAMPION, Registry
 from lasso_jobs.data.dataset import Dataset, Partition
+from lasso_jobs.jobs import findings
 from lasso_jobs.jobs.score import ScoreResult
 from lasso_jobs.jobs.score_plan import ScorePlan
 from lasso_jobs.jobs.train import TrainResult
@@ -37,21 +38,28 @@ def of_training(result: TrainResult) -> Values:
         "n_nonzero": int((model.predictor.coef != 0).sum()),
         "left_out": dict(result.left_out),
         "alpha": model.alpha,
+        "l1_ratio": model.l1_ratio,
+        "gamma": model.gamma,
         "alpha_min": curve.alpha_min,
         "alpha_1se": curve.alpha_1se,
         "cv": {
+            "l1_ratios": curve.l1_ratios.tolist(),
+            "gammas": curve.gammas.tolist(),
             "alphas": curve.alphas.tolist(),
             "mse": curve.mse.tolist(),
             "mse_se": curve.mse_se.tolist(),
             "n_nonzero": curve.n_nonzero.tolist(),
             "fold_mse": curve.fold_mse.tolist(),
             "fold_weight": curve.fold_weight.tolist(),
+            "n_left_out": curve.n_left_out,
         },
         "intercept": model.intercept,
         "coef": dict(zip(model.labels, model.predictor.coef.tolist(), strict=True)),
         "per_sd": dict(zip(model.labels, model.standardised.tolist(), strict=True)),
         "holdout": None if model.holdout is None else dataclasses.asdict(model.holdout),
         "certificate": dataclasses.asdict(model.certificate),
+        **findings.of_model(model),
+        "provenance": dict(result.registered.provenance),
         "seconds": dict(result.seconds),
         "bytes_read": result.bytes_read,
     }
@@ -143,10 +151,13 @@ def of_model(registry: Registry, reference: str) -> Values:
         "target": model.target,
         "n_rows": model.n_rows,
         "alpha": model.alpha,
+        "l1_ratio": model.l1_ratio,
+        "gamma": model.gamma,
         "alpha_min": model.curve.alpha_min,
         "alpha_1se": model.curve.alpha_1se,
         "holdout": None if model.holdout is None else dataclasses.asdict(model.holdout),
         "certificate": dataclasses.asdict(model.certificate),
+        **findings.of_model(model),
         "intercept": model.intercept,
         "coef": dict(zip(model.labels, model.predictor.coef.tolist(), strict=True)),
         "provenance": dict(found.provenance),
@@ -157,30 +168,42 @@ def of_model(registry: Registry, reference: str) -> Values:
 
 def coefficients(model: Model) -> list[Values]:
     """The coefficients that are not zero, the strongest first."""
+    found = model.stability
+    frequency, error = None, None
+    if found is not None:
+        frequency, error = found.frequency, found.standard_error
     rows = [
-        {"feature": label, "coefficient": float(coef), "per_sd": float(strength)}
-        for label, coef, strength in zip(
-            model.labels, model.predictor.coef, model.standardised, strict=True
-        )
-        if coef != 0
+        {
+            "feature": label,
+            "coefficient": float(model.predictor.coef[j]),
+            "std_error": None if error is None else float(error[j]),
+            "per_sd": float(model.standardised[j]),
+            "frequency": None if frequency is None else float(frequency[j]),
+        }
+        for j, label in enumerate(model.labels)
+        if model.predictor.coef[j] != 0
     ]
     return sorted(rows, key=lambda row: -abs(float(row["per_sd"])))
 
 
 def metrics(result: TrainResult) -> Mapping[str, str]:
     """A training in a few words."""
-    model, held = result.model, result.model.holdout
+    model, held, curve = result.model, result.model.holdout, result.model.curve
     lines = {
         "model": f"{result.registered.reference} ({result.promotion.reason})",
         "rows": f"{model.n_rows:,}",
-        "alpha": f"{model.alpha:.6g} (min {model.curve.alpha_min:.6g}, "
-        f"1se {model.curve.alpha_1se:.6g})",
+        "alpha": f"{model.alpha:.6g} (min {curve.alpha_min:.6g}, 1se {curve.alpha_1se:.6g})",
+        "l1_ratio": f"{model.l1_ratio:g}",
+        "gamma": f"{model.gamma:g}",
         "kept": f"{int((model.predictor.coef != 0).sum())} of {len(model.labels)} coefficients",
     }
+    if curve.n_left_out:
+        lines["left out"] = f"{curve.n_left_out} of the search, by the early stop"
     if held is not None:
         lines["hold-out"] = (
             f"R2 {held.r2:.4f}, RMSE {held.rmse:.4g}, MAE {held.mae:.4g} on {held.n_rows:,} rows"
         )
+    lines |= findings.in_words(model)
     lines["read"] = f"{result.bytes_read:,} bytes"
     lines["seconds"] = ", ".join(f"{stage} {s:.2f}" for stage, s in result.seconds.items())
     return lines

@@ -4,16 +4,20 @@ Each stage takes what the stages before it return, so that a flow can run them a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lasso_jobs.artifacts.model import Certificate, Curve, Model
 from lasso_jobs.artifacts.registry import Registered
+from lasso_jobs.core import diagnostics as dg
 from lasso_jobs.core import moments as m
 from lasso_jobs.core import selection
+from lasso_jobs.core import stability as st
+from lasso_jobs.core.choice import CrossValidation
 from lasso_jobs.core.design import Recipe
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.jobs import holdout as h
@@ -49,7 +53,7 @@ class TrainResult:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The chosen alpha and the fits at it.
+    """The chosen alpha, l1_ratio and gamma, and the fits at them.
 
     Parameters
     ----------
@@ -59,12 +63,18 @@ class Selected:
         Without the held-out rows.
     final : Fit
         To all rows.
+    stability : Stability or None
+        Of fits to rows that are not held out.
+    diagnostics : Diagnostics
+        Of the final fit.
     """
 
     recipe: Recipe
-    cv: selection.CrossValidation
+    cv: CrossValidation
     evaluated: selection.Fit | None
     final: selection.Fit
+    stability: st.Stability | None
+    diagnostics: dg.Diagnostics
 
 
 def select(planned: TrainPlan, gathered: Gathered) -> Selected:
@@ -78,19 +88,45 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
         gathered.columns,
         job.preprocess.scaling,
         tuple(j for j in numeric if with_indicators and j in everything.nulls),
-        job.search.l1_ratio,
-        job.penalty_factors,
-        job.bounds,
+        penalty_factors=job.penalty_factors,
+        bounds=job.bounds,
+        adaptive=job.search.adaptive,
     )
     parts = moments.folds(gathered.reading.n_folds)
     in_folds = m.merge_all(parts, q)
-    search = selection.Search(job.search.alphas, job.search.eps, job.search.rule)
+    search = selection.Search(
+        job.search.alphas,
+        job.search.eps,
+        job.search.rule,
+        job.search.l1_ratios,
+        job.search.gammas,
+        job.search.fold_means,
+        job.search.early_stop,
+    )
     cv = selection.cross_validate(recipe, in_folds, selection.k_folds(parts), search)
-    alphas = cv.alphas[: cv.index + 1]
+    recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
     evaluated = None
     if job.holdout is not None:
-        evaluated = selection.fit(recipe, in_folds, alphas)
-    return Selected(recipe, cv, evaluated, selection.fit(recipe, everything, alphas))
+        evaluated = selection.fit(recipe, in_folds, alphas, cv.gamma)
+    final = selection.fit(recipe, everything, alphas, cv.gamma)
+    groups = st.grouped(moments.buckets[:-1])
+    return Selected(
+        recipe,
+        cv,
+        evaluated,
+        final,
+        _stability(job, recipe, groups, cv),
+        dg.diagnose(recipe, everything, final, cv.path_alphas, groups, moments.holdout, cv.gamma),
+    )
+
+
+def _stability(
+    job: TrainJob, recipe: Recipe, groups: list[m.Moments], cv: CrossValidation
+) -> st.Stability | None:
+    options = job.stability
+    if options is None:
+        return None
+    return st.assess(recipe, groups, cv.alpha, options.pairs, options.threshold, job.seed, cv.gamma)
 
 
 def predictor_of(recipe: Recipe, fit: selection.Fit) -> Predictor:
@@ -143,6 +179,8 @@ def build(
         n_rows=gathered.moments.n_rows,
         predictor=predictor,
         alpha=final.alpha,
+        l1_ratio=cv.l1_ratio,
+        gamma=cv.gamma,
         standardised=final.standardised,
         means=design.location[design.position],
         deviations=design.deviation,
@@ -151,6 +189,8 @@ def build(
         prediction_sd=float(np.sqrt(max(float(spread), 0.0))),
         references=references(predictor, design, gathered.sample),
         curve=Curve(
+            cv.l1_ratios,
+            cv.gammas,
             cv.alphas,
             cv.mse,
             cv.mse_se,
@@ -159,6 +199,7 @@ def build(
             cv.fold_weight,
             float(cv.alphas[cv.min_index]),
             float(cv.alphas[cv.one_se_index]),
+            cv.n_left_out,
         ),
         certificate=Certificate(
             final.dual_gap,
@@ -166,8 +207,11 @@ def build(
             cv.worst_dual_gap,
             cv.worst_kkt,
             cv.worst_sse_bound,
+            selected.diagnostics.collinearity.condition_number,
             final.converged and cv.converged,
         ),
+        stability=selected.stability,
+        diagnostics=selected.diagnostics,
         holdout=holdout,
         evaluated=None if evaluated is None else predictor_of(selected.recipe, evaluated),
         job=planned.job.model_dump(mode="json"),
@@ -231,6 +275,8 @@ def finish(
         "rows_filtered": gathered.counts.filtered,
         "rows_without_target": gathered.counts.without_target,
         "files": len(planned.dataset.files),
+        "data_plan": planned.data_digest,
+        "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},
     }
     model = build(planned, gathered, selected, evaluation)
     registered, promotion = register(planned.job, model, evaluation, provenance)

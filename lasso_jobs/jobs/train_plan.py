@@ -1,5 +1,7 @@
 """What a training job will read: made from footers only."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 from lasso_jobs.data import schema
@@ -19,6 +21,8 @@ class TrainPlan:
     features : Features
     columns_read : tuple of str
     partitions : tuple of Partition
+    data_digest : str
+        A hash of the files' identities: names, sizes and times.
     run_id : str
         A hash of the job and of the files' identities.
     """
@@ -28,6 +32,7 @@ class TrainPlan:
     features: schema.Features
     columns_read: tuple[str, ...]
     partitions: tuple[Partition, ...]
+    data_digest: str
     run_id: str
 
     @property
@@ -83,5 +88,6 @@ def plan(job: TrainJob) -> TrainPlan:
         features,
         columns,
         dataset.partitions(columns),
+        hashlib.sha256(json.dumps(identities).encode()).hexdigest(),
         job.digest(*identities)[:16],
     )

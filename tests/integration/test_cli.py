@@ -365,7 +365,9 @@ def test_training_prints_what_the_reader_needs(trained: tuple[Path, list[Values]
         values
     )
     assert {"alphas", "mse", "mse_se", "n_nonzero"} <= set(values["cv"])
+    n_left_out = values["cv"].pop("n_left_out")
     assert {len(curve) for key, curve in values["cv"].items() if "fold" not in key} == {10}
+    assert n_left_out == 0
     assert {"mse", "rmse", "r2", "mae"} <= set(values["holdout"])
     assert set(values["coef"]) == {"x", "other", "same", "word=a", "word=b"}
     assert (values["model_version"], values["n_rows"], values["n_features"]) == ("v1", N, 4)
@@ -392,12 +394,14 @@ def test_the_models_are_listed(here: Run, trained: tuple[Path, list[Values]]) ->
 def test_a_model_is_shown(here: Run, trained: tuple[Path, list[Values]]) -> None:
     shown = the_object(here("models", "show", "simple@v1", "--json", folder=trained[0]))
     printed = trained[1][0]
-    for key in ("digest", "alpha", "intercept", "coef", "holdout"):
+    for key in ("digest", "alpha", "intercept", "coef", "holdout", "stability", "diagnostics"):
         assert shown[key] == printed[key]
     assert shown["champion"] is False
     assert [move["new"] for move in shown["moves"]] == [1, 2]
     text = here("models", "show", "simple", folder=trained[0]).stdout
     assert "Coefficients, the strongest first" in text
+    assert "frequency" in text
+    assert "of 100 halves or more" in text
 
 
 def test_the_champion_is_moved_and_moved_back(

@@ -329,6 +329,18 @@ def test_duplicated_columns_without_a_penalty_have_a_certified_least_squares_fit
         assert path.converged.all()
 
 
+def test_all_levels_of_categories_without_a_penalty_have_a_certified_least_squares_fit() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        levels = [rng.integers(0, k, 1000)[:, None] == np.arange(k) for k in (10, 5)]
+        X = np.hstack([rng.normal(size=(1000, 10)), *levels]).astype(float)
+        y = X @ rng.normal(size=25) + rng.normal(size=1000)
+        path = solve_path(problem_of(X, y, l1_factor=np.zeros(25)), [0.1])
+        X, y = standardised(X, y)
+        assert_allclose(X @ path.coef[0], X @ np.linalg.lstsq(X, y)[0], rtol=1e-8, atol=1e-9)
+        assert path.converged.all()
+
+
 def test_a_linearly_dependent_column_leaves_the_optimal_objective() -> None:
     X, y = data()
     X = np.column_stack([X, X @ np.arange(1.0, 9.0), X.sum(axis=1)])
@@ -411,6 +423,17 @@ def test_at_alpha_max_every_coefficient_is_zero_exactly(weighed: bool) -> None:
         path = solve_path(problem, path_alphas(problem, 3))
         assert not path.coef[0].any()
         assert path.coef[1].any()
+
+
+def test_at_alpha_max_only_unpenalised_coefficients_are_not_zero_exactly() -> None:
+    for seed in range(100):
+        X, y = data(200, 30, seed=seed)
+        factors = np.repeat([0.0, 1.0], [3, 27])
+        problem = problem_of(X + 3 * X[:, :1], y, l1_factor=factors)
+        path = solve_path(problem, path_alphas(problem, 3))
+        assert path.coef[0, :3].all()
+        assert not path.coef[0, 3:].any()
+        assert path.coef[1, 3:].any()
 
 
 def test_a_target_without_variance_has_zero_coefficients() -> None:

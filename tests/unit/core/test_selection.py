@@ -9,17 +9,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import ElasticNet
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from lasso_jobs.core import lasso, selection
 from lasso_jobs.core import moments as m
+from lasso_jobs.core import relaxed as relaxed_module
+from lasso_jobs.core.choice import CrossValidation
 from lasso_jobs.core.columns import Category, Columns
 from lasso_jobs.core.design import Recipe
 from lasso_jobs.core.moments import Moments
-from lasso_jobs.core.selection import CrossValidation, Search, k_folds
+from lasso_jobs.core.selection import Search, k_folds
 
 Floats = NDArray[np.float64]
 Rows = Callable[..., Moments]
@@ -322,43 +324,6 @@ def test_the_certificate_of_the_diabetes_data_holds(published: CrossValidation) 
     assert published.worst_sse_bound < 1e-12
 
 
-def curve(
-    fold_mse: Sequence[Sequence[float]], weight: Sequence[float], rule: str
-) -> CrossValidation:
-    mse = np.array(fold_mse, float)
-    alphas = np.geomspace(1, 0.1, mse.shape[1])
-    zeros = np.zeros(mse.shape[1], np.int64)
-    return CrossValidation(alphas, mse, np.array(weight, float), zeros, rule, 0.0, 0.0, True, 0.0)
-
-
-def test_the_error_of_an_alpha_is_that_of_the_mean_row() -> None:
-    cv = curve([[4, 1], [1, 3]], [30, 10], "min")
-    assert_allclose(cv.mse, [3.25, 1.5])
-
-
-def test_the_standard_error_is_that_of_the_weighted_folds() -> None:
-    cv = curve([[4, 1], [1, 3]], [30, 10], "min")
-    assert_allclose(cv.mse_se, np.sqrt([(0.75 * 0.75**2 + 0.25 * 2.25**2), 0.75]))
-
-
-def test_folds_of_equal_size_have_the_usual_standard_error() -> None:
-    errors = np.random.default_rng(0).random((7, 3))
-    cv = curve(errors, [20] * 7, "min")
-    assert_allclose(cv.mse_se, errors.std(axis=0, ddof=1) / np.sqrt(7))
-
-
-@pytest.mark.parametrize(("rule", "chosen"), [("min", 3), ("1se", 1)])
-def test_the_rule_chooses_the_alpha(rule: str, chosen: int) -> None:
-    # The smallest mean is 3 with a standard error of 1; the second mean is within it.
-    cv = curve([[4, 3, 2.5, 2, 3], [6, 5, 4.9, 4, 5]], [1, 1], rule)
-    assert cv.index == chosen
-    assert cv.alpha == cv.alphas[chosen]
-
-
-def test_of_equal_errors_the_largest_alpha_is_chosen() -> None:
-    assert curve([[3, 2, 2, 3], [3, 2, 2, 3]], [1, 1], "min").index == 1
-
-
 def test_explicit_alphas_are_searched_descending(moments_of: Rows) -> None:
     data = table()
     cv = cross_validate(data.recipe(), data.moments(moments_of), Search((0.1, 1.0, 0.01)))
@@ -492,3 +457,229 @@ def test_features_that_are_all_unpenalised_have_the_errors_of_least_squares(
         coef = np.linalg.lstsq(design[train], data.y[train])[0]
         expected = np.mean((data.y[test] - design[test] @ coef) ** 2)
         assert_allclose(cv.fold_mse[k, cv.index], expected, rtol=1e-9)
+
+
+# Elastic Net, Ridge and least squares
+
+
+def regression(alpha: float, l1_ratio: float, n: int) -> ElasticNet | Ridge | LinearRegression:
+    """The estimator that scikit-learn has for each end of the Elastic Net."""
+    if alpha == 0:
+        return LinearRegression()
+    if l1_ratio == 0:
+        return Ridge(alpha=alpha * n)
+    return estimator(alpha, l1_ratio)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "minmax"])
+def test_every_l1_ratio_and_alpha_has_the_errors_of_its_own_pipelines(
+    scaling: str, moments_of: Rows, recipe_of: RecipeOf
+) -> None:
+    data, ratios = table(nulls=()), (1.0, 0.4, 0.0)
+    folds = [moments_of(data.X[data.fold == k], data.y[data.fold == k]) for k in range(N_FOLDS)]
+    search = Search(alphas=(0.0, 2.0, 0.5, 0.02), l1_ratios=ratios)
+    cv = cross_validate(recipe_of(6, scaling=scaling), folds, search)
+    assert_array_equal(cv.l1_ratios, np.repeat(ratios, 4))
+    assert_array_equal(cv.alphas, [2.0, 0.5, 0.02, 0.0] * 3)
+    scaler = {"standard": StandardScaler(), "minmax": MinMaxScaler()}[scaling]
+    for i, (ratio, alpha) in enumerate(zip(cv.l1_ratios, cv.alphas, strict=True)):
+        for k in range(N_FOLDS):
+            train, test = data.fold != k, data.fold == k
+            pipeline = make_pipeline(scaler, regression(alpha, ratio, int(train.sum())))
+            predicted = pipeline.fit(data.X[train], data.y[train]).predict(data.X[test])
+            expected = np.mean((data.y[test] - predicted) ** 2)
+            assert_allclose(cv.fold_mse[k, i], expected, rtol=1e-8)
+    assert cv.converged
+
+
+def test_each_l1_ratio_has_a_path_of_its_own_and_below_a_thousandth_that_of_a_thousandth(
+    moments_of: Rows,
+) -> None:
+    data = table(nulls=())
+    search = Search(alphas=5, l1_ratios=(1.0, 0.5, 1e-3, 1e-5, 0.0))
+    cv = cross_validate(data.recipe(), data.moments(moments_of), search)
+    largest = cv.alphas[cv.l1_ratios == 1][0]
+    for ratio, at_least in zip(search.l1_ratios, (1, 0.5, 1e-3, 1e-3, 1e-3), strict=True):
+        expected = largest / at_least * np.geomspace(1, 1e-3, 5)
+        assert_allclose(cv.alphas[cv.l1_ratios == ratio], expected, rtol=1e-12)
+    assert_array_equal(cv.n_nonzero[::5] > 0, [False, False, False, True, True])
+
+
+# Relaxed and adaptive LASSO
+
+
+def by_hand(
+    data: Table,
+    cv: CrossValidation,
+    weight: Floats,
+    factors: Floats,
+    positive: bool,
+    adaptive: bool,
+) -> Floats:
+    """Mean squared errors, shape (n_folds, n), of fits to rows that are scaled by hand."""
+    errors = np.empty_like(cv.fold_mse)
+    for k in range(N_FOLDS):
+        train, test = data.fold != k, data.fold == k
+        w = weight[train]
+        scaler = StandardScaler().fit(data.X[train], sample_weight=w)
+        Z, Z_test, y = (
+            scaler.transform(data.X[train]),
+            scaler.transform(data.X[test]),
+            data.y[train],
+        )
+        each = factors
+        if adaptive:
+            size = np.abs(Ridge(alpha=0.01 * w.sum()).fit(Z, y, sample_weight=w).coef_)
+            each = factors * size.mean() / size
+        for i, (alpha, gamma) in enumerate(zip(cv.alphas, cv.gammas, strict=True)):
+            penalised = Lasso(alpha=alpha, positive=positive, tol=1e-13, max_iter=10**6)
+            penalised.fit(Z / each, y, sample_weight=w)
+            predicted = gamma * penalised.predict(Z_test / each)
+            active = penalised.coef_ != 0
+            if active.any():
+                free = LinearRegression(positive=positive).fit(Z[:, active], y, sample_weight=w)
+                predicted += (1 - gamma) * free.predict(Z_test[:, active])
+            else:
+                predicted += (1 - gamma) * np.average(y, weights=w)
+            errors[k, i] = np.average((data.y[test] - predicted) ** 2, weights=weight[test])
+    return errors
+
+
+ONES = np.ones(6)
+WEIGHTS = np.random.default_rng(1).uniform(0.1, 3, 150)
+FACTORS = np.array([1.0, 2.0, 0.5, 1.0, 3.0, 1.0])
+
+
+@pytest.mark.parametrize("gammas", [(1.0,), (0.0, 0.25, 1.0)])
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("factors", [ONES, FACTORS])
+@pytest.mark.parametrize("weight", [np.ones(150), WEIGHTS])
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_relaxed_and_adaptive_fits_have_the_errors_of_fits_by_hand(
+    adaptive: bool,
+    weight: Floats,
+    factors: Floats,
+    positive: bool,
+    gammas: tuple[float, ...],
+    moments_of: Rows,
+    recipe_of: RecipeOf,
+) -> None:
+    data = table(nulls=())
+    folds = [
+        moments_of(data.X[rows], data.y[rows], weight[rows])
+        for rows in (data.fold == k for k in range(N_FOLDS))
+    ]
+    recipe = recipe_of(
+        6,
+        penalty_factors={f"x{j}": float(f) for j, f in enumerate(factors)},
+        bounds={f"x{j}": (0.0, np.inf) for j in range(6)} if positive else {},
+        adaptive=adaptive,
+    )
+    cv = cross_validate(recipe, folds, Search(alphas=8, gammas=gammas))
+    assert_array_equal(cv.gammas, np.repeat(gammas, 8))
+    assert len(set(cv.n_nonzero)) >= 2
+    expected = by_hand(data, cv, weight, factors, positive, adaptive)
+    assert_allclose(cv.fold_mse, expected, rtol=1e-8)
+    assert cv.converged
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5])
+def test_the_final_relaxed_fit_is_that_of_the_active_columns_of_all_rows(
+    gamma: float, moments_of: Rows, recipe_of: RecipeOf
+) -> None:
+    data = table(nulls=())
+    fit = selection.fit(recipe_of(6), moments_of(data.X, data.y), np.array([1.0, 0.5]), gamma)
+    Z = StandardScaler().fit_transform(data.X)
+    penalised = estimator(0.5).fit(Z, data.y)
+    active = penalised.coef_ != 0
+    assert 0 < active.sum() < 6
+    free = LinearRegression().fit(Z[:, active], data.y)
+    expected = gamma * penalised.predict(Z) + (1 - gamma) * free.predict(Z[:, active])
+    assert_allclose(data.X @ fit.coef + fit.intercept, expected, rtol=1e-10)
+    assert fit.converged
+
+
+def test_the_weights_of_only_the_l1_part_are_adaptive(
+    moments_of: Rows, recipe_of: RecipeOf
+) -> None:
+    data = table(nulls=())
+    rows = moments_of(data.X, data.y)
+    fit = selection.fit(recipe_of(6, adaptive=True, l1_ratio=0.5), rows, np.array([0.3]))
+    Z, y = StandardScaler().fit_transform(data.X), data.y - data.y.mean()
+    size = np.abs(Ridge(alpha=1.5).fit(Z, y).coef_)
+    slope = Z.T @ (y - Z @ fit.standardised) / 150 - 0.15 * fit.standardised
+    limit = 0.15 * size.mean() / size
+    active = fit.standardised != 0
+    assert 0 < active.sum() < 6
+    assert_allclose(slope[active], (limit * np.sign(fit.standardised))[active], rtol=1e-10)
+    assert np.all(np.abs(slope) <= limit * (1 + 1e-10))
+
+
+def test_a_relaxed_fit_that_did_not_converge_is_in_the_certificate(
+    moments_of: Rows, recipe_of: RecipeOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = table(nulls=())
+    parts = [moments_of(data.X[data.fold == k], data.y[data.fold == k]) for k in range(N_FOLDS)]
+    search = Search(alphas=8, gammas=(0.0, 1.0))
+    good = cross_validate(recipe_of(6), parts, search)
+
+    def cut_short(problem: lasso.Problem, alphas: Sequence[float]) -> lasso.Path:
+        path = lasso.solve_path(problem, alphas)
+        return lasso.Path(path.coef, path.dual_gap + 1e-3, path.kkt + 1e-2, path.n_iter)
+
+    monkeypatch.setattr(relaxed_module, "solve_path", cut_short)
+    cv = cross_validate(recipe_of(6), parts, search)
+    fit = selection.fit(recipe_of(6), m.merge_all(parts, 7), good.alphas[:4], 0.5)
+    assert good.converged
+    assert max(good.worst_dual_gap, good.worst_kkt) < 1e-12
+    assert not cv.converged
+    assert not fit.converged
+    assert_allclose([cv.worst_dual_gap, cv.worst_kkt], [1e-3, 1e-2], rtol=1e-9)
+    assert_allclose([fit.dual_gap, fit.kkt], [1e-3, 1e-2], rtol=1e-9)
+
+
+# Early stop
+
+
+def wide(moments_of: Rows) -> tuple[list[Moments], int]:
+    """So many useless columns that small alphas are clearly worse."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 50))
+    y = 3 * X[:, 0] + rng.normal(size=60)
+    return [moments_of(X[k::5], y[k::5]) for k in range(5)], 50
+
+
+@pytest.mark.parametrize("fold_means", ["size", "equal"])
+def test_an_early_stop_leaves_out_only_alphas_behind_ten_that_are_clearly_worse(
+    fold_means: str, moments_of: Rows, recipe_of: RecipeOf
+) -> None:
+    folds, p = wide(moments_of)
+    options = {"alphas": 60, "fold_means": fold_means, "gammas": (0.5, 1.0)}
+    whole = cross_validate(recipe_of(p), folds, Search(**options))
+    short = cross_validate(recipe_of(p), folds, Search(**options, early_stop=True))
+    n = len(short.alphas) // 2
+    assert n % 10 == 0
+    assert 0 < short.n_left_out == 120 - 2 * n < 120
+    assert whole.n_left_out == 0
+    assert_array_equal(short.alphas, np.tile(whole.alphas[:n], 2))
+    kept = np.concatenate([np.arange(n), 60 + np.arange(n)])
+    assert_allclose(short.fold_mse, whole.fold_mse[:, kept], rtol=1e-9)
+    assert_array_equal(short.n_nonzero, whole.n_nonzero[kept])
+    limit = short.mse.min() + short.mse_se[short.min_index]
+    worse = (short.mse > limit).reshape(2, n)
+    assert worse[:, -10:].all()
+    assert not worse[:, -20:-10].all()
+    assert (short.min_index, short.one_se_index) == tuple(
+        int(np.flatnonzero(kept == i)[0]) for i in (whole.min_index, whole.one_se_index)
+    )
+
+
+def test_an_error_that_never_clearly_turns_stops_nothing(
+    moments_of: Rows,
+) -> None:
+    data = table()
+    search = Search(alphas=25, early_stop=True)
+    cv = cross_validate(data.recipe(), data.moments(moments_of), search)
+    assert (len(cv.alphas), cv.n_left_out) == (25, 0)
+    expected = by_pipelines(data, cv.alphas, lambda: preprocessing(6, "standard", False))
+    assert_allclose(cv.fold_mse, expected, rtol=1e-8)

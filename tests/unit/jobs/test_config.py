@@ -22,10 +22,15 @@ search:
   alphas: 100
   eps: 1.0e-3
   l1_ratio: 1.0
+  relax: false
+  adaptive: false
   folds: 5
   split: random
   rule: min
+  fold_means: size
+  early_stop: false
 holdout: 0.2
+stability: {pairs: 50, threshold: 0.6}
 penalty_factors: {}
 bounds: {}
 seed: 0
@@ -113,10 +118,17 @@ def test_an_output_has_no_one_or_several_partition_columns(partition_by: object)
         ({"search": {"alphas": [0.1, 0.2]}}, ("search", "alphas", [0.1, 0.2])),
         ({"search": {"alphas": 7}}, ("search", "alphas", 7)),
         ({"search": {"eps": "1e-3"}}, ("search", "eps", 1e-3)),
+        ({"search": {"alphas": [0]}}, ("search", "alphas", [0.0])),
+        ({"search": {"l1_ratio": 0}}, ("search", "l1_ratio", 0.0)),
+        ({"search": {"l1_ratio": [1, 0.5, 0]}}, ("search", "l1_ratio", [1.0, 0.5, 0.0])),
+        ({"search": {"relax": True}}, ("search", "relax", True)),
+        ({"search": {"relax": [0, 1]}}, ("search", "relax", [0.0, 1.0])),
         ({"search": {"split": {"group": "g"}}}, ("search", "split", {"group": "g", "fold": None})),
         ({"search": {"split": {"fold": "f"}}}, ("search", "split", {"group": None, "fold": "f"})),
         ({"holdout": None}, ("holdout", None)),
         ({"holdout": {"where": "x > 1"}}, ("holdout", "where", "x > 1")),
+        ({"stability": None}, ("stability", None)),
+        ({"stability": {"pairs": 7}}, ("stability", {"pairs": 7, "threshold": 0.6})),
         ({"penalty_factors": {"x": 0}}, ("penalty_factors", "x", 0.0)),
         ({"bounds": {"x": [0, 3]}}, ("bounds", "x", [0.0, 3.0])),
         ({"preprocess": {"missing": "indicator"}}, ("preprocess", "missing", "indicator")),
@@ -149,8 +161,23 @@ def test_a_value_of_each_form_is_kept(
         ({"search": {"folds": 2.5}}, "search.folds"),
         ({"search": {"eps": 0}}, "search.eps"),
         ({"search": {"eps": 1}}, "search.eps"),
-        ({"search": {"l1_ratio": 0}}, "search.l1_ratio"),
+        ({"search": {"l1_ratio": -0.1}}, "search.l1_ratio"),
         ({"search": {"l1_ratio": 1.1}}, "search.l1_ratio"),
+        ({"search": {"l1_ratio": float("nan")}}, "search.l1_ratio"),
+        ({"search": {"l1_ratio": "lasso"}}, "search.l1_ratio"),
+        ({"search": {"l1_ratio": []}}, "search.l1_ratio"),
+        ({"search": {"l1_ratio": [0.5, 2]}}, "search.l1_ratio"),
+        ({"search": {"relax": 0.5}}, "search.relax"),
+        ({"search": {"relax": 1}}, "search.relax"),
+        ({"search": {"relax": []}}, "search.relax"),
+        ({"search": {"relax": [0, -1]}}, "search.relax"),
+        ({"search": {"relax": True, "l1_ratio": 0}}, "search.relax"),
+        ({"search": {"relax": [0.5], "l1_ratio": [1, 0]}}, "search.relax"),
+        ({"search": {"adaptive": True, "l1_ratio": 0}}, "search.adaptive"),
+        ({"search": {"adaptive": True, "l1_ratio": [1, 0]}}, "search.adaptive"),
+        ({"search": {"adaptive": "ridge"}}, "search.adaptive"),
+        ({"search": {"fold_means": "weighted"}}, "search.fold_means"),
+        ({"search": {"early_stop": 10}}, "search.early_stop"),
         ({"search": {"alphas": []}}, "search.alphas"),
         ({"search": {"split": "group"}}, "search.split"),
         ({"search": {"split": {"group": "g", "fold": "f"}}}, "search.split"),
@@ -161,6 +188,9 @@ def test_a_value_of_each_form_is_kept(
         ({"bounds": {"x": [0, 0]}}, "bounds"),
         ({"bounds": {"x": [2, -2]}}, "bounds"),
         ({"bounds": {"x": [float("nan"), 1]}}, "bounds"),
+        ({"stability": {"threshold": 0.5}}, "stability.threshold"),
+        ({"stability": {"threshold": 1.1}}, "stability.threshold"),
+        ({"stability": {"pairs": 0}}, "stability.pairs"),
         ({"seed": 2**63}, "seed"),
         ({"promote": "sometimes"}, "promote"),
     ],
@@ -169,6 +199,36 @@ def test_a_wrong_value_is_refused_by_its_key(changes: dict[str, object], key: st
     line = refused(train_job, **changes)
     assert line.startswith(f"job: {key} = ")
     assert line.endswith(f"Correct {key}.")
+
+
+@pytest.mark.parametrize(
+    ("search", "allowed"),
+    [
+        ({"l1_ratio": 1.1}, "a number from 0 to 1, or a list of numbers from 0 to 1"),
+        ({"relax": 0.5}, "true, false, or a list of numbers from 0 to 1"),
+        ({"l1_ratio": 0, "adaptive": True}, "false where search.l1_ratio has a 0"),
+        ({"l1_ratio": [0, 1], "relax": True}, "false where search.l1_ratio has a 0"),
+    ],
+)
+def test_a_refusal_says_what_is_allowed(search: dict[str, object], allowed: str) -> None:
+    key, value = list(search.items())[-1]
+    assert f"search.{key} = {value!r}; expected {allowed}" in refused(train_job, search=search)
+
+
+@pytest.mark.parametrize(
+    ("search", "l1_ratios", "gammas"),
+    [
+        ({}, (1.0,), (1.0,)),
+        ({"l1_ratio": 0}, (0.0,), (1.0,)),
+        ({"l1_ratio": [1, 0.5], "relax": True}, (1.0, 0.5), (0.0, 0.25, 0.5, 0.75, 1.0)),
+        ({"relax": [0]}, (1.0,), (0.0,)),
+    ],
+)
+def test_what_is_searched_is_a_list_however_it_was_given(
+    search: dict[str, object], l1_ratios: tuple[float, ...], gammas: tuple[float, ...]
+) -> None:
+    found = train_job(search=search).search
+    assert (found.l1_ratios, found.gammas) == (l1_ratios, gammas)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""The errors of all that was tried, and which of it is chosen."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.moments import Floats
+
+Rule = Literal["min", "1se"]
+FoldMeans = Literal["size", "equal"]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """The CV errors of every combination of l1_ratio, gamma and alpha that was tried.
+
+    The combinations are ordered by l1_ratio and gamma as given, then by alpha, descending.
+
+    Parameters
+    ----------
+    l1_ratios, gammas, alphas : ndarray, shape (n,)
+        Of each combination.
+    fold_mse : ndarray, shape (n_folds, n)
+    fold_weight : ndarray, shape (n_folds,)
+        Weight of each fold's rows.
+    n_nonzero : ndarray of int, shape (n,)
+        Non-zero coefficients of the fits to all folds together.
+    rule : {"min", "1se"}
+        Which of the two combinations is chosen.
+    fold_means : {"size", "equal"}
+        Whether folds count by the weight of their rows, or all alike.
+    n_left_out : int
+        Combinations that an early stop left out.
+    worst_dual_gap, worst_kkt : float
+        Over all folds and combinations, relaxed fits too.
+    converged : bool
+        Whether every fit did.
+    worst_sse_bound : float
+        Largest relative rounding error of a fold's squared error.
+    """
+
+    l1_ratios: Floats
+    gammas: Floats
+    alphas: Floats
+    fold_mse: Floats
+    fold_weight: Floats
+    n_nonzero: NDArray[np.int64]
+    rule: Rule
+    fold_means: FoldMeans
+    n_left_out: int
+    worst_dual_gap: float
+    worst_kkt: float
+    converged: bool
+    worst_sse_bound: float
+
+    @property
+    def mse(self) -> Floats:
+        """Mean of the folds' errors, shape (n,)."""
+        return mean_and_error(self.fold_mse, self.fold_weight, self.fold_means)[0]
+
+    @property
+    def mse_se(self) -> Floats:
+        """Standard error of ``mse``, shape (n,)."""
+        return mean_and_error(self.fold_mse, self.fold_weight, self.fold_means)[1]
+
+    @property
+    def min_index(self) -> int:
+        """Index of the combination with the smallest error; of the first such."""
+        return int(np.argmin(self.mse))
+
+    @property
+    def one_se_index(self) -> int:
+        """Index of the largest alpha, of the best l1_ratio, within one error of the smallest.
+
+        Where several gammas have that alpha within one standard error of the smallest mean, of
+        the gamma with the smallest.
+        """
+        mse, best = self.mse, self.min_index
+        near = (self.l1_ratios == self.l1_ratios[best]) & (mse <= mse[best] + self.mse_se[best])
+        near &= self.alphas == self.alphas[near].max()
+        return int(np.argmin(np.where(near, mse, np.inf)))
+
+    @property
+    def index(self) -> int:
+        """Index of the chosen combination."""
+        return self.min_index if self.rule == "min" else self.one_se_index
+
+    @property
+    def alpha(self) -> float:
+        """The chosen alpha."""
+        return float(self.alphas[self.index])
+
+    @property
+    def l1_ratio(self) -> float:
+        """The chosen l1_ratio."""
+        return float(self.l1_ratios[self.index])
+
+    @property
+    def gamma(self) -> float:
+        """The chosen gamma; 1 without relaxed fits."""
+        return float(self.gammas[self.index])
+
+    @property
+    def path_alphas(self) -> Floats:
+        """The alphas that were tried with the chosen l1_ratio and gamma, descending."""
+        same = (self.l1_ratios == self.l1_ratio) & (self.gammas == self.gamma)
+        return np.asarray(self.alphas[same])
+
+    @property
+    def alphas_to_chosen(self) -> Floats:
+        """Those that end at the chosen alpha."""
+        alphas = self.path_alphas
+        return np.asarray(alphas[alphas >= self.alpha])
+
+
+def mean_and_error(mse: Floats, weight: Floats, means: FoldMeans) -> tuple[Floats, Floats]:
+    """Mean over the folds (the first axis), and its standard error.
+
+    With ``size`` they are glmnet's ``cvm`` and ``cvsd``; with ``equal`` those of scikit-learn's
+    ``GridSearchCV``, the error being the folds' standard deviation (ddof 1) over ``sqrt(n_folds)``.
+    """
+    weight = weight if means == "size" else np.ones(len(mse))
+    mean = np.average(mse, axis=0, weights=weight)
+    variance = np.average((mse - mean) ** 2, axis=0, weights=weight)
+    return np.asarray(mean), np.asarray(np.sqrt(variance / (len(mse) - 1)))
