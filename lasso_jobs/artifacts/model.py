@@ -55,11 +55,13 @@ class Curve:
     ----------
     l1_ratios, gammas, alphas, mse, mse_se, n_nonzero : ndarray, shape (n,)
         Of each combination; alpha changes fastest, and descends.
-    fold_mse : ndarray, shape (n_folds, n)
-    fold_weight : ndarray, shape (n_folds,)
+    fold_mse : ndarray, shape (repeats * n_folds, n)
+        The folds of the first repeat, then those of the next.
+    fold_weight : ndarray, shape (repeats * n_folds,)
     alpha_min, alpha_1se : float
     n_left_out : int
         Combinations that an early stop left out.
+    repeats : int
     """
 
     l1_ratios: Floats
@@ -73,6 +75,7 @@ class Curve:
     alpha_min: float
     alpha_1se: float
     n_left_out: int
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)

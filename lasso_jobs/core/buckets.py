@@ -2,10 +2,10 @@
 
 Buckets 0 .. n_buckets - 1 are for cross-validation; bucket ``n_buckets`` holds the hold-out. A
 row's identity is its file's name and its position in it, or the value of a group column, so that
-adding or removing files moves no other row.
+adding or removing files moves no other row. Only cuts in time depend on all rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -94,11 +94,9 @@ class BucketMoments:
         """Moments of the held-out rows."""
         return self.buckets[-1]
 
-    def folds(self, n_folds: int) -> list[Moments]:
-        """Group the buckets into folds, bucket b in fold ``b % n_folds``."""
-        trained = self.buckets[:-1]
-        q = self.holdout.n_values
-        return [m.merge_all(trained[k::n_folds], q) for k in range(n_folds)]
+    def merged(self, which: Iterable[int]) -> Moments:
+        """Moments of some buckets together, merged in the given order."""
+        return m.merge_all((self.buckets[i] for i in which), self.holdout.n_values)
 
 
 def merge(a: BucketMoments, b: BucketMoments) -> BucketMoments:

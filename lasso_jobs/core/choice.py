@@ -22,8 +22,9 @@ class CrossValidation:
     ----------
     l1_ratios, gammas, alphas : ndarray, shape (n,)
         Of each combination.
-    fold_mse : ndarray, shape (n_folds, n)
-    fold_weight : ndarray, shape (n_folds,)
+    fold_mse : ndarray, shape (repeats * n_folds, n)
+        The folds of the first repeat, then those of the next.
+    fold_weight : ndarray, shape (repeats * n_folds,)
         Weight of each fold's rows.
     n_nonzero : ndarray of int, shape (n,)
         Non-zero coefficients of the fits to all folds together.
@@ -39,6 +40,8 @@ class CrossValidation:
         Whether every fit did.
     worst_sse_bound : float
         Largest relative rounding error of a fold's squared error.
+    repeats : int
+        How many times over the folds are all rows.
     """
 
     l1_ratios: Floats
@@ -54,16 +57,20 @@ class CrossValidation:
     worst_kkt: float
     converged: bool
     worst_sse_bound: float
+    repeats: int = 1
 
     @property
     def mse(self) -> Floats:
         """Mean of the folds' errors, shape (n,)."""
-        return mean_and_error(self.fold_mse, self.fold_weight, self.fold_means)[0]
+        return self._mean_and_error()[0]
 
     @property
     def mse_se(self) -> Floats:
         """Standard error of ``mse``, shape (n,)."""
-        return mean_and_error(self.fold_mse, self.fold_weight, self.fold_means)[1]
+        return self._mean_and_error()[1]
+
+    def _mean_and_error(self) -> tuple[Floats, Floats]:
+        return mean_and_error(self.fold_mse, self.fold_weight, self.fold_means, self.repeats)
 
     @property
     def min_index(self) -> int:
@@ -115,13 +122,21 @@ class CrossValidation:
         return np.asarray(alphas[alphas >= self.alpha])
 
 
-def mean_and_error(mse: Floats, weight: Floats, means: FoldMeans) -> tuple[Floats, Floats]:
+def mean_and_error(
+    mse: Floats, weight: Floats, means: FoldMeans, repeats: int = 1
+) -> tuple[Floats, Floats]:
     """Mean over the folds (the first axis), and its standard error.
 
     With ``size`` they are glmnet's ``cvm`` and ``cvsd``; with ``equal`` those of scikit-learn's
     ``GridSearchCV``, the error being the folds' standard deviation (ddof 1) over ``sqrt(n_folds)``.
+    Of R repeats the error is the root of the mean of their squared standard errors: regrouping the
+    same rows adds no information about other rows, so it is not divided by R.
     """
     weight = weight if means == "size" else np.ones(len(mse))
-    mean = np.average(mse, axis=0, weights=weight)
-    variance = np.average((mse - mean) ** 2, axis=0, weights=weight)
-    return np.asarray(mean), np.asarray(np.sqrt(variance / (len(mse) - 1)))
+    variances = []
+    for some, weights in zip(np.split(mse, repeats), np.split(weight, repeats), strict=True):
+        mean = np.average(some, axis=0, weights=weights)
+        spread = np.average((some - mean) ** 2, axis=0, weights=weights)
+        variances.append(spread / (len(some) - 1))
+    error = np.sqrt(np.mean(variances, axis=0))
+    return np.asarray(np.average(mse, axis=0, weights=weight)), np.asarray(error)

@@ -1,14 +1,14 @@
 """Choosing alpha, l1_ratio and gamma by cross-validation, from the moments of the folds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core import design as d
-from lasso_jobs.core import moments as m
 from lasso_jobs.core.choice import CrossValidation, FoldMeans, Rule, mean_and_error
+from lasso_jobs.core.folds import Fold
 from lasso_jobs.core.lasso import Path, alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.moments import Floats, Moments
 from lasso_jobs.core.relaxed import mixed
@@ -65,6 +65,8 @@ class Search:
     early_stop : bool
         Leave out the smaller alphas of an l1_ratio once `ALPHAS_AT_ONCE` in a row are more than
         one standard error worse than the best of that ratio.
+    repeats : int
+        How many times over the folds are all rows.
     """
 
     alphas: int | tuple[float, ...] = 100
@@ -74,6 +76,7 @@ class Search:
     gammas: tuple[float, ...] = (1.0,)
     fold_means: FoldMeans = "size"
     early_stop: bool = False
+    repeats: int = 1
 
     def grid(self, recipe: d.Recipe, rows: Moments) -> Floats:
         """The alphas, descending."""
@@ -83,22 +86,8 @@ class Search:
         return np.sort(np.asarray(self.alphas, float))[::-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """One split: the rows to fit to, and the rows to measure on."""
-
-    training: Moments
-    test: Moments
-
-
-def k_folds(parts: Sequence[Moments]) -> list[Fold]:
-    """Each part in turn is the test of a fit to all others."""
-    pairs = zip(m.leave_one_out(parts), parts, strict=True)
-    return [Fold(training, test) for training, test in pairs]
-
-
 def cross_validate(
-    recipe: d.Recipe, rows: Moments, folds: Sequence[Fold], search: Search
+    recipe: d.Recipe, rows: Moments, folds: Iterable[Fold], search: Search
 ) -> CrossValidation:
     """Fit the paths to each fold's training rows, and measure them on its test rows.
 
@@ -109,10 +98,11 @@ def cross_validate(
     recipe : Recipe
     rows : Moments
         All rows of the folds: the alphas are theirs.
-    folds : sequence of Fold
-        At least two, of at least one row in each part.
+    folds : iterable of Fold
+        At least two, of at least one row in each part; repeat after repeat.
     search : Search
     """
+    folds = tuple(folds)
     ratios = search.l1_ratios or (recipe.l1_ratio,)
     curves = [_curve(replace(recipe, l1_ratio=ratio), rows, folds, search) for ratio in ratios]
     checks = [check for curve in curves for check in curve.checks]
@@ -132,6 +122,7 @@ def cross_validate(
         max(check.kkt for check in checks),
         all(check.converged for check in checks),
         max(curve.worst_sse_bound for curve in curves),
+        search.repeats,
     )
 
 
@@ -205,7 +196,9 @@ def _curve(recipe: d.Recipe, rows: Moments, folds: Sequence[Fold], search: Searc
 
 def _has_turned(blocks: Sequence[Floats], weight: Floats, search: Search) -> bool:
     """Whether all errors of the last block are clearly above the smallest."""
-    mean, error = mean_and_error(np.concatenate(blocks, axis=2), weight, search.fold_means)
+    mean, error = mean_and_error(
+        np.concatenate(blocks, axis=2), weight, search.fold_means, search.repeats
+    )
     best = np.unravel_index(np.argmin(mean), mean.shape)
     return bool(np.all(mean[:, -blocks[-1].shape[2] :] > mean[best] + error[best]))
 

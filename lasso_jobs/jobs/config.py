@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from lasso_jobs.data.times import duration
 from lasso_jobs.data.where import Condition, parse
 from lasso_jobs.errors import JobError
 
@@ -100,10 +101,17 @@ class Preprocess(_Model):
 
 
 class Split(_Model):
-    """How rows get into folds: at random, whole groups together, or by a column of folds."""
+    """How rows get into folds: at random, whole groups together, by a column of folds, by time."""
 
     group: str | None = None
     fold: str | None = None
+    time: str | None = None
+    window: Literal["expanding", "rolling"] = Field(
+        "expanding", description="With time: train on all before the test, or on a segment"
+    )
+    gap: float | str = Field(
+        0.0, description="With time: what to leave out before a test; a number, or such as 7d, 12h"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -111,13 +119,28 @@ class Split(_Model):
         if value == "random":
             return {}
         if not isinstance(value, dict | cls):
-            raise ValueError("random, {group: COLUMN} or {fold: COLUMN}")
+            raise ValueError("random, {group: COLUMN}, {fold: COLUMN} or {time: COLUMN}")
         return value
+
+    @field_validator("window", "gap")
+    @classmethod
+    def _of_time(cls, value: float | str, info: ValidationInfo) -> float | str:
+        if info.data.get("time") is None and value not in ("expanding", 0.0):
+            raise ValueError(f"{info.field_name} only with split time")
+        return value
+
+    @field_validator("gap")
+    @classmethod
+    def _not_negative(cls, gap: float | str) -> float | str:
+        known = duration(gap) is not None if isinstance(gap, str) else 0 <= gap < math.inf
+        if not known:
+            raise ValueError("a number, zero or more, or a duration such as 7d, 12h, 30min or 2w")
+        return gap
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if self.group is not None and self.fold is not None:
-            raise ValueError("group or fold, not both")
+        if sum(column is not None for column in (self.group, self.fold, self.time)) > 1:
+            raise ValueError("one of group, fold and time")
         return self
 
 
@@ -141,6 +164,7 @@ class Search(_Model):
     )
     folds: int = Field(5, ge=2, le=1000)
     split: Split = Split()
+    repeats: int = Field(1, ge=1, le=100, description="Times to draw the folds, for a smooth curve")
     rule: Literal["min", "1se"] = "min"
     fold_means: Literal["size", "equal"] = Field(
         "size", description="Folds count by the weight of their rows, or all alike"
@@ -181,6 +205,14 @@ class Search(_Model):
             raise ValueError("false where search.l1_ratio has a 0, for Ridge selects no columns")
         return value
 
+    @field_validator("repeats")
+    @classmethod
+    def _redrawn(cls, repeats: int, info: ValidationInfo) -> int:
+        split = info.data.get("split")
+        if repeats > 1 and isinstance(split, Split) and (split.fold or split.time):
+            raise ValueError("1 with split fold or time, whose folds are what they are")
+        return repeats
+
     @field_validator("alphas")
     @classmethod
     def _some(cls, alphas: int | tuple[float, ...]) -> int | tuple[float, ...]:
@@ -199,19 +231,29 @@ class StabilityOptions(_Model):
 
 
 class HoldoutRows(_Model):
-    """Held-out rows that a filter selects."""
+    """Held-out rows that a filter selects, or the last by time."""
 
-    where: str
+    where: str | None = None
+    last: Share | None = Field(None, description="A share of the rows")
+    time: str | None = Field(None, description="The column that says which are last")
 
     @field_validator("where")
     @classmethod
-    def _parsed(cls, where: str) -> str:
+    def _parsed(cls, where: str | None) -> str | None:
         _checked_filter(where)
         return where
 
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.where is None) == (self.last is None):
+            raise ValueError("where or last")
+        if self.time is not None and self.last is None:
+            raise ValueError("time only with last")
+        return self
+
     def conditions(self) -> tuple[Condition, ...]:
-        """The filter in its parts."""
-        return parse(self.where, "holdout.where")
+        """The filter in its parts; without one, none."""
+        return () if self.where is None else parse(self.where, "holdout.where")
 
 
 def _checked_filter(where: str | None) -> None:
@@ -272,7 +314,9 @@ class TrainJob(_Job):
     weight: str | None = Field(None, description="A column of non-negative sample weights")
     preprocess: Preprocess = Preprocess()
     search: Search = Search()
-    holdout: Share | HoldoutRows | None = Field(0.2, description="A share of the rows, a filter")
+    holdout: Share | HoldoutRows | None = Field(
+        0.2, description="A share of the rows, a filter, or the last by time"
+    )
     stability: StabilityOptions | None = StabilityOptions()
     penalty_factors: dict[str, Factor] = Field({}, description="Per feature; 0 is never penalised")
     bounds: dict[str, tuple[float, float]] = Field({}, description="Per feature, around zero")
@@ -280,10 +324,28 @@ class TrainJob(_Job):
     registry: str = "models"
     promote: Literal["never", "if_better", "always"] = "if_better"
 
+    @field_validator("holdout")
+    @classmethod
+    def _one_time(cls, holdout: object, info: ValidationInfo) -> object:
+        search = info.data.get("search")
+        if isinstance(holdout, HoldoutRows) and holdout.last and isinstance(search, Search):
+            times = {holdout.time, search.split.time} - {None}
+            if not times:
+                raise ValueError("{last: SHARE, time: COLUMN}, as search.split has no time")
+            if len(times) == 2:
+                raise ValueError(f"the time of search.split, {search.split.time!r}, or none")
+        return holdout
+
+    @property
+    def time(self) -> str | None:
+        """The column of times of the split or of the hold-out; they have one."""
+        held = self.holdout.time if isinstance(self.holdout, HoldoutRows) else None
+        return self.search.split.time or held
+
     def on(self, date: str) -> "TrainJob":
         """The same job as of a date, which takes the place of ``{date}`` in ``data.where``."""
         holdout = self.holdout
-        if isinstance(holdout, HoldoutRows):
+        if isinstance(holdout, HoldoutRows) and holdout.where is not None:
             holdout = HoldoutRows(where=holdout.where.replace(DATE, date))
         return self.model_copy(update={"data": self.data.on(date), "holdout": holdout})
 

@@ -10,19 +10,13 @@ from lasso_jobs.core import buckets as b
 from lasso_jobs.core import moments as m
 from lasso_jobs.core import sample as s
 from lasso_jobs.core.columns import Category, Columns, LevelType, matrix
+from lasso_jobs.core.timeline import Timeline
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.clock import Report, progress_of
-from lasso_jobs.jobs.config import HoldoutRows, TrainJob
-from lasso_jobs.jobs.reading import (
-    Counts,
-    Reading,
-    Tally,
-    in_batches,
-    merge_tallies,
-    read_training_rows,
-    tally,
-)
+from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
+from lasso_jobs.jobs.scan import Tally, merge_tallies, merge_times, scan_times, tally
+from lasso_jobs.jobs.splits import Folds, check_folds_have_rows, reading_for_times, split
 from lasso_jobs.jobs.train_plan import TrainPlan
 
 if TYPE_CHECKING:
@@ -42,6 +36,7 @@ class Gathered:
     sample : Sample
         Of the columns' values.
     counts : Counts
+    folds : KFold or RollingOrigin
     """
 
     columns: Columns
@@ -49,10 +44,11 @@ class Gathered:
     moments: b.BucketMoments
     sample: s.Sample
     counts: Counts
+    folds: Folds
 
 
 def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -> Gathered:
-    """Scan the categories, then read everything once.
+    """Scan the categories and the times, then read everything once.
 
     Raises
     ------
@@ -63,19 +59,8 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
 
     job = planned.job
     fold = job.search.split.fold
-    names = [name for name, _ in planned.features.categorical] + ([fold] if fold else [])
-    levels: Tally = {}
-    scanned = 0
-    if names:
-        levels, scanned = tree_reduce(
-            client,
-            tally,
-            merge_tallies,
-            planned.partitions,
-            names,
-            job.data.conditions(),
-            progress=progress_of(report, "levels"),
-        )
+    levels, of_levels = _levels(client, planned, report)
+    timeline, of_times = _timeline(client, planned, report)
     columns = Columns(
         planned.features.numeric,
         tuple(
@@ -83,8 +68,7 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
             for name, type_ in planned.features.categorical
         ),
     )
-    folds = tuple(_fold_values(levels, fold)) if fold else ()
-    reading = _reading(job, columns, folds)
+    reading, folds = split(planned, columns, _fold_values(levels, fold) if fold else (), timeline)
     size = s.sample_size(columns.n_columns + 1)
     moments, sample, counts = tree_reduce(
         client,
@@ -95,9 +79,46 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
         size,
         progress=progress_of(report, "moments"),
     )
-    _check_rows(planned, reading, moments)
-    counts = replace(counts, bytes_read=counts.bytes_read + scanned)
-    return Gathered(columns, reading, moments, sample, counts)
+    _check_rows(planned, moments)
+    check_folds_have_rows(planned, reading, folds, moments)
+    counts = replace(counts, bytes_read=counts.bytes_read + of_levels + of_times)
+    return Gathered(columns, reading, moments, sample, counts, folds)
+
+
+def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tuple[Tally, int]:
+    from lasso_jobs.engine.tasks import tree_reduce
+
+    fold = planned.job.search.split.fold
+    names = [name for name, _ in planned.features.categorical] + ([fold] if fold else [])
+    if not names:
+        return {}, 0
+    return tree_reduce(
+        client,
+        tally,
+        merge_tallies,
+        planned.partitions,
+        names,
+        planned.job.data.conditions(),
+        progress=progress_of(report, "levels"),
+    )
+
+
+def _timeline(
+    client: "Client", planned: TrainPlan, report: Report | None
+) -> tuple[Timeline | None, int]:
+    from lasso_jobs.engine.tasks import tree_reduce
+
+    if planned.job.time is None:
+        return None, 0
+    return tree_reduce(
+        client,
+        scan_times,
+        merge_times,
+        planned.partitions,
+        reading_for_times(planned.job),
+        planned.job.time,
+        progress=progress_of(report, "times"),
+    )
 
 
 _Part = tuple[b.BucketMoments, s.Sample, Counts]
@@ -152,28 +173,7 @@ def _fold_values(levels: Tally, fold: str) -> list[str]:
     return sorted(values)
 
 
-def _reading(job: TrainJob, columns: Columns, folds: tuple[str, ...]) -> Reading:
-    n_columns = columns.n_columns + 1
-    share = job.holdout if isinstance(job.holdout, float) else 0.0
-    rows = job.holdout.conditions() if isinstance(job.holdout, HoldoutRows) else None
-    return Reading(
-        columns,
-        job.target,
-        job.weight,
-        job.search.split.group,
-        job.search.split.fold,
-        folds,
-        job.data.conditions(),
-        share,
-        rows,
-        len(folds) or job.search.folds,
-        len(folds) or b.n_buckets_for(n_columns, job.search.folds),
-        job.seed,
-        job.preprocess.missing != "error",
-    )
-
-
-def _check_rows(planned: TrainPlan, reading: Reading, moments: b.BucketMoments) -> None:
+def _check_rows(planned: TrainPlan, moments: b.BucketMoments) -> None:
     path, job = planned.dataset.path, planned.job
     held = moments.holdout
     total = m.merge_all(moments.buckets, held.n_values)
@@ -195,19 +195,3 @@ def _check_rows(planned: TrainPlan, reading: Reading, moments: b.BucketMoments) 
         )
     if job.holdout is not None and held.weight <= 0:
         raise DataError(path, "no row is held out", "some", "Widen holdout, or set it to null")
-    if reading.n_folds < 2:
-        raise DataError(
-            f"{path}, search.split.fold {reading.fold!r}",
-            "has one value",
-            "at least two",
-            "Mend it",
-        )
-    for k, fold in enumerate(moments.folds(reading.n_folds)):
-        if fold.weight <= 0:
-            which = repr(reading.folds[k]) if reading.folds else f"{k + 1} of {reading.n_folds}"
-            raise DataError(
-                path,
-                f"fold {which} has no rows (of {total.n:,} in all)",
-                "rows in every fold",
-                "Use fewer folds, or more data",
-            )

@@ -1,6 +1,6 @@
 """The training rows: what is read of a partition, and which bucket each row is in."""
 
-from collections import Counter
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +13,11 @@ from lasso_jobs.core.columns import Block, Columns
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.data import blocks
 from lasso_jobs.data.dataset import Partition, Piece
+from lasso_jobs.data.times import FORMS
+from lasso_jobs.data.times import times as times_of
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
-MAX_DISTINCT = 100_000
 BATCH_ROWS = 32_768
 
 
@@ -73,6 +74,12 @@ class Reading:
     nulls_allowed : bool
     also : tuple of str
         Further columns to read, undecoded.
+    time : str or None
+        A column of times.
+    edges : tuple of float
+        If there are any, a row's bucket is the number of those that are not after its time.
+    held_from : float
+        The time from which on rows are held out.
     """
 
     columns: Columns
@@ -89,10 +96,13 @@ class Reading:
     seed: int
     nulls_allowed: bool
     also: tuple[str, ...] = ()
+    time: str | None = None
+    edges: tuple[float, ...] = ()
+    held_from: float = math.inf
 
     def names(self) -> list[str]:
         """The columns to read."""
-        roles = [self.target, self.weight, self.group, self.fold]
+        roles = [self.target, self.weight, self.group, self.fold, self.time]
         held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
         named = [*self.columns.features, *(r for r in roles if r), *held, *self.also]
         return list(dict.fromkeys(named))
@@ -195,6 +205,7 @@ def _weights(piece: Piece, table: pa.Table, reading: Reading) -> Floats | None:
 
 def _buckets(piece: Piece, table: pa.Table, hashes: b.Hashes, reading: Reading) -> NDArray[np.intp]:
     supplied, draw = None, hashes
+    times = None if reading.time is None else _times(piece, table, reading.time)
     if reading.group is not None:
         texts, index = blocks.levels(table.column(reading.group))
         _check_no_nulls(piece, reading.group, texts)
@@ -205,10 +216,34 @@ def _buckets(piece: Piece, table: pa.Table, hashes: b.Hashes, reading: Reading) 
         _check_no_nulls(piece, reading.fold, texts)
         place = {value: i for i, value in enumerate(reading.folds)}
         supplied = np.array([place[str(text)] for text in texts] or [0], np.intp)[index]
+    elif reading.edges and times is not None:
+        supplied = np.searchsorted(reading.edges, times, "right")
     buckets = b.assign(draw, reading.n_buckets, reading.holdout, supplied)
     if reading.holdout_where is not None:
         buckets[_matching(table, reading.holdout_where)] = reading.n_buckets
+    if times is not None:
+        buckets[times >= reading.held_from] = reading.n_buckets
     return buckets
+
+
+def _times(piece: Piece, table: pa.Table, name: str) -> Floats:
+    try:
+        times = times_of(table.column(name))
+    except ValueError as error:
+        raise DataError(
+            f"{piece.file.path}, time {name!r}",
+            f"cannot be read ({error})",
+            FORMS,
+            "Mend the file, or filter the rows with data.where",
+        ) from error
+    if not np.isfinite(times).all():
+        raise DataError(
+            f"{piece.file.path}, time {name!r}",
+            "has a null or infinite value",
+            "a time in every row",
+            "Mend the file, or filter the rows with data.where",
+        )
+    return times
 
 
 def _matching(table: pa.Table, conditions: Sequence[Condition]) -> NDArray[np.int64]:
@@ -259,39 +294,3 @@ def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
         np.concatenate([part.buckets for part in parts]),
         sum((part.counts for part in parts), Counts()),
     )
-
-
-Tally = dict[str, Counter[str | None]]
-"""Rows by level, per column."""
-
-
-def tally(
-    partition: Partition, names: Sequence[str], where: Sequence[Condition]
-) -> tuple[Tally, int]:
-    """Count the levels of some columns; and the bytes read."""
-    counts: Tally = {name: Counter() for name in names}
-    n_bytes = 0
-    for piece in partition.pieces:
-        for rows in blocks.read(piece, names, where):
-            n_bytes += rows.n_bytes
-            for name in names:
-                texts, index = blocks.levels(rows.table.column(name))
-                numbers = np.bincount(index, minlength=len(texts)).tolist()
-                counts[name].update(dict(zip(texts, numbers, strict=True)))
-                _check_distinct(piece, name, counts[name])
-    return counts, n_bytes
-
-
-def merge_tallies(a: tuple[Tally, int], b: tuple[Tally, int]) -> tuple[Tally, int]:
-    """Add two tallies."""
-    return {name: a[0][name] + b[0][name] for name in a[0]}, a[1] + b[1]
-
-
-def _check_distinct(piece: Piece, name: str, counter: Counter[str | None]) -> None:
-    if len(counter) > MAX_DISTINCT:
-        raise DataError(
-            f"{piece.file.path}, column {name!r}",
-            f"has more than {MAX_DISTINCT:,} distinct values",
-            "a category",
-            "It looks like an identifier: add it to features.exclude",
-        )

@@ -52,6 +52,7 @@ def of_training(result: TrainResult) -> Values:
             "fold_mse": curve.fold_mse.tolist(),
             "fold_weight": curve.fold_weight.tolist(),
             "n_left_out": curve.n_left_out,
+            "repeats": curve.repeats,
         },
         "intercept": model.intercept,
         "coef": dict(zip(model.labels, model.predictor.coef.tolist(), strict=True)),

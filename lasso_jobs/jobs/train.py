@@ -80,8 +80,8 @@ class Selected:
 def select(planned: TrainPlan, gathered: Gathered) -> Selected:
     """Cross-validate, and fit at the chosen alpha; no data is read."""
     job, moments = planned.job, gathered.moments
-    q = moments.holdout.n_values
-    everything = m.merge_all(moments.buckets, q)
+    in_folds = moments.merged(range(gathered.reading.n_buckets))
+    everything = m.merge(in_folds, moments.holdout)
     numeric = range(len(gathered.columns.numeric))
     with_indicators = job.preprocess.missing == "indicator"
     recipe = Recipe(
@@ -92,8 +92,6 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
         bounds=job.bounds,
         adaptive=job.search.adaptive,
     )
-    parts = moments.folds(gathered.reading.n_folds)
-    in_folds = m.merge_all(parts, q)
     search = selection.Search(
         job.search.alphas,
         job.search.eps,
@@ -102,12 +100,14 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
         job.search.gammas,
         job.search.fold_means,
         job.search.early_stop,
+        job.search.repeats,
     )
-    cv = selection.cross_validate(recipe, in_folds, selection.k_folds(parts), search)
+    cv = selection.cross_validate(recipe, in_folds, gathered.folds.folds(moments), search)
     recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
     evaluated = None
     if job.holdout is not None:
-        evaluated = selection.fit(recipe, in_folds, alphas, cv.gamma)
+        seen = moments.merged(range(gathered.folds.n_before_holdout))
+        evaluated = selection.fit(recipe, seen, alphas, cv.gamma)
     final = selection.fit(recipe, everything, alphas, cv.gamma)
     groups = st.grouped(moments.buckets[:-1])
     return Selected(
@@ -200,6 +200,7 @@ def build(
             float(cv.alphas[cv.min_index]),
             float(cv.alphas[cv.one_se_index]),
             cv.n_left_out,
+            cv.repeats,
         ),
         certificate=Certificate(
             final.dual_gap,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lasso_jobs.data import schema
 from lasso_jobs.data.dataset import Dataset, Partition, discover
-from lasso_jobs.errors import JobError
+from lasso_jobs.data.times import FORMS, is_number, is_time
+from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.config import HoldoutRows, TrainJob
 
 
@@ -60,6 +61,9 @@ def plan(job: TrainJob) -> TrainPlan:
         if name is not None:
             schema.require(dataset, name, key, number=key == "weight")
             reserved[name] = key
+    if job.time is not None:
+        _require_time(dataset, job, job.time)
+        reserved[job.time] = "time"
     filters = [("data.where", job.data.conditions())]
     if isinstance(job.holdout, HoldoutRows):
         filters.append(("holdout.where", job.holdout.conditions()))
@@ -91,3 +95,21 @@ def plan(job: TrainJob) -> TrainPlan:
         hashlib.sha256(json.dumps(identities).encode()).hexdigest(),
         job.digest(*identities)[:16],
     )
+
+
+def _require_time(dataset: Dataset, job: TrainJob, name: str) -> None:
+    """Check that the column holds times, and that the gap is in its unit."""
+    key = "search.split.time" if job.search.split.time else "holdout.time"
+    schema.require(dataset, name, key)
+    type_, gap = dataset.schema.field(name).type, job.search.split.gap
+    if not is_time(type_):
+        raise DataError(
+            f"{dataset.path}, {key} {name!r}", f"has type {type_}", FORMS, "Name another column"
+        )
+    if gap and isinstance(gap, str) == is_number(type_):
+        raise JobError(
+            "search.split.gap",
+            f"is {gap!r}, but {name!r} has type {type_}",
+            "a number" if is_number(type_) else "a duration such as 7d or 12h",
+            "Correct it",
+        )

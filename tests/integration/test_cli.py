@@ -365,9 +365,9 @@ def test_training_prints_what_the_reader_needs(trained: tuple[Path, list[Values]
         values
     )
     assert {"alphas", "mse", "mse_se", "n_nonzero"} <= set(values["cv"])
-    n_left_out = values["cv"].pop("n_left_out")
-    assert {len(curve) for key, curve in values["cv"].items() if "fold" not in key} == {10}
-    assert n_left_out == 0
+    curves = ("l1_ratios", "gammas", "alphas", "mse", "mse_se", "n_nonzero")
+    assert {len(values["cv"][key]) for key in curves} == {10}
+    assert (values["cv"]["repeats"], values["cv"]["n_left_out"]) == (1, 0)
     assert {"mse", "rmse", "r2", "mae"} <= set(values["holdout"])
     assert set(values["coef"]) == {"x", "other", "same", "word=a", "word=b"}
     assert (values["model_version"], values["n_rows"], values["n_features"]) == ("v1", N, 4)

@@ -119,7 +119,8 @@ def test_several_ratios_have_one_table_and_one_choice(rule: str, tmp_path: Path)
     result = trained(diabetes(), tmp_path, search=search)
     values, curve = of_training(result), of_training(result)["cv"]
     assert curve["l1_ratios"] == [0.0] * 8 + [0.5] * 8 + [1.0] * 8
-    assert {len(column) for key, column in curve.items() if key[:2] not in ("fo", "n_")} == {24}
+    columns = ("l1_ratios", "gammas", "alphas", "mse", "mse_se", "n_nonzero")
+    assert {len(curve[key]) for key in columns} == {24}
     mse, se, ratios = (np.array(curve[key]) for key in ("mse", "mse_se", "l1_ratios"))
     best = int(mse.argmin())
     near = (mse <= mse[best] + se[best]) & (ratios == ratios[best])

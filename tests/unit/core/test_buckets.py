@@ -198,14 +198,14 @@ def test_the_last_bucket_is_the_hold_out() -> None:
     assert_allclose(holdout.mean[0], values[0, slices[2]].mean())
 
 
-def test_a_fold_is_every_kth_bucket_and_the_hold_out_is_in_none() -> None:
+def test_merged_buckets_are_those_of_their_rows_together() -> None:
     counts = [4, 9, 6, 8, 5, 7, 11]
     values, slices = rows_by_bucket(counts)
-    for k, fold in enumerate(b.of_rows(values.copy(), counts).folds(3)):
-        rows = np.concatenate([values[:, slices[i]] for i in range(6) if i % 3 == k], axis=1)
-        assert fold.n == rows.shape[1]
-        assert_allclose(fold.mean[:3], np.nanmean(rows, axis=1))
-        assert_allclose(fold.scatter[0, 0], rows.shape[1] * rows[0].var())
+    found = b.of_rows(values.copy(), counts).merged([5, 0, 3])
+    rows = np.concatenate([values[:, slices[i]] for i in (0, 3, 5)], axis=1)
+    assert found.n == rows.shape[1]
+    assert_allclose(found.mean[:3], np.nanmean(rows, axis=1))
+    assert_allclose(found.scatter[0, 0], rows.shape[1] * rows[0].var())
 
 
 def test_merging_merges_bucket_by_bucket() -> None:

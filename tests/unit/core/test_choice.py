@@ -1,6 +1,7 @@
 """Against numbers worked out by hand, and scikit-learn's means over folds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,3 +110,24 @@ def test_the_one_se_rule_takes_the_best_gamma_of_the_largest_alpha_near_enough(
     assert cv.index == chosen
     assert (cv.gamma, cv.alpha) == {"min": (0, 2), "1se": (0.5, 4)}[rule]
     assert_array_equal(cv.alphas_to_chosen, {"min": [8, 4, 2], "1se": [8, 4]}[rule])
+
+
+@pytest.mark.parametrize("means", ["size", "equal"])
+def test_repeats_average_their_curves_and_their_variances(means: str) -> None:
+    errors = np.random.default_rng(1).random((3, 4, 5))
+    weight = [[3, 1, 2, 4], [1, 4, 4, 1], [5, 2, 2, 1]]
+    alone = [curve(e, w, "min", means) for e, w in zip(errors, weight, strict=True)]
+    together = curve(errors.reshape(12, 5), np.ravel(weight), "min", means)
+    together = replace(together, repeats=3)
+    assert_allclose(together.mse, np.mean([cv.mse for cv in alone], axis=0))
+    expected = np.sqrt(np.mean([cv.mse_se**2 for cv in alone], axis=0))
+    assert_allclose(together.mse_se, expected)
+
+
+def test_repeating_the_same_folds_changes_neither_error_nor_standard_error() -> None:
+    errors = np.random.default_rng(2).random((4, 5))
+    once = curve(errors, [3, 1, 2, 4], "1se")
+    thrice = replace(curve(np.tile(errors, (3, 1)), [3, 1, 2, 4] * 3, "1se"), repeats=3)
+    assert_allclose(thrice.mse, once.mse)
+    assert_allclose(thrice.mse_se, once.mse_se)
+    assert thrice.alpha == once.alpha

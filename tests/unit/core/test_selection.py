@@ -20,8 +20,9 @@ from lasso_jobs.core import relaxed as relaxed_module
 from lasso_jobs.core.choice import CrossValidation
 from lasso_jobs.core.columns import Category, Columns
 from lasso_jobs.core.design import Recipe
+from lasso_jobs.core.folds import k_folds
 from lasso_jobs.core.moments import Moments
-from lasso_jobs.core.selection import Search, k_folds
+from lasso_jobs.core.selection import Search
 
 Floats = NDArray[np.float64]
 Rows = Callable[..., Moments]

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lasso_jobs.errors import JobError
-from lasso_jobs.jobs.config import ScoreJob, TrainJob, load_yaml
+from lasso_jobs.jobs.config import HoldoutRows, ScoreJob, TrainJob, load_yaml
 
 TRAIN = """
 name: flights-arrival-delay
@@ -65,6 +65,9 @@ def score_job(**changes: object) -> ScoreJob:
     return ScoreJob.from_values({**LEAST_SCORE, **changes})
 
 
+RANDOM = {"group": None, "fold": None, "time": None, "window": "expanding", "gap": 0.0}
+
+
 def refused(action, *arguments: object, **values: object) -> str:
     with pytest.raises(JobError) as caught:
         action(*arguments, **values)
@@ -78,7 +81,8 @@ def refused(action, *arguments: object, **values: object) -> str:
 def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     job = TrainJob.from_yaml(train_file)
     given = yaml.safe_load(TRAIN)
-    given["search"]["split"] = {"group": None, "fold": None}
+    given["search"]["split"] = RANDOM
+    given["search"]["repeats"] = 1
     assert job.model_dump(mode="json") == given
 
 
@@ -123,8 +127,22 @@ def test_an_output_has_no_one_or_several_partition_columns(partition_by: object)
         ({"search": {"l1_ratio": [1, 0.5, 0]}}, ("search", "l1_ratio", [1.0, 0.5, 0.0])),
         ({"search": {"relax": True}}, ("search", "relax", True)),
         ({"search": {"relax": [0, 1]}}, ("search", "relax", [0.0, 1.0])),
-        ({"search": {"split": {"group": "g"}}}, ("search", "split", {"group": "g", "fold": None})),
-        ({"search": {"split": {"fold": "f"}}}, ("search", "split", {"group": None, "fold": "f"})),
+        ({"search": {"split": {"group": "g"}}}, ("search", "split", RANDOM | {"group": "g"})),
+        ({"search": {"split": {"fold": "f"}}}, ("search", "split", RANDOM | {"fold": "f"})),
+        ({"search": {"split": {"time": "t"}}}, ("search", "split", RANDOM | {"time": "t"})),
+        (
+            {"search": {"split": {"time": "t", "window": "rolling"}}},
+            ("search", "split", "window", "rolling"),
+        ),
+        ({"search": {"split": {"time": "t", "gap": "7d"}}}, ("search", "split", "gap", "7d")),
+        ({"search": {"split": {"time": "t", "gap": 2}}}, ("search", "split", "gap", 2.0)),
+        ({"holdout": {"last": 0.1, "time": "t"}}, ("holdout", "time", "t")),
+        (
+            {"holdout": {"last": 0.1}, "search": {"split": {"time": "t"}}},
+            ("holdout", {"where": None, "last": 0.1, "time": None}),
+        ),
+        ({"search": {"repeats": 5}}, ("search", "repeats", 5)),
+        ({"search": {"repeats": 5, "split": {"group": "g"}}}, ("search", "repeats", 5)),
         ({"holdout": None}, ("holdout", None)),
         ({"holdout": {"where": "x > 1"}}, ("holdout", "where", "x > 1")),
         ({"stability": None}, ("stability", None)),
@@ -234,6 +252,25 @@ def test_what_is_searched_is_a_list_however_it_was_given(
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
+        ({"search": {"repeats": 0}}, "search.repeats"),
+        ({"search": {"repeats": 2, "split": {"fold": "f"}}}, "search.repeats"),
+        ({"search": {"repeats": 2, "split": {"time": "t"}}}, "search.repeats"),
+        ({"search": {"split": {"time": "t", "group": "g"}}}, "search.split"),
+        ({"search": {"split": {"window": "rolling"}}}, "search.split.window"),
+        ({"search": {"split": {"group": "g", "gap": 3}}}, "search.split.gap"),
+        ({"search": {"split": {"time": "t", "window": "sliding"}}}, "search.split.window"),
+        ({"search": {"split": {"time": "t", "gap": -1}}}, "search.split.gap"),
+        ({"search": {"split": {"time": "t", "gap": float("inf")}}}, "search.split.gap"),
+        ({"search": {"split": {"time": "t", "gap": "a week"}}}, "search.split.gap"),
+        ({"holdout": {"last": 1.0, "time": "t"}}, "holdout.last"),
+        ({"holdout": {"last": 0.2}}, "holdout"),
+        ({"holdout": {"time": "t"}}, "holdout"),
+        ({"holdout": {"where": "x > 1", "time": "t"}}, "holdout"),
+        ({"holdout": {"where": "x > 1", "last": 0.2}}, "holdout"),
+        (
+            {"holdout": {"last": 0.2, "time": "u"}, "search": {"split": {"time": "t"}}},
+            "holdout",
+        ),
         ({"holdout": 0}, "holdout"),
         ({"holdout": 2}, "holdout"),
         ({"holdout": "x > 1"}, "holdout"),
@@ -452,9 +489,37 @@ def test_a_filter_without_a_place_stays_in_training() -> None:
     assert train_job().on("2013-10-01") == train_job()
 
 
+def test_the_time_of_a_job_is_that_of_its_split_or_of_its_holdout() -> None:
+    split = {"split": {"time": "t"}}
+    assert train_job().time is None
+    assert train_job(search=split).time == "t"
+    assert train_job(holdout={"last": 0.1, "time": "u"}).time == "u"
+    assert train_job(search=split, holdout={"last": 0.1, "time": "t"}).time == "t"
+    assert train_job(search=split, holdout={"last": 0.1}).time == "t"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"search": {"split": {"window": "rolling"}}}, "window only with split time"),
+        ({"search": {"repeats": 3, "split": {"time": "t"}}}, "1 with split fold or time"),
+        ({"search": {"split": {"time": "t", "gap": "7x"}}}, "a duration such as 7d"),
+        ({"holdout": {"last": 0.2}}, "{last: SHARE, time: COLUMN}"),
+    ],
+)
+def test_a_refused_split_is_told_what_is_allowed(changes: dict[str, object], words: str) -> None:
+    assert words in refused(train_job, **changes)
+
+
 def test_a_date_takes_its_place_in_the_filter_of_the_holdout() -> None:
     job = train_job(holdout={"where": "date >= '{date}'"}).on("2013-10-01")
-    assert job.model_dump()["holdout"] == {"where": "date >= '2013-10-01'"}
+    assert isinstance(job.holdout, HoldoutRows)
+    assert job.holdout.where == "date >= '2013-10-01'"
+
+
+def test_a_date_changes_nothing_of_the_last_rows() -> None:
+    job = train_job(holdout={"last": 0.2, "time": "t"})
+    assert job.on("2013-10-01").holdout == job.holdout
 
 
 def test_a_filter_that_waits_for_a_date_is_refused_without_one() -> None:

@@ -1,4 +1,3 @@
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,11 @@ from lasso_jobs.data import blocks
 from lasso_jobs.data.dataset import Partition, discover
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError
-from lasso_jobs.jobs import reading as reading_module
 from lasso_jobs.jobs.reading import (
     Counts,
     Reading,
     TrainingRows,
-    merge_tallies,
     read_training_rows,
-    tally,
 )
 
 N = 3000
@@ -317,34 +313,54 @@ def test_text_of_any_type_can_be_filtered_and_left_out(
     np.testing.assert_array_equal(joined(partition, reading, "target"), kept["y"])
 
 
-# Levels
+# Times
 
 
-def test_levels_are_counted_as_by_hand(write: Write, frame: pd.DataFrame) -> None:
-    frame.loc[::4, "s"] = None
-    partition = write(frame, frame[:100].astype({"s": "category"}))
-    counts, n_bytes = tally(partition, ["s", "f"], parse("w > 0", "data.where"))
-    rows = pd.concat([frame, frame[:100]]).query("w > 0")
-    assert counts["s"] == Counter(v if isinstance(v, str) else None for v in rows["s"])
-    assert counts["f"] == Counter(map(str, rows["f"]))
-    assert n_bytes > 0
-
-
-def test_merged_tallies_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -> None:
-    parts = [
-        tally(write(f, folder=k), ["s"], ()) for k, f in (("a", frame[:900]), ("b", frame[900:]))
-    ]
-    counts, n_bytes = merge_tallies(*parts)
-    assert counts == {"s": Counter(frame["s"])}
-    assert n_bytes == parts[0][1] + parts[1][1]
-
-
-def test_a_column_with_too_many_levels_is_taken_for_an_identifier(
-    write: Write, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+def test_rows_are_in_the_bucket_of_their_time_and_late_ones_are_held_out(
+    write: Write, frame: pd.DataFrame
 ) -> None:
-    monkeypatch.setattr(reading_module, "MAX_DISTINCT", 150)
-    with pytest.raises(DataError, match="'g': has more than 150 distinct values"):
-        tally(write(frame), ["g"], ())
+    day = np.random.default_rng(2).integers(0, 30, N)
+    frame["t"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(day, "D")
+    edges = tuple(pd.Timestamp(f"2024-01-{d}").timestamp() * 1e6 for d in (5, 9, 20))
+    held_from = pd.Timestamp("2024-01-26").timestamp() * 1e6
+    reading = replace(READING, time="t", edges=edges, n_buckets=4, holdout=0.0, held_from=held_from)
+    by_hand = np.select([day < 4, day < 8, day < 19, day < 25], [0, 1, 2, 3], 4)
+    found = joined(write(frame), reading, "buckets")
+    np.testing.assert_array_equal(found, by_hand[frame["y"].notna()])
+
+
+def test_without_edges_only_the_hold_out_depends_on_the_time(
+    write: Write, frame: pd.DataFrame
+) -> None:
+    partition = write(frame.assign(t=np.arange(N)))
+    before = joined(partition, replace(READING, holdout=0.0), "buckets")
+    found = joined(partition, replace(READING, holdout=0.0, time="t", held_from=2000), "buckets")
+    late = np.arange(N)[frame["y"].notna()] >= 2000
+    np.testing.assert_array_equal(found, np.where(late, 60, before))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "time 't': has a null or infinite value"),
+        ("October", "time 't': cannot be read (Failed to parse string: 'October'"),
+    ],
+)
+def test_a_row_without_a_time_is_refused(
+    write: Write, frame: pd.DataFrame, value: object, words: str
+) -> None:
+    times = pd.Series(["2024-01-01"] * N, dtype=object)
+    times[N - 2] = value
+    line = refused(write(frame.assign(y=1.0, t=times)), replace(READING, time="t"))
+    assert words in line
+    assert "0.parquet" in line
+
+
+def test_an_infinite_time_is_refused(write: Write, frame: pd.DataFrame) -> None:
+    times = np.arange(N, dtype=float)
+    times[N - 2] = np.inf
+    line = refused(write(frame.assign(y=1.0, t=times)), replace(READING, time="t"))
+    assert "time 't': has a null or infinite value" in line
 
 
 def test_counts_add_up() -> None:

@@ -1,0 +1,81 @@
+"""Times as numbers: of numbers themselves, of dates and timestamps microseconds since 1970, in UTC.
+
+A float holds microseconds exactly until the year 2255; finer times are cut to microseconds.
+"""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lasso_jobs.core.moments import Floats
+from lasso_jobs.data.blocks import numbers
+from lasso_jobs.data.schema import kind_of
+
+FORMS = "a date, a timestamp, a number, or text such as 2013-10-01 or 2013-10-01T05:00"
+_UNITS = {"w": 604_800e6, "d": 86_400e6, "h": 3_600e6, "min": 60e6, "s": 1e6}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(w|d|h|min|s)")
+
+
+def is_number(type_: pa.DataType) -> bool:
+    """Whether times of this type are numbers, and not dates or timestamps."""
+    return kind_of(type_) in ("integer", "number")
+
+
+def is_time(type_: pa.DataType) -> bool:
+    """Whether values of this type can be times."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    return (
+        kind_of(type_) in ("integer", "number", "string")
+        or pa.types.is_date(type_)
+        or pa.types.is_timestamp(type_)
+    )
+
+
+def duration(text: str) -> float | None:
+    """Microseconds of a duration such as ``7d`` or ``12h``; None if it is none."""
+    found = _DURATION.fullmatch(text)
+    return float(found[1]) * _UNITS[found[2]] if found else None
+
+
+def times(column: pa.ChunkedArray) -> Floats:
+    """Times as float64; null is NaN.
+
+    Raises
+    ------
+    ValueError
+        If a text is no time.
+    """
+    type_ = column.type
+    if pa.types.is_dictionary(type_):
+        column = column.cast(type_.value_type)
+    if is_number(column.type) or pa.types.is_null(column.type):
+        return numbers(column)
+    if kind_of(column.type) == "string":
+        return _of_texts(column)
+    return numbers(_microseconds(column))
+
+
+def _of_texts(column: pa.ChunkedArray) -> Floats:
+    """Each distinct text is read once: a folder's date is the same in all its rows."""
+    encoded = column.combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], column.type)
+    encoded = pc.dictionary_encode(encoded)
+    texts = pc.cast(encoded.dictionary, pa.large_string())
+    for type_ in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            read = numbers(_microseconds(pa.chunked_array([pc.cast(texts, type_)])))
+        except pa.ArrowInvalid as error:
+            reason = str(error)
+        else:
+            index = numbers(pa.chunked_array([pc.fill_null(encoded.indices, len(read))]))
+            return np.append(read, np.nan)[index.astype(np.intp)]
+    raise ValueError(reason)
+
+
+def _microseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
+    return pc.cast(column, pa.timestamp("us", zone), safe=False).cast(pa.int64())

@@ -1,0 +1,129 @@
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lasso_jobs.core.columns import Columns
+from lasso_jobs.data.dataset import Partition, discover
+from lasso_jobs.data.where import parse
+from lasso_jobs.errors import DataError
+from lasso_jobs.jobs import scan as scan_module
+from lasso_jobs.jobs.reading import Reading
+from lasso_jobs.jobs.scan import merge_tallies, merge_times, scan_times, tally
+
+N = 1000
+READING = Reading(
+    columns=Columns((), ()),
+    target="y",
+    weight=None,
+    group=None,
+    fold=None,
+    folds=(),
+    where=parse("w > 0", "data.where"),
+    holdout=0.0,
+    holdout_where=parse("s == 'a'", "holdout.where"),
+    n_folds=1,
+    n_buckets=1,
+    seed=0,
+    nulls_allowed=True,
+    time="day",
+)
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        {
+            "s": rng.choice(["a", "b", "c", "d"], N),
+            "y": rng.normal(size=N),
+            "w": rng.integers(0, 3, N),
+            "g": rng.choice([f"group {i}" for i in range(200)], N),
+            "f": rng.integers(0, 4, N),
+            "day": pd.to_datetime("2024-01-01") + pd.to_timedelta(rng.integers(0, 30, N), "D"),
+        }
+    )
+    frame.loc[::7, "y"] = None
+    return frame
+
+
+Write = Callable[..., Partition]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write files of the same rows or of several, and return all as one partition."""
+
+    def write(*frames: pd.DataFrame, folder: str = "data") -> Partition:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for i, frame in enumerate(frames):
+            path = tmp_path / folder / f"{i}.parquet"
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            pq.write_table(table, path, row_group_size=170)
+        dataset = discover(str(tmp_path / folder))
+        (partition,) = dataset.partitions(dataset.schema.names)
+        return partition
+
+    return write
+
+
+def test_levels_are_counted_as_by_hand(write: Write, frame: pd.DataFrame) -> None:
+    frame.loc[::4, "s"] = None
+    partition = write(frame, frame[:100].astype({"s": "category"}))
+    counts, n_bytes = tally(partition, ["s", "f"], parse("w > 0", "data.where"))
+    rows = pd.concat([frame, frame[:100]]).query("w > 0")
+    assert counts["s"] == Counter(v if isinstance(v, str) else None for v in rows["s"])
+    assert counts["f"] == Counter(map(str, rows["f"]))
+    assert n_bytes > 0
+
+
+def test_merged_tallies_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -> None:
+    parts = [
+        tally(write(f, folder=k), ["s"], ()) for k, f in (("a", frame[:900]), ("b", frame[900:]))
+    ]
+    counts, n_bytes = merge_tallies(*parts)
+    assert counts == {"s": Counter(frame["s"])}
+    assert n_bytes == parts[0][1] + parts[1][1]
+
+
+def test_a_column_with_too_many_levels_is_taken_for_an_identifier(
+    write: Write, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_module, "MAX_DISTINCT", 150)
+    with pytest.raises(DataError, match="'g': has more than 150 distinct values"):
+        tally(write(frame), ["g"], ())
+
+
+def test_times_are_those_of_the_rows_that_are_trained_on(write: Write, frame: pd.DataFrame) -> None:
+    timeline, n_bytes = scan_times(write(frame), READING, "day")
+    kept = frame.query("w > 0 and s != 'a'").dropna(subset="y")
+    expected = kept["day"].value_counts().sort_index()
+    times, counts = timeline.distinct()
+    assert times.tolist() == [pd.Timestamp(day).timestamp() * 1e6 for day in expected.index]
+    assert counts.tolist() == expected.tolist()
+    assert n_bytes > 0
+
+
+def test_merged_times_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -> None:
+    parts = [
+        scan_times(write(f, folder=k), READING, "day")
+        for k, f in (("a", frame[:300]), ("b", frame[300:]))
+    ]
+    whole = scan_times(write(frame, folder="c"), READING, "day")
+    merged = merge_times(*parts)
+    for found, expected in zip(merged[0].distinct(), whole[0].distinct(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert merged[1] == parts[0][1] + parts[1][1]
+
+
+def test_rows_without_a_target_need_no_time(write: Write, frame: pd.DataFrame) -> None:
+    frame.loc[frame["y"].isna(), "day"] = None
+    scan_times(write(frame), READING, "day")
+    with pytest.raises(DataError, match="time 'day': has a null"):
+        scan_times(write(frame.assign(y=1.0), folder="b"), replace(READING, where=()), "day")
