@@ -116,7 +116,7 @@ def of_rows(values: Floats, counts: Sequence[int], weights: Floats | None = None
     Parameters
     ----------
     values : ndarray, shape (q, n)
-        As for `lasso_jobs.core.moments.of_rows`. Overwritten.
+        As for `lasso_jobs.core.moments.of_rows`.
     counts : sequence of int
         Rows in each bucket, the hold-out last.
     weights : ndarray, shape (n,), optional

@@ -176,7 +176,7 @@ def of_rows(values: Floats, weights: Floats | None = None) -> Moments:
     Parameters
     ----------
     values : ndarray, shape (q, n)
-        One column per row of memory; NaN is null. Overwritten.
+        One column per row of memory; NaN is null.
     weights : ndarray, shape (n,), optional
         Non-negative weights; all one if absent. A row of weight zero counts
         in ``n`` only.
