@@ -133,13 +133,20 @@ def _filtered(
 ) -> Rows:
     before = table.num_rows
     if where:
-        # The position travels along, under a name that no column has.
-        mark = "position of " + " ".join(table.column_names)
-        table = table.append_column(mark, pa.array(positions))
-        for condition in where:
-            table = condition.filter(table)
-        positions = _buffer(table.column(mark).combine_chunks(), np.int64)
+        table, positions = matching(table, positions, where)
     return Rows(table.select(list(columns)), positions, before - table.num_rows, n_bytes)
+
+
+def matching(
+    table: pa.Table, positions: NDArray[np.int64], conditions: Sequence[Condition]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows that meet all conditions, with their positions."""
+    # The position travels along, under a name that no column has.
+    mark = "position of " + " ".join(table.column_names)
+    table = table.append_column(mark, pa.array(positions))
+    for condition in conditions:
+        table = condition.filter(table)
+    return table, _buffer(table.column(mark).combine_chunks(), np.int64)
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -128,6 +128,13 @@ class Dataset:
         """Number of rows, before any row filter."""
         return sum(int(file.rows.sum()) for file in self.files)
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Name, size and time of each file: what a change of the data changes."""
+        return tuple(
+            f"{f.identity.name} {f.identity.size_bytes} {f.identity.mtime_ns}" for f in self.files
+        )
+
     def column_bytes(self, columns: Iterable[str]) -> int:
         """Compressed bytes of these columns."""
         wanted = set(columns)

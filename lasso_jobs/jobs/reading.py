@@ -220,7 +220,8 @@ def _buckets(piece: Piece, table: pa.Table, hashes: b.Hashes, reading: Reading) 
         supplied = np.searchsorted(reading.edges, times, "right")
     buckets = b.assign(draw, reading.n_buckets, reading.holdout, supplied)
     if reading.holdout_where is not None:
-        buckets[_matching(table, reading.holdout_where)] = reading.n_buckets
+        _, held = blocks.matching(table, np.arange(table.num_rows), reading.holdout_where)
+        buckets[held] = reading.n_buckets
     if times is not None:
         buckets[times >= reading.held_from] = reading.n_buckets
     return buckets
@@ -244,14 +245,6 @@ def _times(piece: Piece, table: pa.Table, name: str) -> Floats:
             "Mend the file, or filter the rows with data.where",
         )
     return times
-
-
-def _matching(table: pa.Table, conditions: Sequence[Condition]) -> NDArray[np.int64]:
-    mark = "position of " + " ".join(table.column_names)
-    table = table.append_column(mark, pa.array(np.arange(table.num_rows)))
-    for condition in conditions:
-        table = condition.filter(table)
-    return blocks.numbers(table.column(mark)).astype(np.int64)
 
 
 def _check_no_nulls(piece: Piece, name: str, texts: Sequence[str | None]) -> None:

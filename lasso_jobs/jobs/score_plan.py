@@ -77,9 +77,6 @@ def plan(job: ScoreJob) -> ScorePlan:
     schema.check_types(dataset.schema, predictor.columns, dataset.path)
     every = [*predictor.columns.features, *(name for _, names in by_key for name in names)]
     schema.check_files(dataset, tuple(dict.fromkeys(every)))
-    identities = [
-        f"{f.identity.name} {f.identity.size_bytes} {f.identity.mtime_ns}" for f in dataset.files
-    ]
     scoring = Scoring(
         predictor,
         used,
@@ -92,7 +89,7 @@ def plan(job: ScoreJob) -> ScorePlan:
         job.output.path,
         f"{job.output.path.rstrip('/')}-quarantine",
         f"v{registered.version}",
-        job.digest(registered.digest, *identities)[:16],
+        job.digest(registered.digest, *dataset.identities)[:16],
         datetime.now(UTC),
     )
     columns = tuple(dict.fromkeys([*scoring.names(), *filters]))

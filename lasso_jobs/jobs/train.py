@@ -106,7 +106,9 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
     recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
     evaluated = None
     if job.holdout is not None:
-        seen = moments.merged(range(gathered.folds.n_before_holdout))
+        n_before = gathered.folds.n_before_holdout
+        whole = n_before == gathered.reading.n_buckets
+        seen = in_folds if whole else moments.merged(range(n_before))
         evaluated = selection.fit(recipe, seen, alphas, cv.gamma)
     final = selection.fit(recipe, everything, alphas, cv.gamma)
     groups = st.grouped(moments.buckets[:-1])

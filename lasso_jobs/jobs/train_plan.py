@@ -83,17 +83,14 @@ def plan(job: TrainJob) -> TrainPlan:
                 )
     columns = tuple(dict.fromkeys([*named, *reserved, *in_filters]))
     schema.check_files(dataset, columns)
-    identities = [
-        f"{f.identity.name} {f.identity.size_bytes} {f.identity.mtime_ns}" for f in dataset.files
-    ]
     return TrainPlan(
         job,
         dataset,
         features,
         columns,
         dataset.partitions(columns),
-        hashlib.sha256(json.dumps(identities).encode()).hexdigest(),
-        job.digest(*identities)[:16],
+        hashlib.sha256(json.dumps(dataset.identities).encode()).hexdigest(),
+        job.digest(*dataset.identities)[:16],
     )
 
 
