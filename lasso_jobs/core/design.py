@@ -16,7 +16,6 @@ from lasso_jobs.core.lasso import Problem
 from lasso_jobs.core.moments import Floats, Moments
 
 Scaling = Literal["standard", "minmax", "none"]
-Missing = Literal["mean", "indicator", "error"]
 
 
 @dataclass(frozen=True, slots=True)

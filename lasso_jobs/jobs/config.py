@@ -87,8 +87,10 @@ class Preprocess(_Model):
     """Applied inside each fold, fitted on its training rows only."""
 
     scaling: Literal["standard", "minmax", "none"] = "standard"
-    missing: Literal["mean", "indicator", "error"] = Field(
-        "mean", description="Fill nulls of numbers with the mean; add an indicator; or refuse them"
+    missing: Literal["mean", "indicator", "drop", "error"] = Field(
+        "mean",
+        description="Fill nulls of numbers with the mean; add an indicator besides; leave out the "
+        "rows that have one; or refuse them",
     )
     max_levels: PositiveInt = Field(50, description="Rarer levels share the level (other)")
 

@@ -14,15 +14,8 @@ from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.clock import Report, progress_of
 from lasso_jobs.jobs.config import HoldoutRows, TrainJob
-from lasso_jobs.jobs.reading import (
-    Counts,
-    Reading,
-    Tally,
-    in_batches,
-    merge_tallies,
-    read_training_rows,
-    tally,
-)
+from lasso_jobs.jobs.levels import Tally, merge_tallies, tally
+from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
 from lasso_jobs.jobs.train_plan import TrainPlan
 
 if TYPE_CHECKING:
@@ -170,6 +163,7 @@ def _reading(job: TrainJob, columns: Columns, folds: tuple[str, ...]) -> Reading
         len(folds) or b.n_buckets_for(n_columns, job.search.folds),
         job.seed,
         job.preprocess.missing != "error",
+        columns.numeric if job.preprocess.missing == "drop" else (),
     )
 
 
@@ -178,8 +172,9 @@ def _check_rows(planned: TrainPlan, reading: Reading, moments: b.BucketMoments) 
     held = moments.holdout
     total = m.merge_all(moments.buckets, held.n_values)
     if total.n == 0:
+        dropped = " and no nulls, as preprocess.missing is drop" if reading.complete else ""
         raise DataError(
-            path, "no row is left to train on", "rows with a target", "Widen data.where"
+            path, "no row is left to train on", f"rows with a target{dropped}", "Widen data.where"
         )
     if total.weight <= 0:
         raise DataError(

@@ -1,6 +1,5 @@
 """The training rows: what is read of a partition, and which bucket each row is in."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
-MAX_DISTINCT = 100_000
 BATCH_ROWS = 32_768
 
 
@@ -32,6 +30,8 @@ class Counts:
         Rows that ``data.where`` took out.
     without_target : int
         Rows left out because their target is null.
+    with_nulls : int
+        Rows with a target left out because another number is null.
     bytes_read : int
         Compressed bytes of the columns that were read.
     """
@@ -39,6 +39,7 @@ class Counts:
     rows: int = 0
     filtered: int = 0
     without_target: int = 0
+    with_nulls: int = 0
     bytes_read: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -46,6 +47,7 @@ class Counts:
             self.rows + other.rows,
             self.filtered + other.filtered,
             self.without_target + other.without_target,
+            self.with_nulls + other.with_nulls,
             self.bytes_read + other.bytes_read,
         )
 
@@ -71,6 +73,8 @@ class Reading:
     n_folds, n_buckets : int
     seed : int
     nulls_allowed : bool
+    complete : tuple of str
+        Columns of numbers: a row with a null in one of them is left out.
     also : tuple of str
         Further columns to read, undecoded.
     """
@@ -88,19 +92,20 @@ class Reading:
     n_buckets: int
     seed: int
     nulls_allowed: bool
+    complete: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         """The columns to read."""
         roles = [self.target, self.weight, self.group, self.fold]
         held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
-        named = [*self.columns.features, *(r for r in roles if r), *held, *self.also]
-        return list(dict.fromkeys(named))
+        named = [*self.columns.features, *(r for r in roles if r), *held]
+        return list(dict.fromkeys([*named, *self.complete, *self.also]))
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
-    """A block of rows with a target.
+    """A block of rows that are used.
 
     Parameters
     ----------
@@ -140,12 +145,11 @@ def read_training_rows(partition: Partition, reading: Reading) -> Iterator[Train
 
 def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> TrainingRows:
     table, positions = rows.table, rows.positions
+    table, positions = _with_values(table, positions, [reading.target])
+    without = rows.table.num_rows - table.num_rows
+    table, positions = _with_values(table, positions, reading.complete)
+    with_nulls = rows.table.num_rows - without - table.num_rows
     values = blocks.numbers(table.column(reading.target))
-    missing = np.isnan(values)
-    without = int(missing.sum())
-    if without:
-        kept = pa.array(~missing)
-        table, positions, values = table.filter(kept), positions[~missing], values[~missing]
     _check_finite(piece, reading.target, values)
     block = blocks.block(table, reading.columns)
     for name, column in zip(reading.columns.numeric, block.numeric, strict=True):
@@ -155,7 +159,7 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
                 f"{piece.file.path}, column {name!r}",
                 "has nulls",
                 "none, as preprocess.missing is error",
-                "Set it to mean or indicator, or exclude the column",
+                "Set it to mean, indicator or drop, or exclude the column",
             )
     hashes = b.row_hashes(key, positions)
     return TrainingRows(
@@ -165,8 +169,20 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         _weights(piece, table, reading),
         hashes,
         _buckets(piece, table, hashes, reading),
-        Counts(len(values), rows.n_filtered, without, rows.n_bytes),
+        Counts(len(values), rows.n_filtered, without, with_nulls, rows.n_bytes),
     )
+
+
+def _with_values(
+    table: pa.Table, positions: NDArray[np.int64], names: Sequence[str]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows that have a value in each of these columns."""
+    missing = np.zeros(table.num_rows, np.bool_)
+    for name in names:
+        missing |= np.isnan(blocks.numbers(table.column(name)))
+    if not missing.any():
+        return table, positions
+    return table.filter(pa.array(~missing)), positions[~missing]
 
 
 def _check_finite(piece: Piece, name: str, values: Floats) -> None:
@@ -259,39 +275,3 @@ def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
         np.concatenate([part.buckets for part in parts]),
         sum((part.counts for part in parts), Counts()),
     )
-
-
-Tally = dict[str, Counter[str | None]]
-"""Rows by level, per column."""
-
-
-def tally(
-    partition: Partition, names: Sequence[str], where: Sequence[Condition]
-) -> tuple[Tally, int]:
-    """Count the levels of some columns; and the bytes read."""
-    counts: Tally = {name: Counter() for name in names}
-    n_bytes = 0
-    for piece in partition.pieces:
-        for rows in blocks.read(piece, names, where):
-            n_bytes += rows.n_bytes
-            for name in names:
-                texts, index = blocks.levels(rows.table.column(name))
-                numbers = np.bincount(index, minlength=len(texts)).tolist()
-                counts[name].update(dict(zip(texts, numbers, strict=True)))
-                _check_distinct(piece, name, counts[name])
-    return counts, n_bytes
-
-
-def merge_tallies(a: tuple[Tally, int], b: tuple[Tally, int]) -> tuple[Tally, int]:
-    """Add two tallies."""
-    return {name: a[0][name] + b[0][name] for name in a[0]}, a[1] + b[1]
-
-
-def _check_distinct(piece: Piece, name: str, counter: Counter[str | None]) -> None:
-    if len(counter) > MAX_DISTINCT:
-        raise DataError(
-            f"{piece.file.path}, column {name!r}",
-            f"has more than {MAX_DISTINCT:,} distinct values",
-            "a category",
-            "It looks like an identifier: add it to features.exclude",
-        )

@@ -89,7 +89,7 @@ def plan(job: ScoreJob) -> ScorePlan:
         predictor,
         used,
         {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
-        model.job["preprocess"]["missing"] != "error",
+        model.job["preprocess"]["missing"] in ("mean", "indicator"),
         None if model.holdout is None else model.holdout.interval,
         job.key_columns,
         job.output.partition_by,

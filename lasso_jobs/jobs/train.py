@@ -230,6 +230,7 @@ def finish(
         "rows": gathered.counts.rows,
         "rows_filtered": gathered.counts.filtered,
         "rows_without_target": gathered.counts.without_target,
+        "rows_with_nulls": gathered.counts.with_nulls,
         "files": len(planned.dataset.files),
     }
     model = build(planned, gathered, selected, evaluation)

@@ -1,0 +1,48 @@
+"""Which levels the categories have: a read of their columns alone, before the others."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from lasso_jobs.data import blocks
+from lasso_jobs.data.dataset import Partition, Piece
+from lasso_jobs.data.where import Condition
+from lasso_jobs.errors import DataError
+
+MAX_DISTINCT = 100_000
+
+Tally = dict[str, Counter[str | None]]
+"""Rows by level, per column."""
+
+
+def tally(
+    partition: Partition, names: Sequence[str], where: Sequence[Condition]
+) -> tuple[Tally, int]:
+    """Count the levels of some columns; and the bytes read."""
+    counts: Tally = {name: Counter() for name in names}
+    n_bytes = 0
+    for piece in partition.pieces:
+        for rows in blocks.read(piece, names, where):
+            n_bytes += rows.n_bytes
+            for name in names:
+                texts, index = blocks.levels(rows.table.column(name))
+                numbers = np.bincount(index, minlength=len(texts)).tolist()
+                counts[name].update(dict(zip(texts, numbers, strict=True)))
+                _check_distinct(piece, name, counts[name])
+    return counts, n_bytes
+
+
+def merge_tallies(a: tuple[Tally, int], b: tuple[Tally, int]) -> tuple[Tally, int]:
+    """Add two tallies."""
+    return {name: a[0][name] + b[0][name] for name in a[0]}, a[1] + b[1]
+
+
+def _check_distinct(piece: Piece, name: str, counter: Counter[str | None]) -> None:
+    if len(counter) > MAX_DISTINCT:
+        raise DataError(
+            f"{piece.file.path}, column {name!r}",
+            f"has more than {MAX_DISTINCT:,} distinct values",
+            "a category",
+            "It looks like an identifier: add it to features.exclude",
+        )
