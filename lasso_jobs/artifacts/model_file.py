@@ -20,7 +20,7 @@ from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.errors import ModelError
 
-FORMAT = 1
+FORMAT = 2
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -134,6 +134,9 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
         "n_rows": model.n_rows,
         "numeric": list(model.columns.numeric),
         "categories": [_category(c) for c in model.columns.categories],
+        "evaluated_categories": None
+        if evaluated is None
+        else [_category(c) for c in evaluated.columns.categories],
         "indicators": list(model.predictor.indicators),
         "labels": list(model.labels),
         "alpha": model.alpha,
@@ -163,7 +166,7 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
         arrays[f"reference.{i}.edges"] = reference.edges
         arrays[f"reference.{i}.shares"] = reference.shares
     if evaluated is not None:
-        arrays["evaluated.coef"], arrays["evaluated.fill"] = evaluated.coef, evaluated.fill
+        arrays["evaluated_coef"], arrays["evaluated_fill"] = evaluated.coef, evaluated.fill
     return content, arrays
 
 
@@ -175,13 +178,16 @@ def _category(category: Category) -> dict[str, Any]:
 
 
 def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
-    columns = Columns(
-        tuple(content["numeric"]),
-        tuple(Category(**{**c, "levels": tuple(c["levels"])}) for c in content["categories"]),
-    )
     indicators = tuple(content["indicators"])
 
     def predictor(prefix: str, intercept: float) -> Predictor:
+        columns = Columns(
+            tuple(content["numeric"]),
+            tuple(
+                Category(**{**c, "levels": tuple(c["levels"])})
+                for c in content[f"{prefix}categories"]
+            ),
+        )
         return Predictor(
             columns, indicators, arrays[f"{prefix}fill"], arrays[f"{prefix}coef"], intercept
         )
@@ -216,6 +222,6 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
         ),
         certificate=Certificate(**content["certificate"]),
         holdout=None if holdout is None else Holdout(**holdout),
-        evaluated=None if evaluated is None else predictor("evaluated.", evaluated),
+        evaluated=None if evaluated is None else predictor("evaluated_", evaluated),
         job=content["job"],
     )

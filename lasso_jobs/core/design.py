@@ -1,11 +1,11 @@
-"""Preprocessing as algebra on moments: imputation, indicators of nulls, scaling, the intercept.
+"""Preprocessing as algebra on moments: levels, imputation, indicators of nulls, scaling, intercept.
 
 Every step is affine in the columns, so a fold's own scaler and imputer are read off the moments of
 its training rows, and the errors on other rows follow from those rows' moments.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.columns import Columns
 from lasso_jobs.core.lasso import Problem
+from lasso_jobs.core.levels import Grouping, choose
 from lasso_jobs.core.moments import Floats, Moments
 
 Scaling = Literal["standard", "minmax", "none"]
@@ -25,6 +26,7 @@ class Recipe:
     Parameters
     ----------
     columns : Columns
+        As the moments have them; each fit chooses which of their levels it keeps.
     scaling : {"standard", "minmax", "none"}
         The scale on which the penalty compares coefficients.
     indicators : tuple of int
@@ -35,6 +37,10 @@ class Recipe:
         By feature; 0 is never penalised.
     bounds : mapping of str to (float, float)
         By feature, around zero, for coefficients in original units.
+    max_levels, min_count
+        As in `lasso_jobs.core.levels.choose`.
+    drop_first : bool
+        Whether the first level that a fit keeps of each category has no coefficient.
     """
 
     columns: Columns
@@ -43,6 +49,9 @@ class Recipe:
     l1_ratio: float = 1.0
     penalty_factors: Mapping[str, float] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    max_levels: int | None = None
+    min_count: int = 1
+    drop_first: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -65,6 +74,8 @@ class Design:
 
     Parameters
     ----------
+    grouping : Grouping
+        The levels that are kept. All else is about the columns after it.
     location : ndarray, shape (q + m,)
         Means of the training rows: fill values, the target's mean at ``target``, null shares.
     nulls : ndarray of intp, shape (m,)
@@ -80,11 +91,12 @@ class Design:
     variance : float
         Of the target.
     usable : ndarray of bool, shape (p,)
-        Columns that vary; the others' coefficients are 0.
+        Columns that vary and are not dropped; the others' coefficients are 0.
     problem : Problem
         Over the usable columns.
     """
 
+    grouping: Grouping
     location: Floats
     nulls: NDArray[np.intp]
     target: int
@@ -115,7 +127,7 @@ class Design:
 
 
 def fit(recipe: Recipe, training: Moments) -> Design:
-    """Fit scaler, imputer and penalties to training moments.
+    """Fit levels, scaler, imputer and penalties to training moments.
 
     Parameters
     ----------
@@ -123,6 +135,8 @@ def fit(recipe: Recipe, training: Moments) -> Design:
     training : Moments
         Of the recipe's columns and, last, the target; of at least one row.
     """
+    grouping = choose(recipe.columns, training, recipe.max_levels, recipe.min_count)
+    recipe, training = replace(recipe, columns=grouping.columns), grouping.moments(training)
     q = training.n_values
     indicators = np.array(recipe.indicators, np.intp)
     training = training.with_nulls(np.union1d(training.nulls, indicators))
@@ -133,6 +147,8 @@ def fit(recipe: Recipe, training: Moments) -> Design:
     noise = np.finfo(float).eps * (np.sqrt(training.n) * np.abs(training.mean) + np.sqrt(spread))
     deviation = np.where(spread > noise**2, np.sqrt(spread), 0.0)
     usable = deviation[position] > 0
+    if recipe.drop_first:
+        usable[_first_levels(recipe.columns)] = False
     scale = _scale(recipe.scaling, training, deviation, position)
     kept = position[usable]
     unit = deviation[kept]
@@ -144,6 +160,7 @@ def fit(recipe: Recipe, training: Moments) -> Design:
         *_bounds(recipe, unit, usable),
     )
     return Design(
+        grouping,
         training.mean,
         training.nulls,
         q - 1,
@@ -154,6 +171,11 @@ def fit(recipe: Recipe, training: Moments) -> Design:
         usable,
         problem,
     )
+
+
+def _first_levels(columns: Columns) -> list[int]:
+    spans = dict(columns.spans())
+    return [spans[c.name].start for c in columns.categories if c.levels]
 
 
 def _scale(
@@ -228,6 +250,7 @@ def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
         In original units.
     rows : Moments
     """
+    rows = design.grouping.moments(rows)
     rows = rows.with_nulls(np.union1d(rows.nulls, design.nulls))
     q = rows.n_values
     # Where the design's columns lie among the rows' columns, which may have more indicators.

@@ -93,6 +93,12 @@ class Preprocess(_Model):
         "rows that have one; or refuse them",
     )
     max_levels: PositiveInt = Field(50, description="Rarer levels share the level (other)")
+    min_count: PositiveInt = Field(
+        1, description="Levels with fewer training rows share the level (other)"
+    )
+    drop_first: bool = Field(
+        False, description="Whether the first level of each category has no coefficient"
+    )
 
 
 class Split(_Model):

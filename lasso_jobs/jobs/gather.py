@@ -71,10 +71,7 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
         )
     columns = Columns(
         planned.features.numeric,
-        tuple(
-            _category(name, type_, levels, job.preprocess.max_levels)
-            for name, type_ in planned.features.categorical
-        ),
+        tuple(_category(name, type_, levels, job) for name, type_ in planned.features.categorical),
     )
     folds = tuple(_fold_values(levels, fold)) if fold else ()
     reading = _reading(job, columns, folds)
@@ -115,16 +112,24 @@ def _merge(left: _Part, right: _Part) -> _Part:
     return b.merge(left[0], right[0]), s.merge(left[1], right[1]), left[2] + right[2]
 
 
-def _category(name: str, type_: LevelType, levels: Tally, max_levels: int) -> Category:
-    """The most frequent levels, in their own order; all others share one indicator."""
+def _category(name: str, type_: LevelType, levels: Tally, job: TrainJob) -> Category:
+    """The levels that a fold can choose from, in their own order; all others share one indicator.
+
+    They are twice as many as a fold may keep, so that one can keep what is rare in the others.
+    """
     counts = levels[name]
-    if type_ == "integer":
-        _check_integers(name, counts)
-    by_rows = sorted(counts, key=lambda level: (-counts[level], level is None, level or ""))
-    kept = by_rows[:max_levels]
     number = type_ == "integer"
-    kept.sort(key=lambda v: (v is None, int(v) if number and v is not None else 0, v or ""))
-    return Category(name, tuple(kept), len(by_rows) > max_levels, type_)
+    if number:
+        _check_integers(name, counts)
+    ordered = sorted(
+        counts, key=lambda v: (v is None, int(v) if number and v is not None else 0, v or "")
+    )
+    # A weight above one can make a rare level count for more rows than it has.
+    least = job.preprocess.min_count if job.weight is None else 1
+    by_rows = sorted((v for v in ordered if counts[v] >= least), key=lambda v: -counts[v])
+    listed = set(by_rows[: 2 * job.preprocess.max_levels])
+    kept = tuple(v for v in ordered if v in listed)
+    return Category(name, kept, len(kept) < len(ordered), type_)
 
 
 def _check_integers(name: str, levels: Iterable[str | None]) -> None:

@@ -81,6 +81,9 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
         job.search.l1_ratio,
         job.penalty_factors,
         job.bounds,
+        job.preprocess.max_levels,
+        job.preprocess.min_count,
+        job.preprocess.drop_first,
     )
     parts = moments.folds(gathered.reading.n_folds)
     in_folds = m.merge_all(parts, q)
@@ -95,8 +98,9 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
 
 def predictor_of(recipe: Recipe, fit: selection.Fit) -> Predictor:
     """A fit as something that predicts."""
-    fill = fit.design.location[: len(recipe.columns.numeric)]
-    return Predictor(recipe.columns, recipe.indicators, fill, fit.coef, fit.intercept)
+    columns = fit.design.grouping.columns
+    fill = fit.design.location[: len(columns.numeric)]
+    return Predictor(columns, recipe.indicators, fill, fit.coef, fit.intercept)
 
 
 def evaluate(

@@ -18,6 +18,8 @@ preprocess:
   scaling: standard
   missing: mean
   max_levels: 50
+  min_count: 1
+  drop_first: false
 search:
   alphas: 100
   eps: 1.0e-3
@@ -145,6 +147,9 @@ def test_a_value_of_each_form_is_kept(
         ({"features": {"include": "*"}}, "features.include"),
         ({"preprocess": {"scaling": "robust"}}, "preprocess.scaling"),
         ({"preprocess": {"max_levels": 0}}, "preprocess.max_levels"),
+        ({"preprocess": {"min_count": 0}}, "preprocess.min_count"),
+        ({"preprocess": {"drop_first": "levels"}}, "preprocess.drop_first"),
+        ({"preprocess": {"missing": "median"}}, "preprocess.missing"),
         ({"search": {"folds": 1}}, "search.folds"),
         ({"search": {"folds": 2.5}}, "search.folds"),
         ({"search": {"eps": 0}}, "search.eps"),

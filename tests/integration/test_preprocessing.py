@@ -1,0 +1,230 @@
+"""What each fold fits to its own training rows, against scikit-learn refitted for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Lasso
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from lasso_jobs import TrainJob, load_model, train
+from lasso_jobs.artifacts.model import Model
+from lasso_jobs.jobs.summary import of_training
+
+pytestmark = pytest.mark.integration
+
+EXACT = 1e-8
+N = 1200
+CITIES = [f"city {chr(97 + i)}" for i in range(12)]
+Values = dict[str, Any]
+
+
+def rows() -> pd.DataFrame:
+    """Folds of very different sizes; which cities are rare differs between them."""
+    rng = np.random.default_rng(23)
+    fold = rng.choice(4, N, p=[0.4, 0.3, 0.2, 0.1])
+    city = np.empty(N, object)
+    for k in range(4):
+        shares = np.geomspace(1, 0.02, 12)
+        shares[4:8] = np.roll(shares[4:8], k)
+        chosen = fold == k
+        city[chosen] = rng.choice(CITIES, chosen.sum(), p=shares / shares.sum())
+    city[(fold == 2) & (city == "city l")] = "city a"
+    size, age = rng.lognormal(3, 0.6, N), rng.normal(1e4, 10, N)
+    effect = pd.Series(city).map({c: 7 * (-1) ** i * (i % 5) for i, c in enumerate(CITIES)})
+    y = 2 * size - age + effect + rng.normal(0, 5, N)
+    frame = pd.DataFrame({"size": size, "age": age, "city": city, "fold": fold, "y": y})
+    frame.loc[rng.random(N) < 0.15, "size"] = np.nan
+    return frame.assign(w=rng.integers(0, 4, N))
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return rows()
+
+
+Trained = tuple[Values, Model]
+Train = Callable[..., Trained]
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Train:
+    def run(frame: pd.DataFrame, preprocess: Values, **job: Any) -> Trained:
+        data = tmp_path / "rows.parquet"
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), data, row_group_size=250)
+        values = {
+            "name": "homes",
+            "data": {"path": str(data)},
+            "target": "y",
+            "features": {"include": ["size", "age", "city"]},
+            "preprocess": preprocess,
+            "search": {"alphas": 25, "split": {"fold": "fold"}},
+            "holdout": None,
+            "registry": str(tmp_path / "models"),
+        }
+        found = of_training(train(TrainJob.from_values({**values, **job}), workers=1))
+        return found, load_model(tmp_path / "models", "homes")
+
+    return run
+
+
+def pipeline(
+    encoder: OneHotEncoder, alpha: float, scaler: Any = None, numbers: tuple[str, ...] = ()
+) -> Pipeline:
+    steps = [
+        ("numbers", SimpleImputer(), [*(numbers or ("size", "age"))]),
+        ("levels", encoder, ["city"]),
+    ]
+    lasso = Lasso(alpha, tol=1e-13, max_iter=1_000_000)
+    return make_pipeline(ColumnTransformer(steps), scaler or StandardScaler(), lasso)
+
+
+def fold_errors(
+    model: Callable[[float], Pipeline], frame: pd.DataFrame, alphas: Any, repeat: Any = None
+) -> np.ndarray:
+    """Squared error of each fold (a row) at each alpha (a column), refitted without the fold."""
+    times = np.ones(len(frame), int) if repeat is None else repeat.to_numpy()
+    errors = []
+    for k in sorted(set(frame["fold"])):
+        repeated = frame.loc[frame.index.repeat(times)]
+        fit, test = repeated[repeated["fold"] != k], repeated[repeated["fold"] == k]
+        errors.append(
+            [np.mean((test["y"] - model(a).fit(fit, fit["y"]).predict(test)) ** 2) for a in alphas]
+        )
+    return np.array(errors)
+
+
+def encoder(frame: pd.DataFrame, **options: Any) -> OneHotEncoder:
+    # Of equally frequent levels scikit-learn keeps the last, and here it is the first.
+    order = sorted(set(frame["city"]), reverse=True)
+    return OneHotEncoder(
+        categories=[order],
+        handle_unknown="infrequent_if_exist",
+        sparse_output=False,
+        **options,
+    )
+
+
+LEVELS = [
+    ({"max_levels": 6}, {"max_categories": 7}),
+    ({"min_count": 60}, {"min_frequency": 60}),
+    ({"max_levels": 8, "min_count": 50}, {"max_categories": 9, "min_frequency": 50}),
+    ({"max_levels": 30}, {}),
+]
+levels = pytest.mark.parametrize(("ours", "theirs"), LEVELS, ids=lambda o: "-".join(o))
+
+
+@levels
+def test_each_fold_keeps_the_frequent_levels_of_its_own_training_rows(
+    trained: Train, frame: pd.DataFrame, ours: Values, theirs: Values
+) -> None:
+    found, model = trained(frame, ours)
+    expected = fold_errors(
+        lambda a: pipeline(encoder(frame, **theirs), a), frame, found["cv"]["alphas"]
+    )
+    assert_allclose(found["cv"]["fold_mse"], expected, rtol=EXACT)
+    refit = pipeline(encoder(frame, **theirs), found["alpha"]).fit(frame, frame["y"])
+    assert_allclose(model.predict(frame), refit.predict(frame), rtol=EXACT)
+
+
+def test_the_folds_of_these_tests_keep_different_levels(frame: pd.DataFrame) -> None:
+    kept = {
+        tuple(sorted(frame[frame["fold"] != k]["city"].value_counts().index[:6])) for k in range(4)
+    }
+    assert len(kept) > 1
+
+
+def test_levels_chosen_inside_a_fold_differ_from_those_of_all_rows(
+    trained: Train, frame: pd.DataFrame
+) -> None:
+    """The oracle tells them apart: levels that all rows choose give other errors."""
+    found, _ = trained(frame, {"max_levels": 6})
+    top = frame["city"].value_counts().index[:6]
+    leaky = frame.assign(city=frame["city"].where(frame["city"].isin(top), "other"))
+    expected = fold_errors(lambda a: pipeline(encoder(leaky), a), leaky, found["cv"]["alphas"][-1:])
+    assert not np.allclose(np.array(found["cv"]["fold_mse"])[:, -1:], expected, rtol=1e-6)
+
+
+@levels
+def test_the_first_level_of_each_fold_can_be_dropped(
+    trained: Train, frame: pd.DataFrame, ours: Values, theirs: Values
+) -> None:
+    found, model = trained(frame, {**ours, "drop_first": True})
+
+    def dropped(alpha: float) -> Pipeline:
+        one_hot = OneHotEncoder(
+            handle_unknown="infrequent_if_exist" if theirs else "ignore",
+            sparse_output=False,
+            drop="first",
+            **theirs,
+        )
+        return pipeline(one_hot, alpha)
+
+    assert_allclose(
+        found["cv"]["fold_mse"], fold_errors(dropped, frame, found["cv"]["alphas"]), rtol=EXACT
+    )
+    assert found["coef"]["city=city a"] == 0.0
+    refit = dropped(found["alpha"]).fit(frame, frame["y"])
+    assert_allclose(model.predict(frame), refit.predict(frame), rtol=EXACT)
+
+
+def test_rows_count_by_their_weight_where_levels_are_chosen(
+    trained: Train, frame: pd.DataFrame
+) -> None:
+    found, _ = trained(frame, {"max_levels": 7, "min_count": 80}, weight="w")
+    expected = fold_errors(
+        lambda a: pipeline(encoder(frame, max_categories=8, min_frequency=80), a),
+        frame,
+        found["cv"]["alphas"],
+        repeat=frame["w"],
+    )
+    assert_allclose(found["cv"]["fold_mse"], expected, rtol=EXACT)
+
+
+def test_rare_and_unseen_levels_share_other(trained: Train, frame: pd.DataFrame) -> None:
+    _, model = trained(frame, {"min_count": 60})
+    counts = frame["city"].value_counts()
+    shown = [f"city={name}" for name in sorted(counts.index[counts >= 60])] + ["city=(other)"]
+    assert [label for label in model.coef.index if label.startswith("city=")] == shown
+    assert model.coef["city=(other)"] != 0
+    asked = frame[:3].assign(city=["city l", "never seen", None], size=5.0, age=0.0)
+    predicted = model.predict(asked)
+    other = model.intercept + 5 * model.coef["size"] + model.coef["city=(other)"]
+    assert_allclose(predicted, [other] * 3, rtol=1e-12)
+    assert_allclose(model.to_sklearn().predict(frame), model.predict(frame), rtol=EXACT)
+
+
+def test_a_category_whose_levels_are_all_rare_has_no_effect(
+    trained: Train, frame: pd.DataFrame
+) -> None:
+    for weight in (None, "w"):
+        found, model = trained(frame, {"min_count": 10 * N}, weight=weight, promote="always")
+        assert [label for label in found["coef"] if "city" in label] == ["city=(other)"]
+        assert found["coef"]["city=(other)"] == 0.0
+        assert_array_equal(model.predict(frame), model.predict(frame.assign(city="new")))
+
+
+def test_the_model_without_the_held_out_rows_has_levels_of_its_own(
+    trained: Train, frame: pd.DataFrame
+) -> None:
+    last = frame.assign(city=frame["city"].where(frame["fold"] != 0, "city l"))
+    found, model = trained(
+        last, {"max_levels": 3}, holdout={"where": "fold == 0"}, search={"alphas": 25}
+    )
+    assert "city=city l" in found["coef"]
+    assert model.evaluated is not None
+    assert "city l" not in model.evaluated.columns.categories[0].levels
+    fit, held = last.query("fold != 0"), last.query("fold == 0")
+    one_hot = encoder(last, max_categories=4)
+    refit = pipeline(one_hot, found["alpha"]).fit(fit, fit["y"])
+    mse = np.mean((held["y"] - refit.predict(held)) ** 2)
+    assert_allclose(found["holdout"]["mse"], mse, rtol=EXACT)
