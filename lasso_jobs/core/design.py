@@ -16,7 +16,7 @@ from lasso_jobs.core.lasso import Problem
 from lasso_jobs.core.levels import Grouping, choose
 from lasso_jobs.core.moments import Floats, Moments
 
-Scaling = Literal["standard", "minmax", "none"]
+Scaling = Literal["standard", "robust", "minmax", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Recipe:
     ----------
     columns : Columns
         As the moments have them; each fit chooses which of their levels it keeps.
-    scaling : {"standard", "minmax", "none"}
+    scaling : {"standard", "robust", "minmax", "none"}
         The scale on which the penalty compares coefficients.
     indicators : tuple of int
         The numeric columns whose null indicators are features too.
@@ -126,7 +126,7 @@ class Design:
         return original, intercept
 
 
-def fit(recipe: Recipe, training: Moments) -> Design:
+def fit(recipe: Recipe, training: Moments, sample: Floats | None = None) -> Design:
     """Fit levels, scaler, imputer and penalties to training moments.
 
     Parameters
@@ -134,6 +134,8 @@ def fit(recipe: Recipe, training: Moments) -> Design:
     recipe : Recipe
     training : Moments
         Of the recipe's columns and, last, the target; of at least one row.
+    sample : ndarray, shape (n_columns, k), optional
+        Some of the same rows, at least one; robust scaling takes its quartiles from them.
     """
     grouping = choose(recipe.columns, training, recipe.max_levels, recipe.min_count)
     recipe, training = replace(recipe, columns=grouping.columns), grouping.moments(training)
@@ -149,7 +151,10 @@ def fit(recipe: Recipe, training: Moments) -> Design:
     usable = deviation[position] > 0
     if recipe.drop_first:
         usable[_first_levels(recipe.columns)] = False
-    scale = _scale(recipe.scaling, training, deviation, position)
+    if recipe.scaling == "robust" and sample is not None:
+        scale = _quartile_range(recipe, training, grouping.values(sample))
+    else:
+        scale = _scale(recipe.scaling, training, deviation, position)
     kept = position[usable]
     unit = deviation[kept]
     problem = Problem(
@@ -191,6 +196,15 @@ def _scale(
     else:
         scale = np.ones(len(position))
     return np.where(scale > 0, scale, 1.0)
+
+
+def _quartile_range(recipe: Recipe, training: Moments, sample: Floats) -> Floats:
+    """Of each coefficient's column, after imputation; 1 where the quartiles are equal."""
+    nulls = np.isnan(sample)
+    filled = np.where(nulls, training.mean[: len(sample), None], sample)
+    rows = np.vstack([filled, nulls[list(recipe.indicators)]])
+    low, high = np.percentile(rows, [25, 75], axis=1)
+    return np.where(high > low, high - low, 1.0)
 
 
 def _penalties(recipe: Recipe, stretch: Floats, usable: NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -135,20 +135,43 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One split: the rows to fit to, and the rows to measure on."""
+    """One split.
+
+    Parameters
+    ----------
+    training, test : Moments
+        The rows to fit to, and the rows to measure on.
+    sampled : ndarray of bool, shape (k,), optional
+        Which rows of a sample are among those to fit to.
+    """
 
     training: Moments
     test: Moments
+    sampled: NDArray[np.bool_] | None = None
 
 
-def k_folds(parts: Sequence[Moments]) -> list[Fold]:
-    """Each part in turn is the test of a fit to all others."""
-    pairs = zip(m.leave_one_out(parts), parts, strict=True)
-    return [Fold(training, test) for training, test in pairs]
+def k_folds(parts: Sequence[Moments], sampled: NDArray[np.intp] | None = None) -> list[Fold]:
+    """Each part in turn is the test of a fit to all others.
+
+    Parameters
+    ----------
+    parts : sequence of Moments
+    sampled : ndarray of intp, shape (k,), optional
+        The part that each row of a sample is in; negative if in none.
+    """
+    pairs = enumerate(zip(m.leave_one_out(parts), parts, strict=True))
+    return [
+        Fold(training, test, None if sampled is None else (sampled >= 0) & (sampled != k))
+        for k, (training, test) in pairs
+    ]
 
 
 def cross_validate(
-    recipe: d.Recipe, rows: Moments, folds: Sequence[Fold], search: Search
+    recipe: d.Recipe,
+    rows: Moments,
+    folds: Sequence[Fold],
+    search: Search,
+    sample: Floats | None = None,
 ) -> CrossValidation:
     """Fit the path to each fold's training rows, and measure it on its test rows.
 
@@ -162,13 +185,16 @@ def cross_validate(
     folds : sequence of Fold
         At least two, of at least one row in each part.
     search : Search
+    sample : ndarray, shape (n_columns, k), optional
+        Of rows of which the folds say whether they are theirs.
     """
-    everything = d.fit(recipe, rows)
+    in_any = [fold.sampled for fold in folds if fold.sampled is not None]
+    everything = d.fit(recipe, rows, _chosen(sample, np.any(in_any, axis=0) if in_any else None))
     alphas = search.grid(everything)
     paths = [solve_path(everything.problem, alphas)]
     errors = []
     for fold in folds:
-        design = d.fit(recipe, fold.training)
+        design = d.fit(recipe, fold.training, _chosen(sample, fold.sampled))
         paths.append(solve_path(design.problem, alphas))
         coef, _ = design.original_units(paths[-1].coef)
         errors.append(d.evaluate(design, coef, fold.test))
@@ -185,9 +211,13 @@ def cross_validate(
     )
 
 
-def fit(recipe: d.Recipe, rows: Moments, alphas: Floats) -> Fit:
+def _chosen(sample: Floats | None, rows: NDArray[np.bool_] | None) -> Floats | None:
+    return None if sample is None or rows is None else sample[:, rows]
+
+
+def fit(recipe: d.Recipe, rows: Moments, alphas: Floats, sample: Floats | None = None) -> Fit:
     """Fit at the last alpha, warm-started along those before it."""
-    design = d.fit(recipe, rows)
+    design = d.fit(recipe, rows, sample)
     path: Path = solve_path(design.problem, alphas)
     coef, intercept = design.original_units(path.coef[-1:])
     standardised = np.zeros(len(design.position))

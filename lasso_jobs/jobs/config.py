@@ -86,7 +86,11 @@ class FeatureSelection(_Model):
 class Preprocess(_Model):
     """Applied inside each fold, fitted on its training rows only."""
 
-    scaling: Literal["standard", "minmax", "none"] = "standard"
+    scaling: Literal["standard", "robust", "minmax", "none"] = Field(
+        "standard",
+        description="What the penalty compares coefficients by: deviations, ranges between the "
+        "quartiles, ranges, or nothing",
+    )
     missing: Literal["mean", "indicator", "drop", "error"] = Field(
         "mean",
         description="Fill nulls of numbers with the mean; add an indicator besides; leave out the "

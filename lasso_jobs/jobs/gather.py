@@ -100,7 +100,7 @@ def _gather(partition: Partition, reading: Reading, size: int) -> _Part:
     for rows in in_batches(read_training_rows(partition, reading)):
         order = np.argsort(rows.buckets, kind="stable")
         values = matrix(reading.columns, rows.block, order, rows.target)
-        sample = s.extended(sample, rows.hashes[order], values[:-1])
+        sample = s.extended(sample, rows.hashes[order], rows.buckets[order], values[:-1])
         n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
         weights = None if rows.weights is None else rows.weights[order]
         moments = b.merge(moments, b.of_rows(values, n_rows, weights))

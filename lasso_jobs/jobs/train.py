@@ -3,12 +3,13 @@
 Each stage takes what the stages before it return, so that a flow can run them as its tasks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lasso_jobs.artifacts.model import Certificate, Curve, Model
 from lasso_jobs.artifacts.registry import Registered
@@ -16,6 +17,7 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core import selection
 from lasso_jobs.core.design import Recipe
 from lasso_jobs.core.predict import Predictor
+from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import holdout as h
 from lasso_jobs.jobs.clock import Clock, Report, progress_of
 from lasso_jobs.jobs.config import TrainJob
@@ -88,12 +90,33 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
     parts = moments.folds(gathered.reading.n_folds)
     in_folds = m.merge_all(parts, q)
     search = selection.Search(job.search.alphas, job.search.eps, job.search.rule)
-    cv = selection.cross_validate(recipe, in_folds, selection.k_folds(parts), search)
+    sample, part = gathered.sample.values, _parts_of_sample(gathered)
+    folds = selection.k_folds(parts, part)
+    if recipe.scaling == "robust":
+        _check_sampled(planned, folds)
+    cv = selection.cross_validate(recipe, in_folds, folds, search, sample)
     alphas = cv.alphas[: cv.index + 1]
     evaluated = None
     if job.holdout is not None:
-        evaluated = selection.fit(recipe, in_folds, alphas)
-    return Selected(recipe, cv, evaluated, selection.fit(recipe, everything, alphas))
+        evaluated = selection.fit(recipe, in_folds, alphas, sample[:, part >= 0])
+    return Selected(recipe, cv, evaluated, selection.fit(recipe, everything, alphas, sample))
+
+
+def _parts_of_sample(gathered: Gathered) -> NDArray[np.intp]:
+    """The fold of each sampled row, -1 where it is held out."""
+    buckets, reading = gathered.sample.buckets, gathered.reading
+    return np.where(buckets < reading.n_buckets, buckets % reading.n_folds, -1)
+
+
+def _check_sampled(planned: TrainPlan, folds: Sequence[selection.Fold]) -> None:
+    for k, fold in enumerate(folds):
+        if fold.sampled is not None and not fold.sampled.any():
+            raise DataError(
+                f"{planned.dataset.path}, preprocess.scaling 'robust'",
+                f"none of the training rows of fold {k + 1} are in the sample",
+                "some, to take quartiles from",
+                "Use folds of similar sizes, or another scaling",
+            )
 
 
 def predictor_of(recipe: Recipe, fit: selection.Fit) -> Predictor:

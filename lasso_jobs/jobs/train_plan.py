@@ -44,6 +44,13 @@ def plan(job: TrainJob) -> TrainPlan:
     DataError
         If the data is not there, or not what the job says.
     """
+    if job.preprocess.scaling == "robust" and job.weight is not None:
+        raise JobError(
+            "preprocess.scaling",
+            f"is robust, with the weight {job.weight!r}",
+            "standard, minmax or none where rows have weights, as quartiles count rows",
+            "Change preprocess.scaling, or set weight to null",
+        )
     dataset = discover(job.data.path, job.data.conditions())
     schema.require(dataset, job.target, "target", number=True)
     reserved = {job.target: "target"}

@@ -14,10 +14,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from lasso_jobs import TrainJob, load_model, train
 from lasso_jobs.artifacts.model import Model
+from lasso_jobs.errors import JobError
 from lasso_jobs.jobs.summary import of_training
 
 pytestmark = pytest.mark.integration
@@ -228,3 +229,56 @@ def test_the_model_without_the_held_out_rows_has_levels_of_its_own(
     refit = pipeline(one_hot, found["alpha"]).fit(fit, fit["y"])
     mse = np.mean((held["y"] - refit.predict(held)) ** 2)
     assert_allclose(found["holdout"]["mse"], mse, rtol=EXACT)
+
+
+@pytest.mark.parametrize("missing", ["mean", "drop"])
+def test_robust_scaling_takes_the_quartiles_of_each_folds_training_rows(
+    trained: Train, frame: pd.DataFrame, missing: str
+) -> None:
+    """Heavy tails on either side of a shift, so that folds have quartiles of their own."""
+    frame = frame.assign(size=frame["size"] ** 2 * (1 + frame["fold"]))
+    found, model = trained(frame, {"scaling": "robust", "missing": missing, "max_levels": 6})
+    if missing == "drop":
+        frame = frame.dropna(subset="size")
+
+    def robust(alpha: float) -> Pipeline:
+        return pipeline(encoder(frame, max_categories=7), alpha, RobustScaler())
+
+    expected = fold_errors(robust, frame, found["cv"]["alphas"])
+    assert_allclose(found["cv"]["fold_mse"], expected, rtol=EXACT)
+    refit = robust(found["alpha"]).fit(frame, frame["y"])
+    assert_allclose(model.predict(frame), refit.predict(frame), rtol=EXACT)
+    assert_allclose(model.scales, refit["robustscaler"].scale_, rtol=1e-12)
+
+
+def test_robust_scaling_never_sees_the_held_out_rows(trained: Train, frame: pd.DataFrame) -> None:
+    frame = frame.assign(size=frame["size"].where(frame["fold"] != 0, frame["size"] * 50))
+    found, _ = trained(
+        frame,
+        {"scaling": "robust"},
+        holdout={"where": "fold == 0"},
+        search={"alphas": [3.0]},
+    )
+    fit, held = frame.query("fold != 0"), frame.query("fold == 0")
+    refit = pipeline(encoder(frame), 3.0, RobustScaler()).fit(fit, fit["y"])
+    mse = np.mean((held["y"] - refit.predict(held)) ** 2)
+    assert_allclose(found["holdout"]["mse"], mse, rtol=EXACT)
+
+
+def test_beyond_the_sample_quartiles_are_within_the_stated_rank_error(
+    trained: Train, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 300
+    monkeypatch.setattr("lasso_jobs.core.sample.sample_size", lambda n_columns: size)
+    _, model = trained(frame, {"scaling": "robust"}, search={"alphas": 5})
+    ranks = np.sqrt(np.log(200) / (2 * size)) * np.array([-1, 1])
+    age = frame["age"]
+    low, high = (np.quantile(age, [0.25, 0.75] + sign * ranks) for sign in (1, -1))
+    found = model.scales[model.labels.index("age")]
+    assert found != np.subtract(*np.quantile(age, [0.75, 0.25]))
+    assert np.diff(high) < found < np.diff(low)
+
+
+def test_robust_scaling_is_refused_with_weights(trained: Train, frame: pd.DataFrame) -> None:
+    with pytest.raises(JobError, match=r"preprocess\.scaling: is robust, with the weight 'w'"):
+        trained(frame, {"scaling": "robust"}, weight="w")
