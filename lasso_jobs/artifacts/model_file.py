@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.artifacts.model import Certificate, Curve, Holdout, Model
-from lasso_jobs.core.columns import Category, Columns
+from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.errors import ModelError
@@ -133,6 +133,7 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
         "target": model.target,
         "n_rows": model.n_rows,
         "numeric": list(model.columns.numeric),
+        "dates": [dataclasses.asdict(date) for date in model.columns.dates],
         "categories": [_category(c) for c in model.columns.categories],
         "evaluated_categories": None
         if evaluated is None
@@ -187,6 +188,7 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
                 Category(**{**c, "levels": tuple(c["levels"])})
                 for c in content[f"{prefix}categories"]
             ),
+            tuple(DateFeature(**date) for date in content["dates"]),
         )
         return Predictor(
             columns, indicators, arrays[f"{prefix}fill"], arrays[f"{prefix}coef"], intercept

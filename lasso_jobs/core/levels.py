@@ -5,7 +5,7 @@ rows. It sums the columns of all levels that it does not keep into that of ``(ot
 congruence ``T' S T``, where ``T`` has a single one in each row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ def choose(columns: Columns, rows: Moments, max_levels: int | None, min_count: i
         levels = tuple(category.levels[i] for i in kept)
         other = len(kept) < category.width
         categories.append(Category(category.name, levels, other, category.type))
-    return Grouping(Columns(columns.numeric, tuple(categories)), np.array(owner, np.intp))
+    return Grouping(replace(columns, categories=tuple(categories)), np.array(owner, np.intp))
 
 
 def _kept(

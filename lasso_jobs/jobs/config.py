@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from lasso_jobs.core.columns import DatePart
 from lasso_jobs.data.where import Condition, parse
 from lasso_jobs.errors import JobError
 
@@ -80,6 +81,9 @@ class FeatureSelection(_Model):
     exclude: tuple[str, ...] = ()
     categorical: tuple[str, ...] = Field(
         (), description="Integer columns to take as categories; text and booleans always are"
+    )
+    dates: dict[str, Annotated[tuple[DatePart, ...], Field(min_length=1)]] = Field(
+        {}, description="Parts of dates and timestamps to take as features, by column"
     )
 
 
@@ -388,11 +392,13 @@ def _section(
 ) -> tuple[type[BaseModel], list[str]]:
     """The section that an error is in, and the key's parts without the names of types."""
     place: list[str] = []
+    of_mapping = False
     for i, part in enumerate(location):
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         last = i == len(location) - 1 and not _TYPE_LABEL.match(str(part))
-        if part in fields or isinstance(part, int) or last:
+        if part in fields or isinstance(part, int) or last or of_mapping:
             place.append(str(part))
+        of_mapping = part in fields and get_origin(fields[str(part)].annotation) is dict
         if part in fields:
             annotation = fields[str(part)].annotation
             inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type)]

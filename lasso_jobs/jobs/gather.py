@@ -9,7 +9,7 @@ import numpy as np
 from lasso_jobs.core import buckets as b
 from lasso_jobs.core import moments as m
 from lasso_jobs.core import sample as s
-from lasso_jobs.core.columns import Category, Columns, LevelType, matrix
+from lasso_jobs.core.columns import Category, Columns, LevelType, matrix, stored
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.clock import Report, progress_of
@@ -67,11 +67,13 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
             planned.partitions,
             names,
             job.data.conditions(),
+            planned.features.dates,
             progress=progress_of(report, "levels"),
         )
     columns = Columns(
         planned.features.numeric,
         tuple(_category(name, type_, levels, job) for name, type_ in planned.features.categorical),
+        planned.features.dates,
     )
     folds = tuple(_fold_values(levels, fold)) if fold else ()
     reading = _reading(job, columns, folds)
@@ -168,7 +170,7 @@ def _reading(job: TrainJob, columns: Columns, folds: tuple[str, ...]) -> Reading
         len(folds) or b.n_buckets_for(n_columns, job.search.folds),
         job.seed,
         job.preprocess.missing != "error",
-        columns.numeric if job.preprocess.missing == "drop" else (),
+        stored(columns.numeric, columns.dates) if job.preprocess.missing == "drop" else (),
     )
 
 

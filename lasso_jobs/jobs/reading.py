@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lasso_jobs.core import buckets as b
@@ -74,7 +75,7 @@ class Reading:
     seed : int
     nulls_allowed : bool
     complete : tuple of str
-        Columns of numbers: a row with a null in one of them is left out.
+        Columns of numbers or dates: a row with a null in one of them is left out.
     also : tuple of str
         Further columns to read, undecoded.
     """
@@ -99,7 +100,7 @@ class Reading:
         """The columns to read."""
         roles = [self.target, self.weight, self.group, self.fold]
         held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
-        named = [*self.columns.features, *(r for r in roles if r), *held]
+        named = [*self.columns.stored, *(r for r in roles if r), *held]
         return list(dict.fromkeys([*named, *self.complete, *self.also]))
 
 
@@ -179,7 +180,7 @@ def _with_values(
     """The rows that have a value in each of these columns."""
     missing = np.zeros(table.num_rows, np.bool_)
     for name in names:
-        missing |= np.isnan(blocks.numbers(table.column(name)))
+        missing |= blocks.numbers(pc.is_null(table.column(name), nan_is_null=True)) > 0
     if not missing.any():
         return table, positions
     return table.filter(pa.array(~missing)), positions[~missing]

@@ -77,10 +77,10 @@ def plan(job: ScoreJob) -> ScorePlan:
             f"names other than {', '.join(RESULT.names)}",
             "Rename the column in the source",
         )
-    for name in predictor.columns.features:
+    for name in predictor.columns.stored:
         schema.require(dataset, name, f"a feature of {registered.reference},")
     schema.check_types(dataset.schema, predictor.columns, dataset.path)
-    every = [*predictor.columns.features, *(name for _, names in by_key for name in names)]
+    every = [*predictor.columns.stored, *(name for _, names in by_key for name in names)]
     schema.check_files(dataset, tuple(dict.fromkeys(every)))
     identities = [
         f"{f.identity.name} {f.identity.size_bytes} {f.identity.mtime_ns}" for f in dataset.files

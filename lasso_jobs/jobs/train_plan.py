@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lasso_jobs.core.columns import stored
 from lasso_jobs.data import schema
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.errors import JobError
@@ -69,8 +70,9 @@ def plan(job: TrainJob) -> TrainPlan:
     for name, key in in_filters.items():
         schema.require(dataset, name, key)
     selected = job.features
+    dates = schema.date_features(dataset, selected.dates)
     features = schema.select_features(
-        dataset, selected.include, selected.exclude, selected.categorical, reserved
+        dataset, selected.include, selected.exclude, selected.categorical, reserved, dates
     )
     named = [*features.numeric, *(name for name, _ in features.categorical)]
     for key in ("penalty_factors", "bounds"):
@@ -79,7 +81,7 @@ def plan(job: TrainJob) -> TrainPlan:
                 raise JobError(
                     key, f"{name!r} is no feature", f"one of {', '.join(named)}", "Correct it"
                 )
-    columns = tuple(dict.fromkeys([*named, *reserved, *in_filters]))
+    columns = tuple(dict.fromkeys([*stored(named, dates), *reserved, *in_filters]))
     schema.check_files(dataset, columns)
     identities = [
         f"{f.identity.name} {f.identity.size_bytes} {f.identity.mtime_ns}" for f in dataset.files

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -16,9 +17,9 @@ from sklearn.linear_model import Lasso
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
-from lasso_jobs import TrainJob, load_model, train
+from lasso_jobs import ScoreJob, TrainJob, load_model, score, train
 from lasso_jobs.artifacts.model import Model
-from lasso_jobs.errors import JobError
+from lasso_jobs.errors import JobError, ModelError
 from lasso_jobs.jobs.summary import of_training
 
 pytestmark = pytest.mark.integration
@@ -59,9 +60,11 @@ Train = Callable[..., Trained]
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Train:
-    def run(frame: pd.DataFrame, preprocess: Values, **job: Any) -> Trained:
+    def run(rows: pd.DataFrame | pa.Table, preprocess: Values, **job: Any) -> Trained:
         data = tmp_path / "rows.parquet"
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), data, row_group_size=250)
+        if not isinstance(rows, pa.Table):
+            rows = pa.Table.from_pandas(rows, preserve_index=False)
+        pq.write_table(rows, data, row_group_size=250)
         values = {
             "name": "homes",
             "data": {"path": str(data)},
@@ -282,3 +285,140 @@ def test_beyond_the_sample_quartiles_are_within_the_stated_rank_error(
 def test_robust_scaling_is_refused_with_weights(trained: Train, frame: pd.DataFrame) -> None:
     with pytest.raises(JobError, match=r"preprocess\.scaling: is robust, with the weight 'w'"):
         trained(frame, {"scaling": "robust"}, weight="w")
+
+
+# Dates
+
+PARTS = ["month", "weekday", "hour"]
+
+
+def with_times(frame: pd.DataFrame) -> pd.DataFrame:
+    rng = np.random.default_rng(31)
+    when = pd.Series(pd.Timestamp("2022-03-01") + pd.to_timedelta(rng.integers(0, 12_000, N), "h"))
+    effect = 9 * (when.dt.month == 5) - 6 * (when.dt.day_of_week == 6) + when.dt.hour
+    when = when.mask(rng.random(N) < 0.05)
+    return frame.assign(when=when.dt.tz_localize("UTC"), y=frame["y"] + effect)
+
+
+def with_parts(frame: pd.DataFrame) -> pd.DataFrame:
+    when = frame["when"].dt
+    parts = {"month": when.month, "weekday": when.day_of_week, "hour": when.hour}
+    texts = {part: parts[part].map("{:.0f}".format) for part in ("month", "weekday")}
+    return frame.assign(hour=parts["hour"], **texts)
+
+
+def of_dates(alpha: float) -> Pipeline:
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    steps = [
+        ("numbers", SimpleImputer(), ["hour", "size"]),
+        ("levels", one_hot, ["month", "weekday"]),
+    ]
+    lasso = Lasso(alpha, tol=1e-13, max_iter=1_000_000)
+    return make_pipeline(ColumnTransformer(steps), StandardScaler(), lasso)
+
+
+DATED = {"include": ["size"], "dates": {"when": PARTS}}
+
+
+@pytest.mark.parametrize("missing", ["mean", "drop"])
+def test_parts_of_dates_are_features_like_others(
+    trained: Train, frame: pd.DataFrame, missing: str
+) -> None:
+    frame = with_times(frame)
+    found, model = trained(frame, {"missing": missing}, features=DATED)
+    assert model.columns.features == ("when.hour", "size", "when.month", "when.weekday")
+    used = with_parts(frame.dropna(subset=["size", "when"]) if missing == "drop" else frame)
+    assert found["rows_with_nulls"] == N - len(used)
+    expected = fold_errors(of_dates, used, found["cv"]["alphas"])
+    assert_allclose(found["cv"]["fold_mse"], expected, rtol=EXACT)
+    refit = of_dates(found["alpha"]).fit(used, used["y"])
+    assert_allclose(model.predict(used[["size", "when"]]), refit.predict(used), rtol=EXACT)
+    assert model.coef["when.month=5"] != 0
+    with pytest.raises(ModelError, match=r"has the feature 'when\.month', a part of a date"):
+        model.to_sklearn()
+
+
+def test_parts_of_dates_are_measured_and_scored_from_the_stored_dates(
+    trained: Train, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame = with_times(frame)
+    options: Values = {
+        "features": DATED,
+        "holdout": {"where": "fold == 0"},
+        "search": {"alphas": [0.05]},
+    }
+    trained(frame, {"missing": "drop"}, **options)
+    # The champion needs the parts too, to be compared.
+    found, model = trained(frame, {"missing": "drop"}, seed=1, **options)
+    assert found["promotion"]["reason"].endswith(" of v1")
+    complete = with_parts(frame.dropna(subset=["size", "when"]))
+    fit, held = complete.query("fold != 0"), complete.query("fold == 0")
+    mse = np.mean((held["y"] - of_dates(0.05).fit(fit, fit["y"]).predict(held)) ** 2)
+    assert_allclose(found["holdout"]["mse"], mse, rtol=EXACT)
+    assert found["holdout"]["n_rows"] == len(held)
+
+    values = {
+        "model": "homes",
+        "data": {"path": str(tmp_path / "rows.parquet")},
+        "keys": ["fold"],
+        "output": {"path": str(tmp_path / "scores")},
+        "drift": {"features": "all", "path": str(tmp_path / "drift")},
+        "registry": str(tmp_path / "models"),
+    }
+    result = score(ScoreJob.from_values(values), workers=1)
+    scored = DeltaTable(tmp_path / "scores").to_pandas()
+    assert_allclose(np.sort(scored["prediction"]), np.sort(model.predict(complete)), rtol=1e-12)
+    assert result.rows_quarantined == N - len(complete)
+    reasons = DeltaTable(f"{tmp_path}/scores-quarantine").to_pandas()["reason"]
+    assert set(reasons) == {"null when.hour", "null size"}
+    assert {row.drift.feature for row in result.drift} >= set(model.columns.features)
+
+
+# Types
+
+
+def retyped(frame: pd.DataFrame, number: pa.DataType, text: pa.DataType) -> pa.Table:
+    """Whole numbers, so that each type has the same values."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    sizes = pa.array(np.round(frame["size"]), from_pandas=True)
+    whole = pa.types.is_integer(number) or pa.types.is_decimal(number)
+    sizes = (sizes.cast(pa.int64()) if whole else sizes).cast(number)
+    table = table.set_column(table.column_names.index("size"), "size", sizes)
+    city = table["city"].combine_chunks()
+    city = city.dictionary_encode() if pa.types.is_dictionary(text) else city.cast(text)
+    return table.set_column(table.column_names.index("city"), "city", city)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (pa.decimal128(25, 2), pa.large_string()),
+        (pa.uint64(), pa.dictionary(pa.int32(), pa.string())),
+        (pa.uint16(), pa.string_view()),
+        (pa.float16(), pa.string()),
+        (pa.float32(), pa.string()),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("missing", ["indicator", "drop"])
+def test_every_type_of_the_same_values_gives_the_same_model(
+    trained: Train, frame: pd.DataFrame, number: pa.DataType, text: pa.DataType, missing: str
+) -> None:
+    options: Values = {"search": {"alphas": [0.5]}}
+    plain, table = retyped(frame, pa.float64(), pa.string()), retyped(frame, number, text)
+    expected, _ = trained(plain, {"missing": missing}, **options)
+    found, model = trained(table, {"missing": missing}, promote="always", **options)
+    assert found["coef"] == expected["coef"]
+    assert found["cv"] == expected["cv"]
+    assert found["rows_with_nulls"] == expected["rows_with_nulls"]
+    assert_array_equal(model.predict(table), model.predict(plain))
+
+
+def test_booleans_are_the_same_as_text_of_two_levels(trained: Train, frame: pd.DataFrame) -> None:
+    flag = frame["size"] > 20
+    features = {"include": ["age", "flag"]}
+    found, _ = trained(frame.assign(flag=flag), {}, features=features)
+    texts = flag.map({True: "true", False: "false"})
+    expected, _ = trained(frame.assign(flag=texts), {}, features=features)
+    assert found["coef"] == expected["coef"]
+    assert "flag=true" in found["coef"]
