@@ -41,6 +41,8 @@ def to_sklearn(model: "Model") -> Pipeline:
     if numeric:
         steps.append(("numeric", SimpleImputer(keep_empty_features=True), numeric))
     for category in columns.categories:
+        if not category.levels:
+            continue  # All is (other), which has no effect.
         encoder = OneHotEncoder(
             categories=[_values(category)], handle_unknown="ignore", sparse_output=False
         )

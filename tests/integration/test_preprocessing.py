@@ -215,6 +215,7 @@ def test_a_category_whose_levels_are_all_rare_has_no_effect(
         assert [label for label in found["coef"] if "city" in label] == ["city=(other)"]
         assert found["coef"]["city=(other)"] == 0.0
         assert_array_equal(model.predict(frame), model.predict(frame.assign(city="new")))
+        assert_allclose(model.to_sklearn().predict(frame), model.predict(frame), rtol=EXACT)
 
 
 def test_the_model_without_the_held_out_rows_has_levels_of_its_own(
