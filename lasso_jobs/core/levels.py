@@ -109,7 +109,7 @@ def _kept(
     listed = range(len(category.levels))
     frequent = [i for i in listed if shares[i] > 0 and shares[i] >= least]
     frequent = sorted(frequent, key=lambda i: -shares[i])[:max_levels]
-    rest = [i for i in listed if i not in frequent]
+    rest = sorted(set(listed) - set(frequent))
     if not category.other and not shares[rest].any():
         return tuple(listed)  # Levels without a row need no company.
     return tuple(sorted(frequent))
