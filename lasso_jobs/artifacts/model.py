@@ -215,7 +215,7 @@ class Model:
         if hasattr(frame, "map_partitions"):
             return frame.map_partitions(self._predict_series, meta=("prediction", "f8"))
         predictor = self.predictor.only(self.predictor.used)
-        names = list(predictor.columns.features)
+        names = list(predictor.columns.stored)
         present = frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
         missing = [name for name in names if name not in present]
         if missing:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lasso_jobs.artifacts import findings_file
 from lasso_jobs.artifacts.model import Certificate, Curve, Holdout, Model
-from lasso_jobs.core.columns import Category, Columns
+from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.errors import ModelError
@@ -135,7 +135,11 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
         "target": model.target,
         "n_rows": model.n_rows,
         "numeric": list(model.columns.numeric),
+        "dates": [dataclasses.asdict(date) for date in model.columns.dates],
         "categories": [_category(c) for c in model.columns.categories],
+        "evaluated_categories": None
+        if evaluated is None
+        else [_category(c) for c in evaluated.columns.categories],
         "indicators": list(model.predictor.indicators),
         "labels": list(model.labels),
         "alpha": model.alpha,
@@ -171,7 +175,7 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
         arrays[f"reference.{i}.edges"] = reference.edges
         arrays[f"reference.{i}.shares"] = reference.shares
     if evaluated is not None:
-        arrays["evaluated.coef"], arrays["evaluated.fill"] = evaluated.coef, evaluated.fill
+        arrays["evaluated_coef"], arrays["evaluated_fill"] = evaluated.coef, evaluated.fill
     return content, arrays
 
 
@@ -183,13 +187,17 @@ def _category(category: Category) -> dict[str, Any]:
 
 
 def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
-    columns = Columns(
-        tuple(content["numeric"]),
-        tuple(Category(**{**c, "levels": tuple(c["levels"])}) for c in content["categories"]),
-    )
     indicators = tuple(content["indicators"])
 
     def predictor(prefix: str, intercept: float) -> Predictor:
+        columns = Columns(
+            tuple(content["numeric"]),
+            tuple(
+                Category(**{**c, "levels": tuple(c["levels"])})
+                for c in content[f"{prefix}categories"]
+            ),
+            tuple(DateFeature(**date) for date in content["dates"]),
+        )
         return Predictor(
             columns, indicators, arrays[f"{prefix}fill"], arrays[f"{prefix}coef"], intercept
         )
@@ -231,6 +239,6 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
         stability=stability,
         diagnostics=diagnostics,
         holdout=None if holdout is None else Holdout(**holdout),
-        evaluated=None if evaluated is None else predictor("evaluated.", evaluated),
+        evaluated=None if evaluated is None else predictor("evaluated_", evaluated),
         job=content["job"],
     )

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from lasso_jobs.core.columns import Category
+from lasso_jobs.errors import ModelError
 
 if TYPE_CHECKING:
     from lasso_jobs.artifacts.model import Model
@@ -21,13 +22,27 @@ def to_sklearn(model: "Model") -> Pipeline:
 
     An unlisted level has no indicator in scikit-learn; here it shares ``(other)``. So the effect
     of ``(other)`` moves into the intercept, and each listed level keeps its difference from it.
+
+    Raises
+    ------
+    ModelError
+        If a feature is part of a date: a pipeline has the columns of the data only.
     """
     columns = model.columns
+    if columns.dates:
+        raise ModelError(
+            model.name,
+            f"has the feature {columns.dates[0].name!r}, a part of a date",
+            "features that the data has as columns",
+            "Use model.predict, or train on columns that have the parts",
+        )
     numeric = list(columns.numeric)
     steps: list[tuple[str, Any, list[str]]] = []
     if numeric:
         steps.append(("numeric", SimpleImputer(keep_empty_features=True), numeric))
     for category in columns.categories:
+        if not category.levels:
+            continue  # All is (other), which has no effect.
         encoder = OneHotEncoder(
             categories=[_values(category)], handle_unknown="ignore", sparse_output=False
         )

@@ -1,5 +1,6 @@
 """What the columns of a matrix mean: numeric features, indicators of levels, the target."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ OTHER = "(other)"
 NULL = "(null)"
 
 LevelType = Literal["string", "boolean", "integer"]
+DatePart = Literal["year", "month", "weekday", "hour", "day_of_year"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,33 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
+class DateFeature:
+    """A part of a date, taken for a feature."""
+
+    column: str
+    part: DatePart
+
+    @property
+    def name(self) -> str:
+        """The feature's name, such as ``sold.month``."""
+        return f"{self.column}.{self.part}"
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
-    """The features of a model, in the order of the matrix: numeric ones, then indicators."""
+    """The features of a model, in the order of the matrix: numeric ones, then indicators.
+
+    Parameters
+    ----------
+    numeric : tuple of str
+    categories : tuple of Category
+    dates : tuple of DateFeature
+        Those of the features that the data does not have, but the dates that they are parts of.
+    """
 
     numeric: tuple[str, ...]
     categories: tuple[Category, ...]
+    dates: tuple[DateFeature, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -64,8 +88,13 @@ class Columns:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the features as the data has them."""
+        """Names of the features."""
         return self.numeric + tuple(c.name for c in self.categories)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Names of the columns of the data that they are made of."""
+        return stored(self.features, self.dates)
 
     def spans(self) -> tuple[tuple[str, slice], ...]:
         """Each feature with the columns that belong to it."""
@@ -75,6 +104,12 @@ class Columns:
             spans.append((category.name, slice(start, start + category.width)))
             start += category.width
         return tuple(spans)
+
+
+def stored(features: Iterable[str], dates: Iterable[DateFeature]) -> tuple[str, ...]:
+    """The columns that features are made of: a part's date, and the others themselves."""
+    made_of = {date.name: date.column for date in dates}
+    return tuple(dict.fromkeys(made_of.get(name, name) for name in features))
 
 
 @dataclass(frozen=True, slots=True)

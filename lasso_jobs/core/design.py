@@ -1,11 +1,11 @@
-"""Preprocessing as algebra on moments: imputation, indicators of nulls, scaling, the intercept.
+"""Preprocessing as algebra on moments: levels, imputation, indicators of nulls, scaling, intercept.
 
 Every step is affine in the columns, so a fold's own scaler and imputer are read off the moments of
 its training rows, and the errors on other rows follow from those rows' moments.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from lasso_jobs.core.adaptive import adaptive_weights
 from lasso_jobs.core.columns import Columns
 from lasso_jobs.core.lasso import Problem
+from lasso_jobs.core.levels import Grouping, choose
 from lasso_jobs.core.moments import Floats, Moments
+from lasso_jobs.core.sample import Sample
 
-Scaling = Literal["standard", "minmax", "none"]
-Missing = Literal["mean", "indicator", "error"]
+Scaling = Literal["standard", "robust", "minmax", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Recipe:
     Parameters
     ----------
     columns : Columns
-    scaling : {"standard", "minmax", "none"}
+        As the moments have them; each fit chooses which of their levels it keeps.
+    scaling : {"standard", "robust", "minmax", "none"}
         The scale on which the penalty compares coefficients.
     indicators : tuple of int
         The numeric columns whose null indicators are features too.
@@ -39,6 +41,12 @@ class Recipe:
         By feature, around zero, for coefficients in original units.
     adaptive : bool
         Whether the l1 penalty is weighted by a ridge fit: see `lasso_jobs.core.adaptive`.
+    max_levels, min_count
+        As in `lasso_jobs.core.levels.choose`.
+    drop_first : bool
+        Whether the first level that a fit keeps of each category has no coefficient.
+    grouping : Grouping or None
+        The levels to keep; if None, each fit chooses them.
     """
 
     columns: Columns
@@ -48,6 +56,10 @@ class Recipe:
     penalty_factors: Mapping[str, float] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     adaptive: bool = False
+    max_levels: int | None = None
+    min_count: int = 1
+    drop_first: bool = False
+    grouping: Grouping | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -70,6 +82,8 @@ class Design:
 
     Parameters
     ----------
+    grouping : Grouping
+        The levels that are kept. All else is about the columns after it.
     location : ndarray, shape (q + m,)
         Means of the training rows: fill values, the target's mean at ``target``, null shares.
     nulls : ndarray of intp, shape (m,)
@@ -85,11 +99,12 @@ class Design:
     variance : float
         Of the target.
     usable : ndarray of bool, shape (p,)
-        Columns that vary; the others' coefficients are 0.
+        Columns that vary and are not dropped; the others' coefficients are 0.
     problem : Problem
         Over the usable columns.
     """
 
+    grouping: Grouping
     location: Floats
     nulls: NDArray[np.intp]
     target: int
@@ -119,15 +134,26 @@ class Design:
         return original, intercept
 
 
-def fit(recipe: Recipe, training: Moments) -> Design:
-    """Fit scaler, imputer and penalties to training moments.
+def fit(recipe: Recipe, training: Moments, sample: Sample | None = None) -> Design:
+    """Fit levels, scaler, imputer and penalties to training moments.
 
     Parameters
     ----------
     recipe : Recipe
     training : Moments
         Of the recipe's columns and, last, the target; of at least one row.
+    sample : Sample, optional
+        Of the same rows, at least one; robust scaling takes its quartiles from it.
+
+    Raises
+    ------
+    ValueError
+        If the scaling is robust, and no row is sampled.
     """
+    grouping = recipe.grouping or choose(
+        recipe.columns, training, recipe.max_levels, recipe.min_count
+    )
+    recipe, training = replace(recipe, columns=grouping.columns), grouping.moments(training)
     q = training.n_values
     indicators = np.array(recipe.indicators, np.intp)
     training = training.with_nulls(np.union1d(training.nulls, indicators))
@@ -138,7 +164,14 @@ def fit(recipe: Recipe, training: Moments) -> Design:
     noise = np.finfo(float).eps * (np.sqrt(training.n) * np.abs(training.mean) + np.sqrt(spread))
     deviation = np.where(spread > noise**2, np.sqrt(spread), 0.0)
     usable = deviation[position] > 0
-    scale = _scale(recipe.scaling, training, deviation, position)
+    if recipe.drop_first:
+        usable[_first_levels(recipe.columns)] = False
+    if recipe.scaling == "robust":
+        if sample is None or not len(sample.hashes):
+            raise ValueError("robust scaling needs a sample of the rows")
+        scale = _quartile_range(recipe, training, grouping.values(sample.values))
+    else:
+        scale = _scale(recipe.scaling, training, deviation, position)
     kept = position[usable]
     unit = deviation[kept]
     gram = training.scatter[np.ix_(kept, kept)] / training.weight / np.outer(unit, unit)
@@ -156,6 +189,7 @@ def fit(recipe: Recipe, training: Moments) -> Design:
         *_bounds(recipe, unit, usable),
     )
     return Design(
+        grouping,
         training.mean,
         training.nulls,
         q - 1,
@@ -166,6 +200,11 @@ def fit(recipe: Recipe, training: Moments) -> Design:
         usable,
         problem,
     )
+
+
+def _first_levels(columns: Columns) -> list[int]:
+    spans = dict(columns.spans())
+    return [spans[c.name].start for c in columns.categories if c.levels]
 
 
 def _scale(
@@ -181,6 +220,15 @@ def _scale(
     else:
         scale = np.ones(len(position))
     return np.where(scale > 0, scale, 1.0)
+
+
+def _quartile_range(recipe: Recipe, training: Moments, sample: Floats) -> Floats:
+    """Of each coefficient's column, after imputation; 1 where the quartiles are equal."""
+    nulls = np.isnan(sample)
+    filled = np.where(nulls, training.mean[: len(sample), None], sample)
+    rows = np.vstack([filled, nulls[list(recipe.indicators)]])
+    low, high = np.percentile(rows, [25, 75], axis=1)
+    return np.where(high > low, high - low, 1.0)
 
 
 def _penalties(recipe: Recipe, stretch: Floats, usable: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -240,6 +288,7 @@ def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
         In original units.
     rows : Moments
     """
+    rows = design.grouping.moments(rows)
     rows = rows.with_nulls(np.union1d(rows.nulls, design.nulls))
     q = rows.n_values
     # Where the design's columns lie among the rows' columns, which may have more indicators.

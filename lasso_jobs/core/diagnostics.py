@@ -13,6 +13,7 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core import selection
 from lasso_jobs.core.lasso import RANK_TOLERANCE, solve_path
 from lasso_jobs.core.moments import Floats, Moments
+from lasso_jobs.core.sample import Sample
 
 SAME = 1e-12
 """Columns whose |correlation| is closer than this to 1 are duplicates."""
@@ -124,6 +125,7 @@ def diagnose(
     groups: Sequence[Moments],
     holdout: Moments,
     gamma: float = 1.0,
+    sample: Sample | None = None,
 ) -> Diagnostics:
     """Everything about a final fit.
 
@@ -141,6 +143,8 @@ def diagnose(
         Of no rows if there is none.
     gamma : float
         Of a relaxed fit.
+    sample : Sample, optional
+        Of the groups' rows, for robust scaling; its buckets are the groups.
     """
     collinear = collinearity(final.design)
     notes = []
@@ -161,7 +165,7 @@ def diagnose(
             f"no least squares: fewer than {MIN_ROWS_PER_COEFFICIENT} rows for each coefficient, "
             "or selected columns that are none, are dependent, or fit perfectly"
         )
-    learning = learning_curve(recipe, groups, holdout, final.alpha, gamma)
+    learning = learning_curve(recipe, groups, holdout, final.alpha, gamma, sample)
     return Diagnostics(collinear, criteria, least, learning, tuple(notes))
 
 
@@ -286,6 +290,7 @@ def learning_curve(
     holdout: Moments,
     alpha: float,
     gamma: float = 1.0,
+    sample: Sample | None = None,
 ) -> LearningCurve:
     """Fit to the first groups, more and more of them; without a hold-out, the last fifth tests."""
     test, q = holdout, holdout.n_values
@@ -297,7 +302,8 @@ def learning_curve(
     for size, group in enumerate(groups, 1):
         training = m.merge(training, group)
         if size in sizes:
-            fit = selection.fit(recipe, training, np.array([alpha]), gamma)
+            sampled = sample and sample.only(range(size))
+            fit = selection.fit(recipe, training, np.array([alpha]), gamma, sampled)
             sets = (training, test)
             errors.append([d.evaluate(fit.design, fit.coef[None], s).mse[0] for s in sets])
             n_rows.append(training.n)

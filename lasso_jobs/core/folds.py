@@ -17,16 +17,36 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One split: the rows to fit to, and the rows to measure on."""
+    """One split: the rows to fit to, and the rows to measure on.
+
+    Parameters
+    ----------
+    training, test : Moments
+    buckets : ndarray of intp
+        Those that the training is made of.
+    """
 
     training: Moments
     test: Moments
+    buckets: Indices
 
 
-def k_folds(parts: Sequence[Moments]) -> Iterator[Fold]:
-    """Each part in turn is the test of a fit to all others."""
-    for training, test in zip(m.leave_one_out(parts), parts, strict=True):
-        yield Fold(training, test)
+def k_folds(parts: Sequence[Moments], groups: Sequence[Indices] | None = None) -> Iterator[Fold]:
+    """Each part in turn is the test of a fit to all others.
+
+    Parameters
+    ----------
+    parts : sequence of Moments
+    groups : sequence of ndarray of intp, optional
+        The buckets of each part; by default each is a bucket.
+    """
+    groups = [np.array([k]) for k in range(len(parts))] if groups is None else groups
+    for k, training in enumerate(m.leave_one_out(parts)):
+        yield Fold(training, parts[k], _all_but(groups, k))
+
+
+def _all_but(groups: Sequence[Indices], k: int) -> Indices:
+    return np.concatenate([*groups[:k], *groups[k + 1 :]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +87,12 @@ class KFold:
         """For each fold of each repeat, the buckets of its training and of its test."""
         for groups in self.groups():
             for k, test in enumerate(groups):
-                yield np.concatenate(groups[:k] + groups[k + 1 :]), test
+                yield _all_but(groups, k), test
 
     def folds(self, moments: BucketMoments) -> Iterator[Fold]:
         """For each fold of each repeat, the moments of its training and of its test."""
         for groups in self.groups():
-            parts = [moments.merged(group) for group in groups]
-            yield from k_folds(parts)
+            yield from k_folds([moments.merged(group) for group in groups], groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +141,7 @@ class RollingOrigin:
             # An expanding window only adds to the training before.
             merged = m.merge(merged, moments.merged(range(end, training[1])))
             end = training[1]
-            yield Fold(merged, moments.merged(range(*test)))
+            yield Fold(merged, moments.merged(range(*test)), np.arange(*training))
 
 
 def rolling_origin(

@@ -49,6 +49,7 @@ class Predictor:
         columns = Columns(
             tuple(name for name in self.columns.numeric if name in features),
             tuple(c for c in self.columns.categories if c.name in features),
+            tuple(date for date in self.columns.dates if date.name in features),
         )
         numeric = [j for j, name in enumerate(self.columns.numeric) if name in features]
         indicators = tuple(numeric.index(j) for j in self.indicators if j in numeric)

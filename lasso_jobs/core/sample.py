@@ -6,9 +6,11 @@ sample have a rank error below ``sqrt(log(2 / d) / (2 k))`` with probability 1 -
 "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality"): 1.6 % at k = 10,000, d = 1 %.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lasso_jobs.core.buckets import Hashes
 from lasso_jobs.core.moments import Floats
@@ -32,39 +34,49 @@ class Sample:
         The most rows to keep.
     hashes : ndarray of uint64, shape (k,)
         Ascending.
+    buckets : ndarray of intp, shape (k,)
+        The bucket of each row.
     values : ndarray, shape (q, k)
         NaN is null.
     """
 
     size: int
     hashes: Hashes
+    buckets: NDArray[np.intp]
     values: Floats
+
+    def only(self, buckets: Iterable[int]) -> "Sample":
+        """Those of the rows that are in some buckets."""
+        kept = np.isin(self.buckets, list(buckets))
+        return Sample(self.size, self.hashes[kept], self.buckets[kept], self.values[:, kept])
 
 
 def empty(n_values: int, size: int) -> Sample:
     """A sample of no rows."""
-    return Sample(size, np.empty(0, np.uint64), np.empty((n_values, 0)))
+    return Sample(size, np.empty(0, np.uint64), np.empty(0, np.intp), np.empty((n_values, 0)))
 
 
-def of_rows(hashes: Hashes, values: Floats, size: int) -> Sample:
+def of_rows(hashes: Hashes, buckets: NDArray[np.intp], values: Floats, size: int) -> Sample:
     """Sample rows in memory: ``values`` has shape (q, n)."""
     kept = np.argsort(hashes, kind="stable")[:size]
-    return Sample(size, hashes[kept], values[:, kept])
+    return Sample(size, hashes[kept], buckets[kept], values[:, kept])
 
 
-def extended(sample: Sample, hashes: Hashes, values: Floats) -> Sample:
+def extended(sample: Sample, hashes: Hashes, buckets: NDArray[np.intp], values: Floats) -> Sample:
     """Sample some rows together with those that were sampled before.
 
     Once the sample is full, only rows below its largest hash can enter it, which are few.
     """
     if len(sample.hashes) == sample.size:
         kept = np.flatnonzero(hashes < sample.hashes[-1])
-        hashes, values = hashes[kept], values[:, kept]
-    return merge(sample, of_rows(hashes, values, sample.size))
+        hashes, buckets, values = hashes[kept], buckets[kept], values[:, kept]
+    return merge(sample, of_rows(hashes, buckets, values, sample.size))
 
 
 def merge(a: Sample, b: Sample) -> Sample:
     """Sample of two disjoint sets of rows together."""
     hashes = np.concatenate([a.hashes, b.hashes])
     kept = np.argsort(hashes, kind="stable")[: a.size]
-    return Sample(a.size, hashes[kept], np.concatenate([a.values, b.values], axis=1)[:, kept])
+    buckets = np.concatenate([a.buckets, b.buckets])
+    values = np.concatenate([a.values, b.values], axis=1)
+    return Sample(a.size, hashes[kept], buckets[kept], values[:, kept])

@@ -12,6 +12,7 @@ from lasso_jobs.core.folds import Fold
 from lasso_jobs.core.lasso import Path, alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.moments import Floats, Moments
 from lasso_jobs.core.relaxed import mixed
+from lasso_jobs.core.sample import Sample
 
 SMALLEST_RATIO = 1e-3
 """No alpha makes a Ridge fit zero: below this l1_ratio the largest alpha is that of this ratio."""
@@ -78,16 +79,22 @@ class Search:
     early_stop: bool = False
     repeats: int = 1
 
-    def grid(self, recipe: d.Recipe, rows: Moments) -> Floats:
+    def grid(self, recipe: d.Recipe, rows: Moments, sample: Sample | None = None) -> Floats:
         """The alphas, descending."""
         if isinstance(self.alphas, int):
             limited = replace(recipe, l1_ratio=max(recipe.l1_ratio, SMALLEST_RATIO))
-            return alpha_grid(alpha_max(d.fit(limited, rows).problem), self.alphas, self.eps)
+            return alpha_grid(
+                alpha_max(d.fit(limited, rows, sample).problem), self.alphas, self.eps
+            )
         return np.sort(np.asarray(self.alphas, float))[::-1]
 
 
 def cross_validate(
-    recipe: d.Recipe, rows: Moments, folds: Iterable[Fold], search: Search
+    recipe: d.Recipe,
+    rows: Moments,
+    folds: Iterable[Fold],
+    search: Search,
+    sample: Sample | None = None,
 ) -> CrossValidation:
     """Fit the paths to each fold's training rows, and measure them on its test rows.
 
@@ -101,10 +108,14 @@ def cross_validate(
     folds : iterable of Fold
         At least two, of at least one row in each part; repeat after repeat.
     search : Search
+    sample : Sample, optional
+        Of the rows, for robust scaling.
     """
     folds = tuple(folds)
     ratios = search.l1_ratios or (recipe.l1_ratio,)
-    curves = [_curve(replace(recipe, l1_ratio=ratio), rows, folds, search) for ratio in ratios]
+    curves = [
+        _curve(replace(recipe, l1_ratio=ratio), rows, folds, search, sample) for ratio in ratios
+    ]
     checks = [check for curve in curves for check in curve.checks]
     n_alphas = [len(curve.alphas) for curve in curves]
     gammas = np.asarray(search.gammas, float)
@@ -159,8 +170,14 @@ class _Curve:
     worst_sse_bound: float
 
 
-def _curve(recipe: d.Recipe, rows: Moments, folds: Sequence[Fold], search: Search) -> _Curve:
-    alphas = search.grid(recipe, rows)
+def _curve(
+    recipe: d.Recipe,
+    rows: Moments,
+    folds: Sequence[Fold],
+    search: Search,
+    sample: Sample | None,
+) -> _Curve:
+    alphas = search.grid(recipe, rows, sample)
     step = ALPHAS_AT_ONCE if search.early_stop else len(alphas)
     starts: list[Floats | None] = [None] * (1 + len(folds))
     weight = np.array([fold.test.weight for fold in folds])
@@ -169,17 +186,19 @@ def _curve(recipe: d.Recipe, rows: Moments, folds: Sequence[Fold], search: Searc
     while done < len(alphas) and not (mse and _has_turned(mse, weight, search)):
         block = alphas[done : done + step]
         errors = []
-        for i, training in enumerate([rows, *(fold.training for fold in folds)]):
-            design = d.fit(recipe, training)
+        for i, fold in enumerate([None, *folds]):
+            training = rows if fold is None else fold.training
+            sampled = sample if fold is None else sample and sample.only(fold.buckets)
+            design = d.fit(recipe, training, sampled)
             path = solve_path(design.problem, block, starts[i])
             coef, relaxed = mixed(design.problem, path.coef, search.gammas)
             starts[i] = path.coef[-1]
             checks.append(_Check.of(path, relaxed))
-            if i == 0:
+            if fold is None:
                 n_nonzero.append(np.count_nonzero(coef, axis=2))
                 continue
             original, _ = design.original_units(np.concatenate(coef))
-            found = d.evaluate(design, original, folds[i - 1].test)
+            found = d.evaluate(design, original, fold.test)
             errors.append(found.mse.reshape(coef.shape[:2]))
             bounds.append(float(found.bound.max(initial=0.0)))
         mse.append(np.array(errors))
@@ -203,9 +222,15 @@ def _has_turned(blocks: Sequence[Floats], weight: Floats, search: Search) -> boo
     return bool(np.all(mean[:, -blocks[-1].shape[2] :] > mean[best] + error[best]))
 
 
-def fit(recipe: d.Recipe, rows: Moments, alphas: Floats, gamma: float = 1.0) -> Fit:
+def fit(
+    recipe: d.Recipe,
+    rows: Moments,
+    alphas: Floats,
+    gamma: float = 1.0,
+    sample: Sample | None = None,
+) -> Fit:
     """Fit at the last alpha, warm-started along those before it, and mix in its relaxed fit."""
-    design = d.fit(recipe, rows)
+    design = d.fit(recipe, rows, sample)
     path = solve_path(design.problem, alphas)
     mixtures, relaxed = mixed(design.problem, path.coef[-1:], [gamma])
     check = _Check.of(path.last, relaxed)

@@ -29,8 +29,8 @@ which for equal groups is ``(G - 1) / G sum_j (b_j - mean(b_j))^2``. Its own rel
 ``1 / sqrt(2 (G - 1))``. A coefficient that is zero in most fits has no such spread to measure.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -40,7 +40,9 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core import selection
 from lasso_jobs.core.buckets import row_hashes, text_key
 from lasso_jobs.core.design import Recipe
+from lasso_jobs.core.folds import k_folds
 from lasso_jobs.core.moments import Floats, Moments
+from lasso_jobs.core.sample import Sample
 
 MAX_GROUPS = 20
 """More would cost more merges, and there are 92,378 ways to halve 20."""
@@ -92,13 +94,24 @@ class Stability:
         return self.frequency >= self.threshold
 
 
-def grouped(buckets: Sequence[Moments]) -> list[Moments]:
-    """The buckets that have rows, merged into at most `MAX_GROUPS` groups."""
-    kept = [bucket for bucket in buckets if bucket.weight > 0]
-    return [
-        m.merge_all(kept[k::MAX_GROUPS], kept[0].n_values)
+def grouped(buckets: Sequence[Moments]) -> tuple[list[Moments], NDArray[np.intp]]:
+    """The buckets that have rows, merged into at most `MAX_GROUPS` groups.
+
+    Returns
+    -------
+    groups : list of Moments
+    group_of : ndarray of intp, shape (n_buckets,)
+        The group of each bucket; -1 where it has no rows.
+    """
+    group_of = np.full(len(buckets), -1)
+    kept = [i for i, bucket in enumerate(buckets) if bucket.weight > 0]
+    group_of[kept] = np.arange(len(kept)) % MAX_GROUPS
+    q = buckets[0].n_values
+    groups = [
+        m.merge_all((buckets[i] for i in kept[k::MAX_GROUPS]), q)
         for k in range(min(MAX_GROUPS, len(kept)))
     ]
+    return groups, group_of
 
 
 def assess(
@@ -109,8 +122,11 @@ def assess(
     threshold: float,
     seed: int,
     gamma: float = 1.0,
+    sample: Sample | None = None,
 ) -> Stability:
     """Fit to halves of the groups, and to all groups but one.
+
+    All fits keep the levels that a fit to all groups keeps, so that their coefficients match.
 
     Parameters
     ----------
@@ -125,22 +141,26 @@ def assess(
     seed : int
     gamma : float
         Of a relaxed fit; it changes no selection, but the coefficients' spread.
+    sample : Sample, optional
+        Of the groups' rows, for robust scaling; its buckets are the groups.
     """
     q = groups[0].n_values
-    everything = selection.fit(recipe, m.merge_all(groups, q), np.array([alpha]), gamma)
+    everything = selection.fit(recipe, m.merge_all(groups, q), np.array([alpha]), gamma, sample)
+    recipe = replace(recipe, grouping=recipe.grouping or everything.design.grouping)
 
-    def fitted(rows: Moments) -> tuple[Floats, bool]:
+    def fitted(rows: Moments, which: Iterable[int]) -> tuple[Floats, bool]:
         """Not the whole fit, which holds a matrix of the size of the moments."""
-        fit = selection.fit(recipe, rows, np.array([alpha]), gamma)
+        sampled = sample and sample.only(which)
+        fit = selection.fit(recipe, rows, np.array([alpha]), gamma, sampled)
         return fit.coef, fit.converged
 
     @cache
     def fitted_half(half: tuple[int, ...]) -> tuple[Floats, bool]:
-        return fitted(m.merge_all([groups[g] for g in half], q))
+        return fitted(m.merge_all([groups[g] for g in half], q), half)
 
     pairs_drawn = complementary_halves(len(groups), pairs, seed)
     halves = [fitted_half(half) for pair in pairs_drawn for half in pair]
-    others = [fitted(rest) for rest in m.leave_one_out(groups)]
+    others = [fitted(fold.training, fold.buckets) for fold in k_folds(groups)]
     chosen = np.array([coef != 0 for coef, _ in halves])
     candidates = everything.design.usable.copy()
     candidates[candidates] = everything.design.problem.l1_factor > 0

@@ -57,7 +57,7 @@ def empty() -> Timeline:
 def extended(timeline: Timeline, hashes: Hashes, times: Floats) -> Timeline:
     """Some rows together with those before."""
     distinct, counts = np.unique(times, return_counts=True)
-    sample = s.extended(timeline.sample, hashes, times[None])
+    sample = s.extended(timeline.sample, hashes, np.zeros(len(times), np.intp), times[None])
     return _counted(timeline, distinct, counts.astype(np.int64), True, sample)
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lasso_jobs.core.columns import Block, Category, Columns
+from lasso_jobs.core.columns import Block, Category, Columns, DateFeature
 from lasso_jobs.data.dataset import Piece, leaf_owners
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
@@ -196,8 +196,42 @@ def codes(column: pa.ChunkedArray, category: Category) -> NDArray[np.int32]:
     return np.array([known.get(text, rest) for text in texts] or [rest], np.int32)[index]
 
 
+_PARTS = {
+    "year": pc.year,
+    "month": pc.month,
+    "weekday": pc.day_of_week,  # Monday is 0
+    "hour": pc.hour,
+    "day_of_year": pc.day_of_year,
+}
+
+
+def with_parts(table: pa.Table, dates: Sequence[DateFeature]) -> pa.Table:
+    """Add the parts of dates as columns; those of a time with a zone are the zone's.
+
+    Raises
+    ------
+    DataError
+        If a zone is not known here.
+    """
+    for date in dates:
+        column = table.column(date.column)
+        if pa.types.is_null(column.type):
+            column = pa.nulls(table.num_rows, pa.date32())
+        try:
+            table = table.append_column(date.name, _PARTS[date.part](column))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"column {date.column!r}",
+                f"has type {column.type}, whose {date.part} cannot be told ({error})",
+                "a date, or a timestamp in a known time zone",
+                "Install the time zones (tzdata), or convert the column",
+            ) from error
+    return table
+
+
 def block(table: pa.Table, columns: Columns) -> Block:
     """The features of some rows."""
+    table = with_parts(table, columns.dates)
     return Block(
         table.num_rows,
         tuple(numbers(table.column(name)) for name in columns.numeric),

@@ -8,11 +8,12 @@ from typing import Literal
 
 import pyarrow as pa
 
-from lasso_jobs.core.columns import Columns, LevelType
+from lasso_jobs.core.columns import Columns, DateFeature, DatePart, LevelType
 from lasso_jobs.data.dataset import Dataset
 from lasso_jobs.errors import DataError
 
-Kind = Literal["number", "integer", "string", "boolean", "null", "other"]
+CATEGORICAL_PARTS: tuple[DatePart, ...] = ("month", "weekday")
+Kind = Literal["number", "integer", "string", "boolean", "timestamp", "date", "null", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,14 @@ class Features:
     categorical : tuple of (str, level type)
     left_out : tuple of (str, str)
         Columns that ``*`` matched but that cannot be features, and why.
+    dates : tuple of DateFeature
+        Those of the features that are parts of dates.
     """
 
     numeric: tuple[str, ...]
     categorical: tuple[tuple[str, LevelType], ...]
     left_out: tuple[tuple[str, str], ...]
+    dates: tuple[DateFeature, ...] = ()
 
 
 def kind_of(type_: pa.DataType) -> Kind:
@@ -46,7 +50,50 @@ def kind_of(type_: pa.DataType) -> Kind:
         return "string"
     if pa.types.is_string_view(type_):
         return "string"
+    if pa.types.is_timestamp(type_):
+        return "timestamp"
+    if pa.types.is_date(type_):
+        return "date"
     return "null" if pa.types.is_null(type_) else "other"
+
+
+def date_features(
+    dataset: Dataset, dates: Mapping[str, Sequence[DatePart]]
+) -> tuple[DateFeature, ...]:
+    """The parts of dates that a job asks for.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or has no such part, or a part's name is taken.
+    """
+    features = tuple(
+        DateFeature(column, part)
+        for column, parts in dates.items()
+        for part in dict.fromkeys(parts)
+    )
+    for date in features:
+        require(dataset, date.column, "features.dates")
+        type_ = dataset.schema.field(date.column).type
+        if kind_of(type_) not in _kinds_with(date.part) or pa.types.is_dictionary(type_):
+            raise DataError(
+                f"{dataset.path}, features.dates {date.column!r}",
+                f"has type {type_}, which has no {date.part}",
+                f"a {' or a '.join(_kinds_with(date.part))}",
+                "Correct features.dates, or convert the column",
+            )
+        if date.name in dataset.schema.names:
+            raise DataError(
+                f"{dataset.path}, features.dates",
+                f"the data has a column {date.name!r}",
+                "none of the name of a part",
+                "Rename it, or leave the part out",
+            )
+    return features
+
+
+def _kinds_with(part: DatePart) -> tuple[Kind, ...]:
+    return ("timestamp",) if part == "hour" else ("timestamp", "date")
 
 
 def select_features(
@@ -55,6 +102,7 @@ def select_features(
     exclude: Sequence[str],
     categorical: Sequence[str],
     reserved: Mapping[str, str],
+    dates: Sequence[DateFeature] = (),
 ) -> Features:
     """Apply the patterns of a job to the columns of a dataset.
 
@@ -67,6 +115,8 @@ def select_features(
         Numeric columns to be taken as categories; text and booleans are without saying.
     reserved : mapping of str to str
         Columns that are no features, each with its role.
+    dates : sequence of DateFeature
+        Parts of dates: month and weekday are categories, the others numbers.
 
     Raises
     ------
@@ -77,8 +127,11 @@ def select_features(
     for name in [*include, *exclude, *categorical]:
         if not _is_pattern(name):
             require(dataset, name, "features")
-    numeric: list[str] = []
-    categories: list[tuple[str, LevelType]] = []
+    numeric = [date.name for date in dates if date.part not in CATEGORICAL_PARTS]
+    categories: list[tuple[str, LevelType]] = [
+        (date.name, "integer") for date in dates if date.part in CATEGORICAL_PARTS
+    ]
+    dated = {date.column for date in dates}
     left_out: list[tuple[str, str]] = []
     for name in names:
         explicit = name in include or name in categorical
@@ -86,7 +139,7 @@ def select_features(
             name not in dataset.constants and any(fnmatchcase(name, p) for p in include)
         )
         excluded = name in exclude or any(fnmatchcase(name, p) for p in exclude)
-        if not matched or excluded or name in reserved:
+        if not matched or excluded or name in reserved or name in dated:
             continue
         type_ = dataset.schema.field(name).type
         kind = kind_of(type_)
@@ -103,7 +156,9 @@ def select_features(
                 "integers, text or booleans"
                 if name in categorical
                 else "numbers, text or booleans",
-                "Exclude it, or derive a column that can be a feature",
+                "Exclude it, or ask for its parts in features.dates"
+                if kind in ("timestamp", "date")
+                else "Exclude it, or derive a column that can be a feature",
             )
         else:
             left_out.append((name, str(type_)))
@@ -114,7 +169,7 @@ def select_features(
             "at least one column of numbers, text or booleans",
             "Widen features.include",
         )
-    return Features(tuple(numeric), tuple(categories), tuple(left_out))
+    return Features(tuple(numeric), tuple(categories), tuple(left_out), tuple(dates))
 
 
 def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> None:
@@ -159,6 +214,10 @@ def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
     wanted = dict.fromkeys(columns.numeric, ("number", "integer")) | {
         c.name: kinds[c.type] for c in columns.categories
     }
+    for date in columns.dates:
+        del wanted[date.name]
+        others = wanted.get(date.column, ("timestamp", "date"))
+        wanted[date.column] = tuple(k for k in _kinds_with(date.part) if k in others)
     for name, expected in wanted.items():
         type_ = schema.field(name).type
         if kind_of(type_) not in (*expected, "null"):

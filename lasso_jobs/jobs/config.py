@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from lasso_jobs.core.columns import DatePart
 from lasso_jobs.data.times import duration
 from lasso_jobs.data.where import Condition, parse
 from lasso_jobs.errors import JobError
@@ -88,16 +89,31 @@ class FeatureSelection(_Model):
     categorical: tuple[str, ...] = Field(
         (), description="Integer columns to take as categories; text and booleans always are"
     )
+    dates: dict[str, Annotated[tuple[DatePart, ...], Field(min_length=1)]] = Field(
+        {}, description="Parts of dates and timestamps to take as features, by column"
+    )
 
 
 class Preprocess(_Model):
     """Applied inside each fold, fitted on its training rows only."""
 
-    scaling: Literal["standard", "minmax", "none"] = "standard"
-    missing: Literal["mean", "indicator", "error"] = Field(
-        "mean", description="Fill nulls of numbers with the mean; add an indicator; or refuse them"
+    scaling: Literal["standard", "robust", "minmax", "none"] = Field(
+        "standard",
+        description="What the penalty compares coefficients by: deviations, ranges between the "
+        "quartiles, ranges, or nothing",
+    )
+    missing: Literal["mean", "indicator", "drop", "error"] = Field(
+        "mean",
+        description="Fill nulls of numbers with the mean; add an indicator besides; leave out the "
+        "rows that have one; or refuse them",
     )
     max_levels: PositiveInt = Field(50, description="Rarer levels share the level (other)")
+    min_count: PositiveInt = Field(
+        1, description="Levels with fewer training rows share the level (other)"
+    )
+    drop_first: bool = Field(
+        False, description="Whether the first level of each category has no coefficient"
+    )
 
 
 class Split(_Model):
@@ -502,11 +518,13 @@ def _section(
 ) -> tuple[type[BaseModel], list[str]]:
     """The section that an error is in, and the key's parts without the names of types."""
     place: list[str] = []
+    of_mapping = False
     for i, part in enumerate(location):
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         last = i == len(location) - 1 and not _TYPE_LABEL.match(str(part))
-        if part in fields or isinstance(part, int) or last:
+        if part in fields or isinstance(part, int) or last or of_mapping:
             place.append(str(part))
+        of_mapping = part in fields and get_origin(fields[str(part)].annotation) is dict
         if part in fields:
             annotation = fields[str(part)].annotation
             inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type)]

@@ -14,6 +14,7 @@ from lasso_jobs.core.timeline import Timeline
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.clock import Report, progress_of
+from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
 from lasso_jobs.jobs.scan import Tally, merge_tallies, merge_times, scan_times, tally
 from lasso_jobs.jobs.splits import Folds, check_folds_have_rows, reading_for_times, split
@@ -63,10 +64,8 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
     timeline, of_times = _timeline(client, planned, report)
     columns = Columns(
         planned.features.numeric,
-        tuple(
-            _category(name, type_, levels, job.preprocess.max_levels)
-            for name, type_ in planned.features.categorical
-        ),
+        tuple(_category(name, type_, levels, job) for name, type_ in planned.features.categorical),
+        planned.features.dates,
     )
     reading, folds = split(planned, columns, _fold_values(levels, fold) if fold else (), timeline)
     size = s.sample_size(columns.n_columns + 1)
@@ -79,7 +78,7 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
         size,
         progress=progress_of(report, "moments"),
     )
-    _check_rows(planned, moments)
+    _check_rows(planned, reading, moments)
     check_folds_have_rows(planned, reading, folds, moments)
     counts = replace(counts, bytes_read=counts.bytes_read + of_levels + of_times)
     return Gathered(columns, reading, moments, sample, counts, folds)
@@ -99,6 +98,7 @@ def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tupl
         planned.partitions,
         names,
         planned.job.data.conditions(),
+        planned.features.dates,
         progress=progress_of(report, "levels"),
     )
 
@@ -115,7 +115,7 @@ def _timeline(
         scan_times,
         merge_times,
         planned.partitions,
-        reading_for_times(planned.job),
+        reading_for_times(planned),
         planned.job.time,
         progress=progress_of(report, "times"),
     )
@@ -133,7 +133,7 @@ def _gather(partition: Partition, reading: Reading, size: int) -> _Part:
         # Another draw than the one for the hold-out, whose rows would fill the sample otherwise.
         draws = b.remix(rows.hashes)
         values = matrix(reading.columns, rows.block, order, rows.target)
-        sample = s.extended(sample, draws[order], values[:-1])
+        sample = s.extended(sample, draws[order], rows.buckets[order], values[:-1])
         n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
         weights = None if rows.weights is None else rows.weights[order]
         moments = b.merge(moments, b.of_rows(values, n_rows, weights))
@@ -145,16 +145,24 @@ def _merge(left: _Part, right: _Part) -> _Part:
     return b.merge(left[0], right[0]), s.merge(left[1], right[1]), left[2] + right[2]
 
 
-def _category(name: str, type_: LevelType, levels: Tally, max_levels: int) -> Category:
-    """The most frequent levels, in their own order; all others share one indicator."""
+def _category(name: str, type_: LevelType, levels: Tally, job: TrainJob) -> Category:
+    """The levels that a fold can choose from, in their own order; all others share one indicator.
+
+    They are twice as many as a fold may keep, so that one can keep what is rare in the others.
+    """
     counts = levels[name]
-    if type_ == "integer":
-        _check_integers(name, counts)
-    by_rows = sorted(counts, key=lambda level: (-counts[level], level is None, level or ""))
-    kept = by_rows[:max_levels]
     number = type_ == "integer"
-    kept.sort(key=lambda v: (v is None, int(v) if number and v is not None else 0, v or ""))
-    return Category(name, tuple(kept), len(by_rows) > max_levels, type_)
+    if number:
+        _check_integers(name, counts)
+    ordered = sorted(
+        counts, key=lambda v: (v is None, int(v) if number and v is not None else 0, v or "")
+    )
+    # A weight above one can make a rare level count for more rows than it has.
+    least = job.preprocess.min_count if job.weight is None else 1
+    by_rows = sorted((v for v in ordered if counts[v] >= least), key=lambda v: -counts[v])
+    listed = set(by_rows[: 2 * job.preprocess.max_levels])
+    kept = tuple(v for v in ordered if v in listed)
+    return Category(name, kept, len(kept) < len(ordered), type_)
 
 
 def _check_integers(name: str, levels: Iterable[str | None]) -> None:
@@ -175,13 +183,14 @@ def _fold_values(levels: Tally, fold: str) -> list[str]:
     return sorted(values)
 
 
-def _check_rows(planned: TrainPlan, moments: b.BucketMoments) -> None:
+def _check_rows(planned: TrainPlan, reading: Reading, moments: b.BucketMoments) -> None:
     path, job = planned.dataset.path, planned.job
     held = moments.holdout
     total = m.merge_all(moments.buckets, held.n_values)
     if total.n == 0:
+        dropped = " and no nulls, as preprocess.missing is drop" if reading.complete else ""
         raise DataError(
-            path, "no row is left to train on", "rows with a target", "Widen data.where"
+            path, "no row is left to train on", f"rows with a target{dropped}", "Widen data.where"
         )
     if total.weight <= 0:
         raise DataError(

@@ -86,8 +86,9 @@ def evaluate(
     from lasso_jobs.engine.tasks import tree_reduce
 
     models = [model.only(model.used)]
-    if champion is not None and set(champion.used) <= set(present):
-        models.append(champion.only(champion.used))
+    if champion is not None:
+        champion = champion.only(champion.used)
+        models += [champion] * (set(champion.columns.stored) <= set(present))
     parts = tree_reduce(
         client, _measure, _merge, partitions, reading, tuple(models), width, progress=progress
     )
@@ -120,7 +121,7 @@ def _measure(
     partition: Partition, reading: Reading, models: tuple[Predictor, ...], width: float
 ) -> _Residuals:
     mine, *others = models
-    also = tuple(name for other in others for name in other.columns.features)
+    also = tuple(name for other in others for name in other.columns.stored)
     total = _EMPTY
     for rows in read_training_rows(partition, replace(reading, columns=mine.columns, also=also)):
         held = np.flatnonzero(rows.buckets == reading.n_buckets)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lasso_jobs.core import buckets as b
@@ -33,6 +34,8 @@ class Counts:
         Rows that ``data.where`` took out.
     without_target : int
         Rows left out because their target is null.
+    with_nulls : int
+        Rows with a target left out because another number is null.
     bytes_read : int
         Compressed bytes of the columns that were read.
     """
@@ -40,6 +43,7 @@ class Counts:
     rows: int = 0
     filtered: int = 0
     without_target: int = 0
+    with_nulls: int = 0
     bytes_read: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -47,6 +51,7 @@ class Counts:
             self.rows + other.rows,
             self.filtered + other.filtered,
             self.without_target + other.without_target,
+            self.with_nulls + other.with_nulls,
             self.bytes_read + other.bytes_read,
         )
 
@@ -72,6 +77,8 @@ class Reading:
     n_folds, n_buckets : int
     seed : int
     nulls_allowed : bool
+    complete : tuple of str
+        Columns of numbers or dates: a row with a null in one of them is left out.
     also : tuple of str
         Further columns to read, undecoded.
     time : str or None
@@ -95,6 +102,7 @@ class Reading:
     n_buckets: int
     seed: int
     nulls_allowed: bool
+    complete: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     time: str | None = None
     edges: tuple[float, ...] = ()
@@ -104,13 +112,13 @@ class Reading:
         """The columns to read."""
         roles = [self.target, self.weight, self.group, self.fold, self.time]
         held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
-        named = [*self.columns.features, *(r for r in roles if r), *held, *self.also]
-        return list(dict.fromkeys(named))
+        named = [*self.columns.stored, *(r for r in roles if r), *held]
+        return list(dict.fromkeys([*named, *self.complete, *self.also]))
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
-    """A block of rows with a target.
+    """A block of rows that are used.
 
     Parameters
     ----------
@@ -150,12 +158,11 @@ def read_training_rows(partition: Partition, reading: Reading) -> Iterator[Train
 
 def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> TrainingRows:
     table, positions = rows.table, rows.positions
+    table, positions = _with_values(table, positions, [reading.target])
+    without = rows.table.num_rows - table.num_rows
+    table, positions = _with_values(table, positions, reading.complete)
+    with_nulls = rows.table.num_rows - without - table.num_rows
     values = blocks.numbers(table.column(reading.target))
-    missing = np.isnan(values)
-    without = int(missing.sum())
-    if without:
-        kept = pa.array(~missing)
-        table, positions, values = table.filter(kept), positions[~missing], values[~missing]
     _check_finite(piece, reading.target, values)
     block = blocks.block(table, reading.columns)
     for name, column in zip(reading.columns.numeric, block.numeric, strict=True):
@@ -165,7 +172,7 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
                 f"{piece.file.path}, column {name!r}",
                 "has nulls",
                 "none, as preprocess.missing is error",
-                "Set it to mean or indicator, or exclude the column",
+                "Set it to mean, indicator or drop, or exclude the column",
             )
     hashes = b.row_hashes(key, positions)
     return TrainingRows(
@@ -175,8 +182,20 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         _weights(piece, table, reading),
         hashes,
         _buckets(piece, table, hashes, reading),
-        Counts(len(values), rows.n_filtered, without, rows.n_bytes),
+        Counts(len(values), rows.n_filtered, without, with_nulls, rows.n_bytes),
     )
+
+
+def _with_values(
+    table: pa.Table, positions: NDArray[np.int64], names: Sequence[str]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows that have a value in each of these columns."""
+    missing = np.zeros(table.num_rows, np.bool_)
+    for name in names:
+        missing |= blocks.numbers(pc.is_null(table.column(name), nan_is_null=True)) > 0
+    if not missing.any():
+        return table, positions
+    return table.filter(pa.array(~missing)), positions[~missing]
 
 
 def _check_finite(piece: Piece, name: str, values: Floats) -> None:

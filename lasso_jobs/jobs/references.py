@@ -30,7 +30,7 @@ def references(predictor: Predictor, design: Design, sample: Sample) -> dict[str
         found[category.name] = drift.Reference(
             np.empty(0), np.append(shares, 0.0), float("nan"), float(missing)
         )
-    predictions = _predictions(predictor, sample.values)
+    predictions = _predictions(predictor, design.grouping.values(sample.values))
     mean = float(design.location[design.target])
     return {**found, PREDICTION: _of_numbers(predictions, mean, 0.0)}
 

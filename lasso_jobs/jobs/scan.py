@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lasso_jobs.core import timeline as t
+from lasso_jobs.core.columns import DateFeature, stored
 from lasso_jobs.data import blocks
 from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.times import times
@@ -20,16 +21,21 @@ Tally = dict[str, Counter[str | None]]
 
 
 def tally(
-    partition: Partition, names: Sequence[str], where: Sequence[Condition]
+    partition: Partition,
+    names: Sequence[str],
+    where: Sequence[Condition],
+    dates: Sequence[DateFeature] = (),
 ) -> tuple[Tally, int]:
-    """Count the levels of some columns; and the bytes read."""
+    """Count the levels of some columns, or parts of dates; and the bytes read."""
+    dates = [date for date in dates if date.name in names]
     counts: Tally = {name: Counter() for name in names}
     n_bytes = 0
     for piece in partition.pieces:
-        for rows in blocks.read(piece, names, where):
+        for rows in blocks.read(piece, stored(names, dates), where):
             n_bytes += rows.n_bytes
+            table = blocks.with_parts(rows.table, dates)
             for name in names:
-                texts, index = blocks.levels(rows.table.column(name))
+                texts, index = blocks.levels(table.column(name))
                 numbers = np.bincount(index, minlength=len(texts)).tolist()
                 counts[name].update(dict(zip(texts, numbers, strict=True)))
                 _check_distinct(piece, name, counts[name])

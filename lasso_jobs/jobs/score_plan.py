@@ -72,16 +72,16 @@ def plan(job: ScoreJob) -> ScorePlan:
         for name in names:
             schema.require(dataset, name, key)
     _check_carried(job, dataset)
-    for name in predictor.columns.features:
+    for name in predictor.columns.stored:
         schema.require(dataset, name, f"a feature of {registered.reference},")
     schema.check_types(dataset.schema, predictor.columns, dataset.path)
-    every = [*predictor.columns.features, *(name for _, names in by_key for name in names)]
+    every = [*predictor.columns.stored, *(name for _, names in by_key for name in names)]
     schema.check_files(dataset, tuple(dict.fromkeys(every)))
     scoring = Scoring(
         predictor,
         used,
         {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
-        model.job["preprocess"]["missing"] != "error",
+        model.job["preprocess"]["missing"] in ("mean", "indicator"),
         None if model.holdout is None else model.holdout.interval,
         job.key_columns,
         job.output.partition_by,

@@ -75,7 +75,7 @@ class Scoring:
 
     def names(self) -> list[str]:
         """The columns to read."""
-        return list(dict.fromkeys([*self.predictor.columns.features, *self.carried]))
+        return list(dict.fromkeys([*self.predictor.columns.stored, *self.carried]))
 
 
 Watched = dict[sinks.Partition, dict[str, d.Current]]

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from lasso_jobs.core import buckets as b
-from lasso_jobs.core.columns import Columns
+from lasso_jobs.core.columns import Columns, stored
 from lasso_jobs.core.folds import KFold, RollingOrigin, rolling_origin
 from lasso_jobs.core.timeline import Timeline, last_share, segment_starts
 from lasso_jobs.data.times import duration
 from lasso_jobs.errors import DataError
-from lasso_jobs.jobs.config import HoldoutRows, TrainJob
+from lasso_jobs.jobs.config import HoldoutRows
 from lasso_jobs.jobs.reading import Reading
 from lasso_jobs.jobs.train_plan import TrainPlan
 
 Folds = KFold | RollingOrigin
 
 
-def reading_for_times(job: TrainJob) -> Reading:
+def reading_for_times(planned: TrainPlan) -> Reading:
     """How the first scan reads the times: it needs to know which rows are trained on."""
-    return _reading(job, Columns((), ()), (), 1, 1)
+    return _reading(planned, Columns((), ()), (), 1, 1)
 
 
 def split(
@@ -47,18 +47,18 @@ def split(
     if timeline is not None and how.split.time is not None:
         rolling = _rolling_origin(planned, timeline, held_from)
         reading = _reading(
-            job, columns, (), rolling.n_folds, rolling.n_buckets, rolling.edges, held_from
+            planned, columns, (), rolling.n_folds, rolling.n_buckets, rolling.edges, held_from
         )
         return reading, rolling
     n_folds = len(values) or how.folds
     n_buckets = len(values) or b.n_buckets_for(columns.n_columns + 1, n_folds)
     folds = KFold(n_buckets, n_folds, how.repeats, job.seed)
     _check_folds(planned, columns, folds)
-    return _reading(job, columns, values, n_folds, n_buckets, held_from=held_from), folds
+    return _reading(planned, columns, values, n_folds, n_buckets, held_from=held_from), folds
 
 
 def _reading(
-    job: TrainJob,
+    planned: TrainPlan,
     columns: Columns,
     values: Sequence[str],
     n_folds: int,
@@ -66,6 +66,8 @@ def _reading(
     edges: tuple[float, ...] = (),
     held_from: float = math.inf,
 ) -> Reading:
+    job, features = planned.job, planned.features
+    complete = job.preprocess.missing == "drop"
     rows = job.holdout.conditions() if isinstance(job.holdout, HoldoutRows) else ()
     return Reading(
         columns,
@@ -81,6 +83,7 @@ def _reading(
         n_buckets,
         job.seed,
         job.preprocess.missing != "error",
+        stored(features.numeric, features.dates) if complete else (),
         time=job.time,
         edges=edges,
         held_from=held_from,

@@ -34,6 +34,7 @@ def of_training(result: TrainResult) -> Values:
         "n_rows": model.n_rows,
         "rows_filtered": result.counts.filtered,
         "rows_without_target": result.counts.without_target,
+        "rows_with_nulls": result.counts.with_nulls,
         "n_features": len(model.columns.features),
         "n_nonzero": int((model.predictor.coef != 0).sum()),
         "left_out": dict(result.left_out),

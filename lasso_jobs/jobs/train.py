@@ -18,8 +18,11 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core import selection
 from lasso_jobs.core import stability as st
 from lasso_jobs.core.choice import CrossValidation
+from lasso_jobs.core.columns import Columns
 from lasso_jobs.core.design import Recipe
 from lasso_jobs.core.predict import Predictor
+from lasso_jobs.core.sample import Sample
+from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import holdout as h
 from lasso_jobs.jobs.clock import Clock, Report, progress_of
 from lasso_jobs.jobs.config import TrainJob
@@ -82,17 +85,53 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
     job, moments = planned.job, gathered.moments
     in_folds = moments.merged(range(gathered.reading.n_buckets))
     everything = m.merge(in_folds, moments.holdout)
-    numeric = range(len(gathered.columns.numeric))
-    with_indicators = job.preprocess.missing == "indicator"
-    recipe = Recipe(
-        gathered.columns,
-        job.preprocess.scaling,
-        tuple(j for j in numeric if with_indicators and j in everything.nulls),
+    recipe = _recipe(job, gathered.columns, everything)
+    sample = _sample_for_scaling(planned, gathered)
+    folds = gathered.folds.folds(moments)
+    buckets = range(gathered.reading.n_buckets)
+    cv = selection.cross_validate(
+        recipe, in_folds, folds, _search(job), sample and sample.only(buckets)
+    )
+    recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
+    evaluated = None
+    if job.holdout is not None:
+        before = buckets[: gathered.folds.n_before_holdout]
+        seen = in_folds if before == buckets else moments.merged(before)
+        evaluated = selection.fit(recipe, seen, alphas, cv.gamma, sample and sample.only(before))
+    final = selection.fit(recipe, everything, alphas, cv.gamma, sample)
+    groups, group_of = st.grouped(moments.buckets[:-1])
+    if sample is not None:
+        # The held-out rows, of the last bucket, are in no group.
+        sample = replace(sample, buckets=np.append(group_of, -1)[sample.buckets])
+    stability = None
+    if (how := job.stability) is not None:
+        stability = st.assess(
+            recipe, groups, cv.alpha, how.pairs, how.threshold, job.seed, cv.gamma, sample
+        )
+    held = moments.holdout
+    found = dg.diagnose(recipe, everything, final, cv.path_alphas, groups, held, cv.gamma, sample)
+    return Selected(recipe, cv, evaluated, final, stability, found)
+
+
+def _recipe(job: TrainJob, columns: Columns, rows: m.Moments) -> Recipe:
+    how, with_nulls = job.preprocess, set(rows.nulls.tolist())
+    return Recipe(
+        columns,
+        how.scaling,
+        tuple(j for j in range(len(columns.numeric)) if j in with_nulls)
+        if how.missing == "indicator"
+        else (),
         penalty_factors=job.penalty_factors,
         bounds=job.bounds,
         adaptive=job.search.adaptive,
+        max_levels=how.max_levels,
+        min_count=how.min_count,
+        drop_first=how.drop_first,
     )
-    search = selection.Search(
+
+
+def _search(job: TrainJob) -> selection.Search:
+    return selection.Search(
         job.search.alphas,
         job.search.eps,
         job.search.rule,
@@ -102,39 +141,28 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
         job.search.early_stop,
         job.search.repeats,
     )
-    cv = selection.cross_validate(recipe, in_folds, gathered.folds.folds(moments), search)
-    recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
-    evaluated = None
-    if job.holdout is not None:
-        n_before = gathered.folds.n_before_holdout
-        whole = n_before == gathered.reading.n_buckets
-        seen = in_folds if whole else moments.merged(range(n_before))
-        evaluated = selection.fit(recipe, seen, alphas, cv.gamma)
-    final = selection.fit(recipe, everything, alphas, cv.gamma)
-    groups = st.grouped(moments.buckets[:-1])
-    return Selected(
-        recipe,
-        cv,
-        evaluated,
-        final,
-        _stability(job, recipe, groups, cv),
-        dg.diagnose(recipe, everything, final, cv.path_alphas, groups, moments.holdout, cv.gamma),
-    )
 
 
-def _stability(
-    job: TrainJob, recipe: Recipe, groups: list[m.Moments], cv: CrossValidation
-) -> st.Stability | None:
-    options = job.stability
-    if options is None:
+def _sample_for_scaling(planned: TrainPlan, gathered: Gathered) -> Sample | None:
+    if planned.job.preprocess.scaling != "robust":
         return None
-    return st.assess(recipe, groups, cv.alpha, options.pairs, options.threshold, job.seed, cv.gamma)
+    sample = gathered.sample
+    for k, (training, _) in enumerate(gathered.folds.splits()):
+        if not np.isin(sample.buckets, training).any():
+            raise DataError(
+                f"{planned.dataset.path}, preprocess.scaling 'robust'",
+                f"none of the training rows of fold {k + 1} are in the sample",
+                "some, to take quartiles from",
+                "Use folds of similar sizes, or another scaling",
+            )
+    return sample
 
 
 def predictor_of(recipe: Recipe, fit: selection.Fit) -> Predictor:
     """A fit as something that predicts."""
-    fill = fit.design.location[: len(recipe.columns.numeric)]
-    return Predictor(recipe.columns, recipe.indicators, fill, fit.coef, fit.intercept)
+    columns = fit.design.grouping.columns
+    fill = fit.design.location[: len(columns.numeric)]
+    return Predictor(columns, recipe.indicators, fill, fit.coef, fit.intercept)
 
 
 def evaluate(
@@ -277,6 +305,7 @@ def finish(
         "rows": gathered.counts.rows,
         "rows_filtered": gathered.counts.filtered,
         "rows_without_target": gathered.counts.without_target,
+        "rows_with_nulls": gathered.counts.with_nulls,
         "files": len(planned.dataset.files),
         "data_plan": planned.data_digest,
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from lasso_jobs.core.columns import stored
 from lasso_jobs.data import schema
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.data.times import FORMS, is_number, is_time
@@ -50,6 +51,13 @@ def plan(job: TrainJob) -> TrainPlan:
     DataError
         If the data is not there, or not what the job says.
     """
+    if job.preprocess.scaling == "robust" and job.weight is not None:
+        raise JobError(
+            "preprocess.scaling",
+            f"is robust, with the weight {job.weight!r}",
+            "standard, minmax or none where rows have weights, as quartiles count rows",
+            "Change preprocess.scaling, or set weight to null",
+        )
     dataset = discover(job.data.path, job.data.conditions())
     schema.require(dataset, job.target, "target", number=True)
     reserved = {job.target: "target"}
@@ -71,8 +79,9 @@ def plan(job: TrainJob) -> TrainPlan:
     for name, key in in_filters.items():
         schema.require(dataset, name, key)
     selected = job.features
+    dates = schema.date_features(dataset, selected.dates)
     features = schema.select_features(
-        dataset, selected.include, selected.exclude, selected.categorical, reserved
+        dataset, selected.include, selected.exclude, selected.categorical, reserved, dates
     )
     named = [*features.numeric, *(name for name, _ in features.categorical)]
     for key in ("penalty_factors", "bounds"):
@@ -81,7 +90,7 @@ def plan(job: TrainJob) -> TrainPlan:
                 raise JobError(
                     key, f"{name!r} is no feature", f"one of {', '.join(named)}", "Correct it"
                 )
-    columns = tuple(dict.fromkeys([*named, *reserved, *in_filters]))
+    columns = tuple(dict.fromkeys([*stored(named, dates), *reserved, *in_filters]))
     schema.check_files(dataset, columns)
     return TrainPlan(
         job,

@@ -214,7 +214,7 @@ def encoded(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame[NUMERIC], texts], axis=1)
 
 
-@pytest.fixture(scope="module", params=["mean", "indicator"])
+@pytest.fixture(scope="module", params=["mean", "indicator", "drop"])
 def sold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Values:
     """The training, and the rows with the fold that each is in; -1 is held out."""
     folder = tmp_path_factory.mktemp("homes")
@@ -239,6 +239,8 @@ def sold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     bucket = np.concatenate([rows.buckets for rows in read])
     frame = table.to_pandas()
     frame = frame[(frame["sold"] >= 2002) & frame["price"].notna()]
+    if request.param == "drop":
+        frame = frame.dropna(subset=NUMERIC)
     return {
         "missing": request.param,
         "frame": frame,
@@ -312,3 +314,9 @@ def test_rows_without_a_target_and_filtered_rows_are_counted(sold: Values) -> No
     kept = frame["sold"] >= 2002
     assert sold["trained"]["rows_filtered"] == (~kept).sum()
     assert sold["trained"]["rows_without_target"] == frame[kept]["price"].isna().sum()
+
+
+def test_rows_with_nulls_are_counted_where_they_are_left_out(sold: Values) -> None:
+    frame = homes().to_pandas().query("sold >= 2002").dropna(subset="price")
+    left_out = frame[NUMERIC].isna().any(axis=1).sum() if sold["missing"] == "drop" else 0
+    assert sold["trained"]["rows_with_nulls"] == left_out

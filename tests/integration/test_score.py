@@ -282,14 +282,16 @@ def test_nulls_are_filled_where_the_model_was_trained_so(score_values: Values, s
     assert scored(score_values)["prediction"].notna().all()
 
 
+@pytest.mark.parametrize("missing", ["error", "drop"])
 def test_nulls_are_quarantined_where_the_model_was_trained_without(
-    own_values: Values, train_values: Values
+    own_values: Values, train_values: Values, missing: str
 ) -> None:
+    chosen = " and price is not None" if missing == "error" else ""
     complete = {
         **train_values,
         "features": {"include": ["price", "visits"]},
-        "data": {**train_values["data"], "where": f"day < '{DAY}' and price is not None"},
-        "preprocess": {"missing": "error"},
+        "data": {**train_values["data"], "where": f"day < '{DAY}'{chosen}"},
+        "preprocess": {"missing": missing},
         "holdout": None,
         "penalty_factors": {},
     }

@@ -6,14 +6,16 @@ from lasso_jobs.core import sample as s
 from lasso_jobs.core.buckets import row_hashes, text_key
 
 KEY = text_key("part-0.parquet", 0)
+BUCKETS = np.random.default_rng(9).integers(0, 61, 50_000)
 
 
 def test_the_rows_with_the_smallest_hashes_are_kept_with_their_values() -> None:
     hashes = row_hashes(KEY, np.arange(500))
     values = np.vstack([np.arange(500.0), -np.arange(500.0)])
-    found = s.of_rows(hashes, values, 40)
+    found = s.of_rows(hashes, BUCKETS[:500], values, 40)
     smallest = sorted(range(500), key=lambda i: int(hashes[i]))[:40]
     assert_array_equal(found.hashes, hashes[smallest])
+    assert_array_equal(found.buckets, BUCKETS[smallest])
     assert_array_equal(found.values, values[:, smallest])
 
 
@@ -25,33 +27,38 @@ def test_any_partition_in_any_order_gives_the_same_sample(seed: int) -> None:
     parts = np.split(rng.permutation(1000), np.sort(rng.integers(0, 1000, 6)))
     merged = s.empty(3, 100)
     for part in parts:
-        merged = s.merge(merged, s.of_rows(hashes[part], values[:, part], 100))
+        merged = s.merge(merged, s.of_rows(hashes[part], BUCKETS[part], values[:, part], 100))
     assert_array_equal(merged.hashes, hashes[smallest])
+    assert_array_equal(merged.buckets, BUCKETS[smallest])
     assert_array_equal(merged.values, values[:, smallest])
 
 
 def test_a_merge_as_a_tree_gives_the_same_sample() -> None:
     hashes, values = row_hashes(KEY, np.arange(800)), np.arange(800.0)[None]
-    a, b, c, d = (s.of_rows(hashes[k::4], values[:, k::4], 50) for k in range(4))
+    a, b, c, d = (
+        s.of_rows(hashes[k::4], BUCKETS[:800][k::4], values[:, k::4], 50) for k in range(4)
+    )
     merged = s.merge(s.merge(d, b), s.merge(a, c))
     assert_array_equal(merged.values[0], np.lexsort([hashes])[:50])
 
 
 def test_fewer_rows_than_the_size_are_all_kept() -> None:
     hashes = row_hashes(KEY, np.arange(30))
-    halves = [s.of_rows(hashes[k::2], np.arange(30.0)[None, k::2], 100) for k in range(2)]
+    halves = [
+        s.of_rows(hashes[k::2], BUCKETS[:15], np.arange(30.0)[None, k::2], 100) for k in range(2)
+    ]
     assert_array_equal(np.sort(s.merge(*halves).values[0]), np.arange(30))
 
 
 def test_nulls_are_kept() -> None:
     values = np.where(np.arange(50) % 2, np.nan, 1.0)[None]
-    found = s.of_rows(row_hashes(KEY, np.arange(50)), values, 50)
+    found = s.of_rows(row_hashes(KEY, np.arange(50)), BUCKETS[:50], values, 50)
     assert np.isnan(found.values).sum() == 25
 
 
 def test_quantiles_of_the_sample_lie_within_the_stated_rank_error() -> None:
     n, k = 50_000, 2_000
-    found = s.of_rows(row_hashes(KEY, np.arange(n)), np.arange(n)[None] / n, k)
+    found = s.of_rows(row_hashes(KEY, np.arange(n)), BUCKETS[:n], np.arange(n)[None] / n, k)
     ranks = (np.arange(k) + 0.5) / k
     error = np.max(np.abs(np.sort(found.values[0]) - ranks)) + 0.5 / k
     assert error < np.sqrt(np.log(2 / 0.01) / (2 * k))
@@ -78,6 +85,7 @@ def test_a_sample_extended_block_by_block_is_the_sample_of_all_rows(seed: int) -
     smallest = np.lexsort([hashes])[:100]
     found = s.empty(3, 100)
     for block in np.split(rng.permutation(1000), np.sort(rng.integers(0, 1000, 9))):
-        found = s.extended(found, hashes[block], values[:, block])
+        found = s.extended(found, hashes[block], BUCKETS[block], values[:, block])
     assert_array_equal(found.hashes, hashes[smallest])
+    assert_array_equal(found.buckets, BUCKETS[smallest])
     assert_array_equal(found.values, values[:, smallest])

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from lasso_jobs.core import stability as st
+from lasso_jobs.core.columns import Category, Columns
 from lasso_jobs.core.design import Recipe
 from lasso_jobs.core.moments import Moments
+from lasso_jobs.core.sample import Sample
 from lasso_jobs.core.stability import Stability, assess, complementary_halves, grouped, jackknife
 
 Floats = NDArray[np.float64]
@@ -44,11 +46,16 @@ class Table:
             for rows in (self.group == g for g in range(self.n_groups))
         ]
 
-    def refitted(self, groups: object) -> Floats:
+    def sample(self) -> Sample:
+        """All rows, by their group."""
+        hashes = np.arange(len(self.y), dtype=np.uint64)
+        return Sample(len(hashes), hashes, self.group, np.ascontiguousarray(self.X.T))
+
+    def refitted(self, groups: object, scaler: type = StandardScaler) -> Floats:
         """Coefficients in original units of a pipeline fitted to some groups' rows."""
         rows = np.isin(self.group, groups)
         lasso = Lasso(alpha=ALPHA, tol=1e-13, max_iter=10**6)
-        pipeline: Pipeline = make_pipeline(SimpleImputer(), StandardScaler(), lasso)
+        pipeline: Pipeline = make_pipeline(SimpleImputer(), scaler(), lasso)
         pipeline.fit(self.X[rows], self.y[rows])
         return np.asarray(lasso.coef_ / pipeline[1].scale_)
 
@@ -92,6 +99,53 @@ def test_standard_errors_are_those_of_pipelines_refitted_without_each_group(
     found = of(data, moments_of, recipe_of(8))
     assert_allclose(found.standard_error, np.sqrt(variance), rtol=1e-7, atol=1e-12)
     assert found.standard_error.max() > 0.01
+
+
+def test_each_half_has_the_quartiles_of_its_own_rows(moments_of: Rows, recipe_of: RecipeOf) -> None:
+    data = Table()
+    data.X[:, 3] = np.exp(data.X[:, 3] * (1 + data.group / 9))
+    recipe = recipe_of(8, scaling="robust")
+    parts = data.moments(moments_of)
+    found = assess(recipe, parts, ALPHA, PAIRS, THRESHOLD, SEED, sample=data.sample())
+    halves = [half for pair in complementary_halves(7, PAIRS, SEED) for half in pair]
+    chosen = np.array([data.refitted(half, RobustScaler) != 0 for half in halves])
+    assert_array_equal(found.frequency, chosen.mean(axis=0))
+    groups = np.arange(7)
+    without = np.array([data.refitted(groups[groups != g], RobustScaler) for g in groups])
+    everything, sizes = data.refitted(groups, RobustScaler), np.bincount(data.group)
+    assert_allclose(
+        found.standard_error, jackknife(everything, without, sizes.astype(float)), rtol=1e-7
+    )
+    with pytest.raises(ValueError, match="robust scaling needs a sample"):
+        assess(recipe, parts, ALPHA, PAIRS, THRESHOLD, SEED)
+
+
+def test_all_halves_keep_the_levels_that_all_rows_keep(moments_of: Rows) -> None:
+    """Of five levels the most frequent two of all rows, though other halves have others."""
+    rng = np.random.default_rng(12)
+    group = np.repeat(np.arange(6), 60)
+    shares = np.full((6, 5), 0.1)
+    shares[:3, 0] = shares[3:, 1] = shares[::2, 2] = 0.6
+    level = np.array([rng.choice(5, p=shares[g] / shares[g].sum()) for g in group])
+    y = np.array([2.0, -1.5, 1.0, -3.0, 0.5])[level] + rng.normal(size=360)
+    listed = np.eye(5)[level]
+    columns = Columns((), (Category("s", tuple("abcde"), False, "string"),))
+    parts = [moments_of(listed[group == g], y[group == g]) for g in range(6)]
+    found = assess(Recipe(columns, max_levels=2), parts, 0.1, 10, THRESHOLD, SEED)
+    kept = np.sort(np.argsort(-np.bincount(level))[:2])
+    rest = np.setdiff1d(np.arange(5), kept)
+    grouped_levels = np.column_stack([listed[:, kept], listed[:, rest].sum(axis=1)])
+
+    def selected(half: tuple[int, ...]) -> NDArray[np.bool_]:
+        rows = np.isin(group, half)
+        lasso = Lasso(alpha=0.1, tol=1e-13, max_iter=10**6)
+        make_pipeline(StandardScaler(), lasso).fit(grouped_levels[rows], y[rows])
+        return np.asarray(np.abs(lasso.coef_) > 1e-9)
+
+    halves = [half for pair in complementary_halves(6, 10, SEED) for half in pair]
+    tops = {tuple(np.argsort(-np.bincount(level[np.isin(group, h)]))[:2]) for h in halves}
+    assert len(tops) > 1
+    assert_array_equal(found.frequency, np.mean([selected(h) for h in halves], axis=0))
 
 
 def test_the_jackknife_of_equal_groups_is_the_textbook_one() -> None:
@@ -223,12 +277,15 @@ def test_groups_are_merged_buckets_without_the_empty_ones(moments_of: Rows) -> N
     X = np.random.default_rng(2).normal(size=(300, 3))
     buckets = [moments_of(X[g::60], X[g::60, 0]) for g in range(60)]
     buckets[4] = moments_of(np.empty((0, 3)), np.empty(0))
-    groups = grouped(buckets)
+    groups, group_of = grouped(buckets)
     assert len(groups) == st.MAX_GROUPS == 20
+    assert group_of[4] == -1
+    assert np.flatnonzero(group_of == 0).tolist() == [0, 21, 41]
     assert sum(g.n for g in groups) == 295
     # The buckets that have rows, by turns: the first, the 21st and the 41st of them.
     rows = np.isin(np.arange(300) % 60, [0, 21, 41])
     assert_allclose(groups[0].mean[:3], X[rows].mean(axis=0), rtol=1e-12)
-    few = grouped(buckets[:6])
+    few, group_of = grouped(buckets[:6])
     assert len(few) == 5
+    assert group_of.tolist() == [0, 1, 2, 3, -1, 4]
     assert_array_equal(few[4].mean, buckets[5].mean)

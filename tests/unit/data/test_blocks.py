@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lasso_jobs.core.columns import Category, Columns
+from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.data import blocks
-from lasso_jobs.data.blocks import block, codes, has_infinity, levels, numbers, read
+from lasso_jobs.data.blocks import block, codes, has_infinity, levels, numbers, read, with_parts
 from lasso_jobs.data.dataset import Piece, discover
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError, LassoJobsError
@@ -435,6 +435,59 @@ def test_codes_are_those_of_a_pandas_categorical(
     found = codes(column, Category("s", known, other, "string"))
     np.testing.assert_array_equal(np.where(found == 3, -1, found), expected)
     assert (3 in found) == (other and -1 in expected)
+
+
+# Dates
+
+ZONES = [None, "UTC", "America/New_York", "+05:30"]
+TIMES = pd.Series(pd.date_range("1969-12-28 21:30", periods=900, freq="11h17min"))
+PARTS = ("year", "month", "weekday", "hour", "day_of_year")
+
+
+def parts_of(array: pa.Array, names: tuple[str, ...] = PARTS) -> pa.Table:
+    dates = tuple(DateFeature("t", part) for part in names)
+    return with_parts(pa.table({"t": array}), dates)
+
+
+def by_pandas(times: pd.Series, part: str) -> pd.Series:
+    return getattr(times.dt, "day_of_week" if part == "weekday" else part)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_parts_of_times_are_those_of_pandas_in_the_stored_zone(zone: str | None, unit: str) -> None:
+    times = TIMES.where(TIMES.index % 7 > 0)
+    times = times.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else times
+    found = parts_of(pa.array(times, pa.timestamp(unit, zone), from_pandas=True))
+    for part in PARTS:
+        np.testing.assert_array_equal(numbers(found[f"t.{part}"]), by_pandas(times, part))
+
+
+@pytest.mark.parametrize("type_", [pa.date32(), pa.date64()], ids=str)
+def test_parts_of_dates_are_those_of_pandas(type_: pa.DataType) -> None:
+    found = parts_of(pa.array(TIMES.dt.date, type_), ("year", "month", "weekday"))
+    for part in ("year", "month", "weekday"):
+        np.testing.assert_array_equal(numbers(found[f"t.{part}"]), by_pandas(TIMES, part))
+
+
+def test_parts_of_no_date_are_null() -> None:
+    found = parts_of(pa.nulls(2), ("year", "month"))
+    assert found["t.year"].null_count == found["t.month"].null_count == 2
+
+
+def test_a_zone_that_is_not_known_is_refused() -> None:
+    with pytest.raises(DataError, match=r"column 't': has type timestamp.*whose hour cannot be"):
+        parts_of(pa.array([0], pa.timestamp("s", "Mars/Olympus")), ("hour",))
+
+
+def test_a_block_has_the_parts_of_dates_among_its_features() -> None:
+    dates = (DateFeature("t", "year"), DateFeature("t", "month"))
+    columns = Columns(("x", "t.year"), (Category("t.month", ("1", "12"), True, "integer"),), dates)
+    assert columns.stored == ("x", "t")
+    times = pa.array(pd.to_datetime(["2001-12-31", "2002-01-01", "2002-07-01"]))
+    found = block(pa.table({"x": [1, 2, 3], "t": times}), columns)
+    np.testing.assert_array_equal(found.numeric, [[1, 2, 3], [2001, 2002, 2002]])
+    np.testing.assert_array_equal(found.codes, [[1, 0, 2]])
 
 
 def test_a_block_has_the_features_in_the_models_order() -> None:

@@ -5,8 +5,17 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lasso_jobs.core.columns import Columns, DateFeature
 from lasso_jobs.data.dataset import discover
-from lasso_jobs.data.schema import Features, check_files, kind_of, require, select_features
+from lasso_jobs.data.schema import (
+    Features,
+    check_files,
+    check_types,
+    date_features,
+    kind_of,
+    require,
+    select_features,
+)
 from lasso_jobs.errors import DataError
 
 Write = Callable[..., Path]
@@ -62,7 +71,9 @@ def one_line(error: pytest.ExceptionInfo[DataError]) -> str:
         (pa.dictionary(pa.int32(), pa.int64()), "integer"),
         (pa.bool_(), "boolean"),
         (pa.null(), "null"),
-        *[(t, "other") for t in (pa.date32(), pa.timestamp("ns"), pa.binary(), pa.time32("s"))],
+        *[(t, "date") for t in (pa.date32(), pa.date64())],
+        *[(t, "timestamp") for t in (pa.timestamp("ns"), pa.timestamp("s", "Asia/Tokyo"))],
+        *[(t, "other") for t in (pa.binary(), pa.time32("s"))],
         *[(t, "other") for t in (pa.list_(pa.int64()), pa.struct([("x", pa.int64())]))],
         (pa.duration("s"), "other"),
     ],
@@ -265,3 +276,73 @@ def test_two_columns_of_one_name_are_refused(write: Write) -> None:
     path = write("a.parquet", twice)
     with pytest.raises(DataError, match="'x'"):
         check_files(discover(str(path)), ["x"])
+
+
+# Dates
+
+
+@pytest.fixture
+def dated(write: Write) -> Path:
+    return write(
+        "a.parquet",
+        {
+            "x": [1.0, 2.0],
+            "time": pa.array([1, 2], pa.timestamp("us")),
+            "day": pa.array([1, 2], pa.date32()),
+            "day.year": [1, 2],
+        },
+    )
+
+
+def test_parts_of_dates_are_features_and_the_dates_are_not_left_out(dated: Path) -> None:
+    dataset = discover(str(dated))
+    parts = date_features(dataset, {"time": ["hour", "month", "hour"], "day": ["weekday"]})
+    assert [part.name for part in parts] == ["time.hour", "time.month", "day.weekday"]
+    found = select_features(dataset, ["x"], [], [], {}, parts)
+    assert found.numeric == ("time.hour", "x")
+    assert found.categorical == (("time.month", "integer"), ("day.weekday", "integer"))
+    assert select_features(dataset, ["*"], [], [], {}, parts).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("dates", "message"),
+    [
+        ({"tme": ["year"]}, "there is no column 'tme'"),
+        ({"x": ["year"]}, "has type double, which has no year; expected a timestamp or a date"),
+        ({"day": ["hour"]}, "has type date32[day], which has no hour; expected a timestamp"),
+        ({"day": ["year"]}, "the data has a column 'day.year'"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(
+    dated: Path, dates: dict[str, list[str]], message: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        date_features(discover(str(dated)), dates)
+    assert message in one_line(error)
+
+
+def test_a_named_timestamp_is_refused_with_the_way_to_its_parts(dated: Path) -> None:
+    with pytest.raises(DataError) as error:
+        select(dated, ["time"])
+    assert "ask for its parts in features.dates" in one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("type_", "fits"),
+    [
+        (pa.timestamp("ns"), True),
+        (pa.timestamp("s", "UTC"), True),
+        (pa.null(), True),
+        (pa.date32(), False),
+        (pa.string(), False),
+    ],
+    ids=str,
+)
+def test_a_part_of_a_time_needs_a_time_also_in_scoring(type_: pa.DataType, fits: bool) -> None:
+    parts = (DateFeature("t", "year"), DateFeature("t", "hour"))
+    columns = Columns(("t.year", "t.hour"), (), parts)
+    if fits:
+        check_types(pa.schema([("t", type_)]), columns, "frame")
+    else:
+        with pytest.raises(DataError, match="column 't': has type"):
+            check_types(pa.schema([("t", type_)]), columns, "frame")

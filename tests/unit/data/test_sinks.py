@@ -54,7 +54,9 @@ def put(
 def log(root: Path, version: int | None = None) -> Iterator[dict[str, dict]]:
     for path in sorted(root.glob("_delta_log/*.json")):
         if version is None or int(path.stem) <= version:
-            yield from (json.loads(line) for line in path.read_text("utf-8").splitlines())
+            # Not splitlines, which also splits where a value has another line separator.
+            lines = path.read_text("utf-8").split("\n")
+            yield from (json.loads(line) for line in lines if line)
 
 
 def replayed(root: Path, version: int | None = None) -> Rows:

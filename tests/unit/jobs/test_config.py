@@ -12,12 +12,14 @@ TRAIN = """
 name: flights-arrival-delay
 data: {path: data/flights, where: "date < '2013-10-01'"}   # file, folder or glob
 target: arr_delay
-features: {include: ["*"], exclude: [tailnum], categorical: [carrier, origin]}
+features: {include: ["*"], exclude: [tailnum], categorical: [carrier, origin], dates: {}}
 weight: null
 preprocess:
   scaling: standard
   missing: mean
   max_levels: 50
+  min_count: 1
+  drop_first: false
 search:
   alphas: 100
   eps: 1.0e-3
@@ -173,8 +175,13 @@ def test_a_value_of_each_form_is_kept(
         ({"data": "d"}, "data"),
         ({"data": {"path": "d", "where": "x ="}}, "data.where"),
         ({"features": {"include": "*"}}, "features.include"),
-        ({"preprocess": {"scaling": "robust"}}, "preprocess.scaling"),
+        ({"preprocess": {"scaling": "log"}}, "preprocess.scaling"),
         ({"preprocess": {"max_levels": 0}}, "preprocess.max_levels"),
+        ({"preprocess": {"min_count": 0}}, "preprocess.min_count"),
+        ({"preprocess": {"drop_first": "levels"}}, "preprocess.drop_first"),
+        ({"preprocess": {"missing": "median"}}, "preprocess.missing"),
+        ({"features": {"dates": {"when": ["minute"]}}}, "features.dates.when.0"),
+        ({"features": {"dates": {"when": []}}}, "features.dates.when"),
         ({"search": {"folds": 1}}, "search.folds"),
         ({"search": {"folds": 2.5}}, "search.folds"),
         ({"search": {"eps": 0}}, "search.eps"),

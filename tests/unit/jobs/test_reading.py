@@ -20,7 +20,8 @@ from lasso_jobs.jobs.reading import (
     read_training_rows,
 )
 
-N = 3000
+N = 3000  # as the rows of conftest
+Write = Callable[..., Partition]
 READING = Reading(
     columns=Columns(("x",), (Category("s", ("a", "b"), True, "string"),)),
     target="y",
@@ -36,44 +37,6 @@ READING = Reading(
     seed=0,
     nulls_allowed=True,
 )
-
-
-@pytest.fixture
-def frame() -> pd.DataFrame:
-    rng = np.random.default_rng(1)
-    frame = pd.DataFrame(
-        {
-            "x": rng.normal(size=N),
-            "s": rng.choice(["a", "b", "c", "d"], N),
-            "y": rng.normal(size=N),
-            "w": rng.integers(0, 3, N),
-            "g": rng.choice([f"group {i}" for i in range(200)], N),
-            "f": rng.integers(0, 4, N),
-        }
-    )
-    frame.loc[::10, "x"] = None
-    frame.loc[::7, "y"] = None
-    return frame
-
-
-Write = Callable[..., Partition]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write files of the same rows or of several, and return all as one partition."""
-
-    def write(*frames: pd.DataFrame, rows: int = 500, folder: str = "data") -> Partition:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        for i, frame in enumerate(frames):
-            path = tmp_path / folder / f"{i}.parquet"
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            pq.write_table(table, path, row_group_size=rows)
-        dataset = discover(str(tmp_path / folder))
-        (partition,) = dataset.partitions(dataset.schema.names)
-        return partition
-
-    return write
 
 
 def all_rows(partition: Partition, reading: Reading) -> list[TrainingRows]:
@@ -294,6 +257,30 @@ def test_nulls_are_refused_where_the_job_wants_none(write: Write, frame: pd.Data
     assert len(joined(write(full), reading, "target")) == frame["y"].count()
 
 
+def test_rows_with_a_null_in_a_number_are_left_out_and_counted(
+    write: Write, frame: pd.DataFrame
+) -> None:
+    frame.loc[::9, "w"] = None
+    frame.loc[::13, "s"] = None  # of a category it is a level
+    reading = replace(READING, complete=("x", "w"))
+    kept = frame.dropna(subset=["x", "w", "y"])
+    partition = write(frame)
+    np.testing.assert_array_equal(joined(partition, reading, "target"), kept["y"])
+    counts = counted(partition, reading)
+    assert counts.without_target == frame["y"].isna().sum()
+    assert counts.with_nulls == frame["y"].count() - len(kept) > 0
+    assert counts.rows == len(kept)
+
+
+def test_a_row_that_stays_keeps_its_bucket_where_others_are_left_out(
+    write: Write, frame: pd.DataFrame
+) -> None:
+    partition = write(frame)
+    stays = frame.dropna(subset="y")["x"].notna().to_numpy()
+    found = joined(partition, replace(READING, complete=("x",)), "buckets")
+    np.testing.assert_array_equal(found, joined(partition, READING, "buckets")[stays])
+
+
 def test_a_file_without_any_target_gives_no_rows(write: Write, frame: pd.DataFrame) -> None:
     for reading in (READING, replace(READING, group="g"), replace(READING, weight="w")):
         assert len(joined(write(frame.assign(y=np.nan)), reading, "target")) == 0
@@ -364,4 +351,4 @@ def test_an_infinite_time_is_refused(write: Write, frame: pd.DataFrame) -> None:
 
 
 def test_counts_add_up() -> None:
-    assert Counts(1, 2, 3, 4) + Counts(10, 20, 30, 40) == Counts(11, 22, 33, 44)
+    assert Counts(1, 2, 3, 4, 5) + Counts(10, 20, 30, 40, 50) == Counts(11, 22, 33, 44, 55)

@@ -1,23 +1,19 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from lasso_jobs.core.columns import Columns
-from lasso_jobs.data.dataset import Partition, discover
+from lasso_jobs.data.dataset import Partition
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import scan as scan_module
 from lasso_jobs.jobs.reading import Reading
 from lasso_jobs.jobs.scan import merge_tallies, merge_times, scan_times, tally
 
-N = 1000
 READING = Reading(
     columns=Columns((), ()),
     target="y",
@@ -36,41 +32,7 @@ READING = Reading(
 )
 
 
-@pytest.fixture
-def frame() -> pd.DataFrame:
-    rng = np.random.default_rng(1)
-    frame = pd.DataFrame(
-        {
-            "s": rng.choice(["a", "b", "c", "d"], N),
-            "y": rng.normal(size=N),
-            "w": rng.integers(0, 3, N),
-            "g": rng.choice([f"group {i}" for i in range(200)], N),
-            "f": rng.integers(0, 4, N),
-            "day": pd.to_datetime("2024-01-01") + pd.to_timedelta(rng.integers(0, 30, N), "D"),
-        }
-    )
-    frame.loc[::7, "y"] = None
-    return frame
-
-
 Write = Callable[..., Partition]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write files of the same rows or of several, and return all as one partition."""
-
-    def write(*frames: pd.DataFrame, folder: str = "data") -> Partition:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        for i, frame in enumerate(frames):
-            path = tmp_path / folder / f"{i}.parquet"
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            pq.write_table(table, path, row_group_size=170)
-        dataset = discover(str(tmp_path / folder))
-        (partition,) = dataset.partitions(dataset.schema.names)
-        return partition
-
-    return write
 
 
 def test_levels_are_counted_as_by_hand(write: Write, frame: pd.DataFrame) -> None:
