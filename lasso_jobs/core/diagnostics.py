@@ -13,7 +13,7 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core import selection
 from lasso_jobs.core.lasso import RANK_TOLERANCE, solve_path
 from lasso_jobs.core.moments import Floats, Moments
-from lasso_jobs.core.sample import Sample
+from lasso_jobs.core.sample import CONFIDENCE, Sample, rank_error
 
 SAME = 1e-12
 """Columns whose |correlation| is closer than this to 1 are duplicates."""
@@ -164,6 +164,12 @@ def diagnose(
         notes.append(
             f"no least squares: fewer than {MIN_ROWS_PER_COEFFICIENT} rows for each coefficient, "
             "or selected columns that are none, are dependent, or fit perfectly"
+        )
+    if sample is not None and len(sample.hashes) < rows.n:
+        notes.append(
+            f"robust scaling: quartiles of a random sample of {len(sample.hashes):,} rows, whose "
+            f"ranks are off by less than {rank_error(len(sample.hashes)):.1%} (with probability "
+            f"{CONFIDENCE:.0%})"
         )
     learning = learning_curve(recipe, groups, holdout, final.alpha, gamma, sample)
     return Diagnostics(collinear, criteria, least, learning, tuple(notes))

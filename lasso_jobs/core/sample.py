@@ -1,13 +1,12 @@
 """A uniform random sample that does not depend on the order or the grouping of the rows.
 
 The rows with the k smallest hashes are a simple random sample without replacement; the smallest
-of a union are found among the smallest of its parts, so samples merge exactly. Quantiles of the
-sample have a rank error below ``sqrt(log(2 / d) / (2 k))`` with probability 1 - d (Massart 1990,
-"The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality"): 1.6 % at k = 10,000, d = 1 %.
+of a union are found among the smallest of its parts, so samples merge exactly.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,21 @@ from lasso_jobs.core.moments import Floats
 
 MAX_ROWS = 10_000
 MAX_BYTES = 64 * 2**20
+CONFIDENCE = 0.99
 
 
 def sample_size(n_columns: int) -> int:
     """How many rows to keep: 10,000, fewer when they are very wide."""
     return max(1_000, min(MAX_ROWS, MAX_BYTES // (8 * n_columns)))
+
+
+def rank_error(n_rows: int) -> float:
+    """What the ranks of a sample's quantiles are off by at most, with probability `CONFIDENCE`.
+
+    ``sqrt(log(2 / (1 - CONFIDENCE)) / (2 n_rows))`` (Massart 1990, "The tight constant in the
+    Dvoretzky-Kiefer-Wolfowitz inequality"): 1.6 % of 10,000 rows.
+    """
+    return sqrt(log(2 / (1 - CONFIDENCE)) / (2 * n_rows))
 
 
 @dataclass(frozen=True, slots=True)

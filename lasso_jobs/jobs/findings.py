@@ -67,7 +67,8 @@ def _by_label(model: Model, values: Floats) -> dict[str, float | None]:
 
 def in_words(model: Model) -> Mapping[str, str]:
     """Stability and diagnostics in a few words."""
-    found, collinear = model.stability, model.diagnostics.collinearity
+    found, known = model.stability, model.diagnostics
+    collinear = known.collinearity
     lines, labels = {}, model.labels
     if found is not None:
         lines["stable"] = (
@@ -89,6 +90,8 @@ def in_words(model: Model) -> Mapping[str, str]:
         + _named("constant", [labels[j] for j in collinear.constant])
         + _named("duplicate", [f"{labels[j]} = {labels[i]}" for j, i in collinear.duplicates])
     )
+    if known.notes:
+        lines["notes"] = "; ".join(known.notes)
     return lines
 
 

@@ -16,11 +16,12 @@ from sklearn.linear_model import Lasso
 from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from lasso_jobs import TrainJob, load_model, train
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import LassoJobsError
+from lasso_jobs.jobs.config import Preprocess
 from lasso_jobs.jobs.gather import Gathered, gather
 from lasso_jobs.jobs.reading import read_training_rows
 from lasso_jobs.jobs.summary import of_training
@@ -87,13 +88,17 @@ def buckets(job: TrainJob, found: Gathered) -> pd.Series:
     return pd.concat(parts).set_index("row")["bucket"]
 
 
-def refits(frame: pd.DataFrame, splits: Iterator[Split], alphas: Any) -> np.ndarray:
+def refits(
+    frame: pd.DataFrame, splits: Iterator[Split], alphas: Any, scaler: type = StandardScaler
+) -> np.ndarray:
     """Squared error of each split (a row) at each alpha (a column), of scikit-learn refits."""
     X, y = frame[["x", "z"]], frame["y"]
     return np.array(
         [
             [
-                mean_squared_error(y.loc[b], refit(a).fit(X.loc[t], y.loc[t]).predict(X.loc[b]))
+                mean_squared_error(
+                    y.loc[b], refit(a, scaler).fit(X.loc[t], y.loc[t]).predict(X.loc[b])
+                )
                 for a in alphas
             ]
             for t, b in splits
@@ -101,10 +106,8 @@ def refits(frame: pd.DataFrame, splits: Iterator[Split], alphas: Any) -> np.ndar
     )
 
 
-def refit(alpha: float) -> Pipeline:
-    return make_pipeline(
-        SimpleImputer(), StandardScaler(), Lasso(alpha, tol=1e-12, max_iter=1_000_000)
-    )
+def refit(alpha: float, scaler: type = StandardScaler) -> Pipeline:
+    return make_pipeline(SimpleImputer(), scaler(), Lasso(alpha, tol=1e-12, max_iter=1_000_000))
 
 
 # Repeats
@@ -138,6 +141,13 @@ def test_each_fold_of_each_repeat_has_the_error_of_a_refit(repeated: Values) -> 
     expected = refits(repeated["frame"], repeated["splits"], curve["alphas"])
     assert_allclose(curve["fold_mse"], expected, rtol=EXACT)
     assert curve["fold_weight"] == [len(test) for _, test in repeated["splits"]]
+
+
+def test_each_fold_of_each_repeat_has_the_quartiles_of_its_own_rows(repeated: Values) -> None:
+    robust = {"preprocess": Preprocess(scaling="robust"), "name": "robust"}
+    curve = of_training(train(repeated["job"].model_copy(update=robust), workers=1))["cv"]
+    expected = refits(repeated["frame"], repeated["splits"], curve["alphas"], RobustScaler)
+    assert_allclose(curve["fold_mse"], expected, rtol=EXACT)
 
 
 def test_the_curve_is_the_mean_over_repeats_of_the_mean_row_of_each(repeated: Values) -> None:

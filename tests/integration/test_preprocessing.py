@@ -298,6 +298,9 @@ def test_beyond_the_sample_quartiles_are_within_the_stated_rank_error(
     ranks = np.sqrt(np.log(200) / (2 * size)) * np.array([-1, 1])
     age = frame["age"]
     low, high = (np.quantile(age, [0.25, 0.75] + sign * ranks) for sign in (1, -1))
+    (note,) = [n for n in model.diagnostics.notes if "robust" in n]
+    assert f"sample of {size} rows" in note
+    assert f"less than {ranks[1]:.1%} (with probability 99%)" in note
     found = model.scales[model.labels.index("age")]
     assert found != np.subtract(*np.quantile(age, [0.75, 0.25]))
     assert np.diff(high) < found < np.diff(low)
