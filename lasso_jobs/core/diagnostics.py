@@ -185,10 +185,11 @@ def collinearity(design: d.Design) -> Collinearity:
     """
     gram, usable, p = design.problem.gram, design.usable, len(design.usable)
     kept = np.flatnonzero(usable)
+    constant = tuple(np.flatnonzero(design.deviation == 0).tolist())
     vif = np.full(p, np.nan)
     correlation = np.full((p, p), np.nan) if p <= MAX_CORRELATIONS else None
     if not len(kept):
-        return Collinearity(None, vif, tuple(range(p)), (), correlation)
+        return Collinearity(None, vif, constant, (), correlation)
     values, vectors = eigh(gram)
     regular = values > RANK_TOLERANCE * values[-1]
     vif[kept] = (vectors[:, regular] ** 2 / values[regular]).sum(axis=1)
@@ -203,7 +204,7 @@ def collinearity(design: d.Design) -> Collinearity:
     return Collinearity(
         float(values[-1] / values[0]) if regular.all() else None,
         vif,
-        tuple(np.flatnonzero(~usable).tolist()),
+        constant,
         tuple(first.items()),
         correlation,
     )

@@ -1,0 +1,182 @@
+"""Training jobs on the flights with every key at a value that is not its default."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pydantic import BaseModel
+
+from lasso_jobs import TrainJob, load_model, train
+from lasso_jobs.data.flights import write_flights
+from lasso_jobs.jobs.summary import of_training
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+Values = dict[str, Any]
+
+COMMON: Values = {
+    "target": "arr_delay",
+    "features": {
+        "include": ["dep_delay", "distance", "carrier", "origin", "wind*", "humid", "month"],
+        "exclude": ["wind_dir"],
+        "categorical": ["month"],
+        "dates": {"leaves": ["weekday", "hour"]},
+    },
+    "weight": "seats",
+    "stability": {"pairs": 10, "threshold": 0.8},
+    "penalty_factors": {"distance": 0.0, "carrier": 2.0},
+    "bounds": {"wind_gust": [0.0, 0.5], "humid": [-1.0, 0.0]},
+    "seed": 17,
+    "promote": "always",
+}
+JOBS: dict[str, Values] = {
+    "by group": {
+        **COMMON,
+        "preprocess": {
+            "scaling": "minmax",
+            "missing": "indicator",
+            "max_levels": 6,
+            "min_count": 900,
+            "drop_first": True,
+        },
+        "search": {
+            "alphas": 40,
+            "eps": 1e-4,
+            "l1_ratio": [0.5, 1.0],
+            "relax": True,
+            "adaptive": True,
+            "folds": 4,
+            "split": {"group": "tailnum"},
+            "repeats": 2,
+            "rule": "1se",
+            "fold_means": "equal",
+            "early_stop": True,
+        },
+        "holdout": {"last": 0.1, "time": "leaves"},
+    },
+    "by time": {
+        **COMMON,
+        "weight": None,
+        "preprocess": {"scaling": "robust", "missing": "drop", "max_levels": 8},
+        "search": {
+            "alphas": [0.5, 0.05, 5.0],
+            "relax": [0.5],
+            "folds": 3,
+            "split": {"time": "leaves", "window": "rolling", "gap": "36h"},
+        },
+        "holdout": {"where": "origin == 'LGA' and distance > 1000"},
+        "stability": None,
+    },
+    "by a column": {
+        **COMMON,
+        "search": {"split": {"fold": "origin"}, "alphas": [1.0]},
+        "features": {**COMMON["features"], "include": ["dep_delay", "distance"]},
+        "penalty_factors": {},
+        "bounds": {},
+    },
+}
+ALIKE = {"name", "target", "data.path", "registry"}  # of every job, without a default
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys with their defaults."""
+    found = {}
+    for name, field in model.model_fields.items():
+        default = None if field.is_required() else field.get_default()
+        inner = field.annotation if field.is_required() else type(default)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found |= keys(inner, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = default
+    return found
+
+
+def value_of(job: TrainJob, key: str) -> object:
+    value: object = job
+    for name in key.split("."):
+        value = getattr(value, name, None)
+    return value
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every third day of the flights, with the time of departure and a weight."""
+    folder = tmp_path_factory.mktemp("flights")
+    write_flights(folder / "source")
+    (folder / "data").mkdir()
+    for path in sorted((folder / "source").glob("date=*"))[::3]:
+        table = pq.read_table(path / "flights.parquet", partitioning=None)
+        midnight = pa.scalar(path.name.removeprefix("date=")).cast(pa.timestamp("s"))
+        minutes = table["sched_dep_minute"].cast(pa.int64())
+        seconds = pc.multiply(minutes, 60).cast(pa.duration("s"))
+        table = table.append_column("leaves", pc.add(midnight, seconds))
+        seats = pc.add(50, pc.divide(table["distance"], 20))
+        pq.write_table(
+            table.append_column("seats", seats), folder / "data" / f"{path.name}.parquet"
+        )
+    return folder
+
+
+def job(folder: Path, case: str) -> TrainJob:
+    return TrainJob.from_values(
+        {
+            "name": "delay-" + case.replace(" ", "-"),
+            "data": {"path": str(folder / "data"), "where": "carrier != 'HA'"},
+            "registry": str(folder / "registry"),
+            **JOBS[case],
+        }
+    )
+
+
+def test_together_the_jobs_have_every_key_at_a_value_of_its_own(folder: Path) -> None:
+    jobs = [job(folder, case) for case in JOBS]
+    for key, default in keys(TrainJob).items():
+        if key not in ALIKE:
+            values = [value_of(each, key) for each in jobs]
+            assert any(v != default for v in values), key
+
+
+def test_a_job_with_every_key_does_what_each_says(folder: Path) -> None:
+    what = job(folder, "by group")
+    result = train(what, workers=2)
+    found, model = of_training(result), load_model(what.registry, what.name)
+    coef, cv = found["coef"], found["cv"]
+    assert found["certificate"]["converged"]
+    assert found["rows_filtered"] > 0
+    # Features: patterns, the parts of a date, levels, and an indicator for the nulls of gusts.
+    assert {"leaves.hour", "wind_speed", "wind_gust is null"} <= set(coef)
+    assert "wind_dir" not in coef
+    assert sum(label.startswith("carrier=") for label in coef) == 7
+    assert "carrier=(other)" in coef
+    assert [coef[label] for label in ("month=1", "carrier=AA", "origin=EWR")] == [0, 0, 0]
+    assert found["diagnostics"]["constant"] == []
+    # The search.
+    assert set(cv["l1_ratios"]) == {0.5, 1.0}
+    assert len(set(cv["gammas"])) == 5
+    assert np.shape(cv["fold_mse"])[0] == 8
+    assert model.alpha == model.curve.alpha_1se
+    # Unpenalised and bounded coefficients.
+    assert coef["distance"] != 0
+    assert 0 <= coef["wind_gust"] <= 0.5
+    assert -1 <= coef["humid"] <= 0
+    assert found["stability"]["pairs"] == 10
+    assert found["promotion"]["promoted"]
+    assert found["holdout"]["r2"] > 0.5
+
+
+def test_folds_by_time_and_dropped_rows_compose(folder: Path) -> None:
+    what = job(folder, "by time")
+    found = of_training(train(what, workers=2))
+    assert found["certificate"]["converged"]
+    assert found["rows_with_nulls"] > 0
+    assert found["stability"] is None
+    assert sorted(set(found["cv"]["alphas"])) == [0.05, 0.5, 5.0]
+    assert np.shape(found["cv"]["fold_mse"]) == (3, 3)
+
+
+def test_folds_of_a_column_are_its_values(folder: Path) -> None:
+    found = of_training(train(job(folder, "by a column"), workers=2))
+    assert np.shape(found["cv"]["fold_mse"]) == (3, 1)
