@@ -35,13 +35,13 @@ class Collinearity:
         Largest over smallest eigenvalue; None if singular to rounding.
     vif : ndarray, shape (p,)
         Variance inflation factor, ``1 / (1 - R2)`` of the column regressed on all others; inf
-        where it is a combination of others, NaN where it is constant.
+        where it is a combination of others, NaN where it is constant or dropped.
     constant : tuple of int
         Columns that do not vary.
     duplicates : tuple of (int, int)
         A column, and the first one with which it is correlated by 1 or -1.
     correlation : ndarray, shape (p, p), or None
-        NaN for columns that are constant. None beyond `MAX_CORRELATIONS` columns.
+        NaN for columns that are constant or dropped. None beyond `MAX_CORRELATIONS` columns.
     """
 
     condition_number: float | None
