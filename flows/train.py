@@ -13,7 +13,6 @@ from lasso_jobs.jobs import gather as gathering
 from lasso_jobs.jobs import summary, train, train_plan
 from lasso_jobs.jobs.clock import Clock
 from lasso_jobs.jobs.config import TrainJob
-from lasso_jobs.jobs.holdout import Evaluation
 
 plan = task(name="plan", task_run_name="plan {job.name}", **RETRIED)(train_plan.plan)
 
@@ -27,17 +26,9 @@ def gather(client: Any, planned: train_plan.TrainPlan) -> gathering.Gathered:
 select = task(name="select", task_run_name="choose alpha", **IN_MEMORY)(train.select)
 
 
-@task(name="evaluate", task_run_name="measure on the hold-out", **RETRIED)
-def evaluate(
-    client: Any,
-    planned: train_plan.TrainPlan,
-    gathered: gathering.Gathered,
-    selected: train.Selected,
-) -> Evaluation | None:
-    """Read the selected columns of the held-out rows."""
-    return train.evaluate(client, planned, gathered, selected, logged())
-
-
+evaluate = task(name="evaluate", task_run_name="measure on the hold-out", **IN_MEMORY)(
+    train.evaluate
+)
 register = task(name="register", task_run_name="register {planned.job.name}", **RETRIED)(
     train.finish
 )
@@ -81,10 +72,10 @@ def train_flow(
         clock.lap("cluster")
         gathered = gather(client, planned)
         clock.lap("moments")
-        selected = select(planned, gathered)
-        clock.lap("select")
-        evaluation = evaluate(client, planned, gathered, selected)
-        clock.lap("evaluate")
+    selected = select(planned, gathered)
+    clock.lap("select")
+    evaluation = evaluate(planned, gathered, selected)
+    clock.lap("evaluate")
     result = register(planned, gathered, selected, evaluation, clock)
     name, reference = planned.job.name, result.registered.reference
     facts = "\n".join(f"| {key} | {value} |" for key, value in summary.metrics(result).items())

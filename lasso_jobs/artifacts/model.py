@@ -36,7 +36,9 @@ class Holdout:
     mse, rmse, r2, mae : float
     interval : float
         Half the width of the prediction interval: the quantile of the absolute residuals at
-        `INTERVAL_COVERAGE` (split conformal prediction), rounded up to a bin of its histogram.
+        `INTERVAL_COVERAGE` (split conformal prediction).
+    n_sampled : int
+        Rows that ``mae`` and ``interval`` come from.
     """
 
     n_rows: int
@@ -45,6 +47,7 @@ class Holdout:
     r2: float
     mae: float
     interval: float
+    n_sampled: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,3 +163,41 @@ def matrix(
     if target is not None:
         np.take(target, order, out=values[j], mode="clip")
     return values
+
+
+def block_of(values: NDArray[np.float64], columns: Columns, wanted: Columns) -> Block | None:
+    """The rows of a matrix as the features that a model wants.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_columns [+ more], n)
+    columns : Columns
+        Of the matrix.
+    wanted : Columns
+
+    Returns
+    -------
+    Block or None
+        None where a feature is not among the columns, or where rows in ``(other)`` might be of a
+        level that is wanted by itself.
+    """
+    place = dict(columns.spans())
+    known = {category.name: category for category in columns.categories}
+    parts = set(columns.dates)
+    if not set(wanted.features) <= set(place) or not set(wanted.dates) <= parts:
+        return None
+    codes = []
+    for category in wanted.categories:
+        own = known.get(category.name)
+        if own is None or own.type != category.type:
+            return None
+        indicators = values[place[own.name]]
+        if own.other and indicators[-1].any() and not set(category.levels) <= set(own.levels):
+            return None
+        rest = category.width - 1 if category.other else -1
+        code = {level: i for i, level in enumerate(category.levels)}
+        lookup = [code.get(level, rest) for level in own.levels] + [rest] * own.other
+        theirs = np.array(lookup or [rest], np.int32)[indicators.argmax(axis=0)]
+        codes.append(np.where(indicators.any(axis=0), theirs, np.int32(rest)))
+    numeric = tuple(values[place[name].start] for name in wanted.numeric)
+    return Block(values.shape[1], numeric, tuple(codes))

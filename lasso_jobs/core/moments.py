@@ -82,6 +82,27 @@ class Moments:
         scatter[np.ix_(place, place)] = self.scatter
         return Moments(self.n, self.weight, mean, scatter, self.low, self.high, nulls)
 
+    def selected(self, place: NDArray[np.intp]) -> "Moments":
+        """Moments of some of the columns, in another order.
+
+        Parameters
+        ----------
+        place : ndarray of intp, shape (q',)
+            The column that each is here; -1 for one that is zero in every row.
+        """
+        q, size = self.n_values, len(place)
+        rank = np.full(q + 1, -1)  # the last is for columns of zeros
+        rank[self.nulls] = np.arange(len(self.nulls))
+        nulls = np.flatnonzero(rank[place] >= 0)
+        source = np.concatenate([place, q + rank[place[nulls]]])
+        known = source >= 0
+        mean = np.where(known, self.mean[source], 0.0)
+        scatter = np.where(np.outer(known, known), self.scatter[np.ix_(source, source)], 0.0)
+        low, high = (np.where(known[:size], side[place], 0.0) for side in (self.low, self.high))
+        if self.weight == 0:
+            low, high = np.full(size, np.inf), np.full(size, -np.inf)
+        return Moments(self.n, self.weight, mean, scatter, low, high, nulls)
+
     def about(self, location: Floats) -> Floats:
         """Cross-products around, and with nulls filled by, another location.
 

@@ -17,6 +17,7 @@ from lasso_jobs.core.moments import Floats
 MAX_ROWS = 10_000
 MAX_BYTES = 64 * 2**20
 CONFIDENCE = 0.99
+ALL = 2**64
 
 
 def sample_size(n_columns: int) -> int:
@@ -47,17 +48,38 @@ class Sample:
         The bucket of each row.
     values : ndarray, shape (q, k)
         NaN is null.
+    below : int
+        Rows with hashes from here on may be missing, although there were fewer than ``size``.
     """
 
     size: int
     hashes: Hashes
     buckets: NDArray[np.intp]
     values: Floats
+    below: int = ALL
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is the rows with the smallest hashes, as many as there are up to its size."""
+        return self.below == ALL or len(self.hashes) == self.size
+
+    def selected(self, place: NDArray[np.intp]) -> "Sample":
+        """Some of the values, in another order; -1 for one that is zero in every row."""
+        values = np.where(place[:, None] >= 0, self.values[place], 0.0)
+        return Sample(self.size, self.hashes, self.buckets, values, self.below)
+
+    def up_to(self, below: int) -> "Sample":
+        """Only the rows with hashes below a limit, and the limit."""
+        n = int(np.searchsorted(self.hashes, np.uint64(min(below, ALL - 1))))
+        if n == len(self.hashes):
+            return self
+        return Sample(self.size, self.hashes[:n], self.buckets[:n], self.values[:, :n], below)
 
     def only(self, buckets: Iterable[int]) -> "Sample":
         """Those of the rows that are in some buckets."""
         kept = np.isin(self.buckets, list(buckets))
-        return Sample(self.size, self.hashes[kept], self.buckets[kept], self.values[:, kept])
+        values = self.values[:, kept]
+        return Sample(self.size, self.hashes[kept], self.buckets[kept], values, self.below)
 
 
 def empty(n_values: int, size: int) -> Sample:
@@ -85,7 +107,10 @@ def extended(sample: Sample, hashes: Hashes, buckets: NDArray[np.intp], values: 
 def merge(a: Sample, b: Sample) -> Sample:
     """Sample of two disjoint sets of rows together."""
     hashes = np.concatenate([a.hashes, b.hashes])
+    below = min(a.below, b.below)
     kept = np.argsort(hashes, kind="stable")[: a.size]
+    if below < ALL:
+        kept = kept[hashes[kept] < np.uint64(below)]
     buckets = np.concatenate([a.buckets, b.buckets])
     values = np.concatenate([a.values, b.values], axis=1)
-    return Sample(a.size, hashes[kept], buckets[kept], values[:, kept])
+    return Sample(a.size, hashes[kept], buckets[kept], values[:, kept], below)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lasso_jobs.core import buckets as b
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
@@ -20,6 +21,7 @@ PARTITION_BYTES = 64 * 2**20
 
 PARTITION_ROWS = 2_000_000
 PARTITION_FILES = 32
+MOST_STATIC_BYTES = 256 * 2**20
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 FOOTER_THREADS = 8
 
@@ -166,6 +168,50 @@ class Dataset:
         if pieces:
             partitions.append(_joined(pieces))
         return tuple(partitions)
+
+    def static_partitions(self) -> tuple[Partition, ...]:
+        """Cut the row groups so that another file, or one less, changes few of the partitions.
+
+        A large file has partitions of its own. Of small ones several share a partition, and a hash
+        of a file's name says whether it is the last: the larger the file, the likelier it is. So
+        the cut depends on nothing but each file and its neighbours; not on the columns in use.
+        """
+        aim = _aim(len(self.schema))
+        partitions: list[Partition] = []
+        pieces: list[Piece] = []
+        share = 0.0
+
+        def close() -> None:
+            nonlocal share
+            if pieces:
+                partitions.append(_joined(pieces))
+                pieces.clear()
+            share = 0.0
+
+        for file in self.files:
+            starts = np.cumsum(file.rows) - file.rows
+            sizes = np.maximum(file.column_bytes.sum(axis=1) / aim, file.rows / PARTITION_ROWS)
+            large = sizes.sum() >= 0.5
+            if large or share + sizes.sum() > 4:
+                close()
+            for i, size in enumerate(sizes):
+                if large and share + size > 1:
+                    close()
+                rows = int(file.rows[i])
+                pieces.append(Piece(file.identity, (i,), int(starts[i]), rows))
+                share += float(size)
+            chance = max(float(sizes.sum()), 0.5 / PARTITION_FILES)
+            draw = b.uniform(np.array([b.text_key(file.identity.name, 0)], np.uint64))[0]
+            if large or draw < chance:
+                close()
+        close()
+        return tuple(partitions)
+
+
+def _aim(n_columns: int) -> int:
+    """Bytes of a static partition: at least four times those of the moments that it leaves."""
+    state = 4 * n_columns**2 * (b.n_buckets_for(n_columns, 5) + 1)
+    return max(PARTITION_BYTES, min(4 * state, MOST_STATIC_BYTES))
 
 
 def discover(path: str, where: Sequence[Condition] = ()) -> Dataset:

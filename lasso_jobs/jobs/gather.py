@@ -4,18 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lasso_jobs.core import buckets as b
 from lasso_jobs.core import moments as m
 from lasso_jobs.core import sample as s
-from lasso_jobs.core.columns import Category, Columns, LevelType, matrix
+from lasso_jobs.core.columns import Category, Columns, LevelType
 from lasso_jobs.core.timeline import Timeline
-from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.clock import Report, progress_of
 from lasso_jobs.jobs.config import TrainJob
-from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
+from lasso_jobs.jobs.part import merge, read_part
+from lasso_jobs.jobs.reading import Counts, Reading
 from lasso_jobs.jobs.scan import Tally, merge_tallies, merge_times, scan_times, tally
 from lasso_jobs.jobs.splits import Folds, check_folds_have_rows, reading_for_times, split
 from lasso_jobs.jobs.train_plan import TrainPlan
@@ -35,7 +33,9 @@ class Gathered:
     moments : BucketMoments
         Of the columns and the target.
     sample : Sample
-        Of the columns' values.
+        Of all rows: the columns' values.
+    held : Sample
+        Of the held-out rows: the columns' values, the target, the weight.
     counts : Counts
     folds : KFold or RollingOrigin
     """
@@ -44,6 +44,7 @@ class Gathered:
     reading: Reading
     moments: b.BucketMoments
     sample: s.Sample
+    held: s.Sample
     counts: Counts
     folds: Folds
 
@@ -68,20 +69,20 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
         planned.features.dates,
     )
     reading, folds = split(planned, columns, _fold_values(levels, fold) if fold else (), timeline)
-    size = s.sample_size(columns.n_columns + 1)
-    moments, sample, counts = tree_reduce(
+    part = tree_reduce(
         client,
-        _gather,
-        _merge,
+        read_part,
+        merge,
         planned.partitions,
         reading,
-        size,
         progress=progress_of(report, "moments"),
     )
+    moments = part.moments
     _check_rows(planned, reading, moments)
     check_folds_have_rows(planned, reading, folds, moments)
-    counts = replace(counts, bytes_read=counts.bytes_read + of_levels + of_times)
-    return Gathered(columns, reading, moments, sample, counts, folds)
+    scanned = part.counts.bytes_read + of_levels + of_times
+    counts = replace(part.counts, bytes_read=scanned)
+    return Gathered(columns, reading, moments, part.sample, part.held, counts, folds)
 
 
 def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tuple[Tally, int]:
@@ -119,30 +120,6 @@ def _timeline(
         planned.job.time,
         progress=progress_of(report, "times"),
     )
-
-
-_Part = tuple[b.BucketMoments, s.Sample, Counts]
-
-
-def _gather(partition: Partition, reading: Reading, size: int) -> _Part:
-    n_values = reading.columns.n_columns + 1
-    moments, counts = b.empty(n_values, reading.n_buckets), Counts()
-    sample = s.empty(n_values - 1, size)
-    for rows in in_batches(read_training_rows(partition, reading)):
-        order = np.argsort(rows.buckets, kind="stable")
-        # Another draw than the one for the hold-out, whose rows would fill the sample otherwise.
-        draws = b.remix(rows.hashes)
-        values = matrix(reading.columns, rows.block, order, rows.target)
-        sample = s.extended(sample, draws[order], rows.buckets[order], values[:-1])
-        n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
-        weights = None if rows.weights is None else rows.weights[order]
-        moments = b.merge(moments, b.of_rows(values, n_rows, weights))
-        counts += rows.counts
-    return moments, sample, counts
-
-
-def _merge(left: _Part, right: _Part) -> _Part:
-    return b.merge(left[0], right[0]), s.merge(left[1], right[1]), left[2] + right[2]
 
 
 def _category(name: str, type_: LevelType, levels: Tally, job: TrainJob) -> Category:

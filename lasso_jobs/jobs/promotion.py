@@ -82,6 +82,6 @@ def _decision(
         return True, "the job says promote: always"
     if evaluation is None or evaluation.champion_mse is None:
         return False, f"cannot be compared with v{before.version} on held-out rows"
-    mine, theirs = evaluation.holdout.mse, evaluation.champion_mse
+    mine, theirs = evaluation.sampled_mse, evaluation.champion_mse
     comparison = f"hold-out MSE {mine:.6g} against {theirs:.6g} of v{before.version}"
     return mine < theirs, comparison

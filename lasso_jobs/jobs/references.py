@@ -3,6 +3,7 @@
 import numpy as np
 
 from lasso_jobs.core import drift
+from lasso_jobs.core.columns import Columns, block_of
 from lasso_jobs.core.design import Design
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
@@ -11,11 +12,13 @@ from lasso_jobs.core.sample import Sample
 PREDICTION = "prediction"
 
 
-def references(predictor: Predictor, design: Design, sample: Sample) -> dict[str, drift.Reference]:
+def references(
+    predictor: Predictor, design: Design, sample: Sample, listed: Columns
+) -> dict[str, drift.Reference]:
     """References of every feature, and of the predictions.
 
     Means, null shares and level shares are those of all training rows; the bins of numbers, and
-    the shares in them, come from the sample.
+    the shares in them, come from the sample, which has the columns `listed`.
     """
     columns = predictor.columns
     null_share = np.zeros(columns.n_columns + 1)
@@ -30,7 +33,10 @@ def references(predictor: Predictor, design: Design, sample: Sample) -> dict[str
         found[category.name] = drift.Reference(
             np.empty(0), np.append(shares, 0.0), float("nan"), float(missing)
         )
-    predictions = _predictions(predictor, design.grouping.values(sample.values))
+    block = block_of(sample.values, listed, columns)
+    if block is None:
+        raise ValueError("the sample is not of the predictor's columns")
+    predictions = predictor.predict(block)
     mean = float(design.location[design.target])
     return {**found, PREDICTION: _of_numbers(predictions, mean, 0.0)}
 
@@ -41,14 +47,3 @@ def _of_numbers(values: Floats, mean: float, missing_share: float) -> drift.Refe
     counts = drift.bin_counts(observed, edges)[:-1]
     shares = counts / max(len(observed), 1) * (1 - missing_share)
     return drift.Reference(edges, np.append(shares, missing_share), mean, missing_share)
-
-
-def _predictions(predictor: Predictor, values: Floats) -> Floats:
-    """Of sampled rows, whose indicators are laid out already."""
-    values = values.copy()
-    nulls = np.isnan(values[: len(predictor.fill)])
-    values[: len(predictor.fill)] = np.where(
-        nulls, predictor.fill[:, None], values[: len(predictor.fill)]
-    )
-    rows = np.vstack([values, nulls[list(predictor.indicators)]])
-    return np.asarray(predictor.intercept + predictor.coef @ rows)

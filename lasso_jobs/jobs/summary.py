@@ -63,7 +63,7 @@ def of_training(result: TrainResult) -> Values:
         **findings.of_model(model),
         "provenance": dict(result.registered.provenance),
         "seconds": dict(result.seconds),
-        "bytes_read": result.bytes_read,
+        "bytes_read": result.counts.bytes_read,
     }
 
 
@@ -206,7 +206,7 @@ def metrics(result: TrainResult) -> Mapping[str, str]:
             f"R2 {held.r2:.4f}, RMSE {held.rmse:.4g}, MAE {held.mae:.4g} on {held.n_rows:,} rows"
         )
     lines |= findings.in_words(model)
-    lines["read"] = f"{result.bytes_read:,} bytes"
+    lines["read"] = f"{result.counts.bytes_read:,} bytes"
     lines["seconds"] = ", ".join(f"{stage} {s:.2f}" for stage, s in result.seconds.items())
     return lines
 

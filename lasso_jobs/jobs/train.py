@@ -24,7 +24,7 @@ from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.sample import Sample
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import holdout as h
-from lasso_jobs.jobs.clock import Clock, Report, progress_of
+from lasso_jobs.jobs.clock import Clock, Report
 from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.gather import Gathered, gather
 from lasso_jobs.jobs.promotion import Promotion, champion_of, register
@@ -33,7 +33,7 @@ from lasso_jobs.jobs.references import references
 from lasso_jobs.jobs.train_plan import TrainPlan, plan
 
 if TYPE_CHECKING:
-    from distributed import Client
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,6 @@ class TrainResult:
     run_id: str
     promotion: Promotion
     counts: Counts
-    bytes_read: int
     left_out: tuple[tuple[str, str], ...]
     seconds: Mapping[str, float]
 
@@ -165,30 +164,18 @@ def predictor_of(recipe: Recipe, fit: selection.Fit) -> Predictor:
     return Predictor(columns, recipe.indicators, fill, fit.coef, fit.intercept)
 
 
-def evaluate(
-    client: "Client",
-    planned: TrainPlan,
-    gathered: Gathered,
-    selected: Selected,
-    report: Report | None = None,
-) -> h.Evaluation | None:
-    """Measure the model without the held-out rows on them, and the champion on the same rows.
-
-    Moments know the squared error; the absolute error and the residuals' quantiles need the rows,
-    of which only the columns in use are read. Without held-out rows there is nothing to do.
-    """
+def evaluate(planned: TrainPlan, gathered: Gathered, selected: Selected) -> h.Evaluation | None:
+    """Measure the model without the held-out rows on them, and the champion on the same rows."""
     if selected.evaluated is None:
         return None
     champion = champion_of(planned.job)
     return h.evaluate(
-        client,
-        planned.partitions,
-        gathered.reading,
+        selected.evaluated,
         predictor_of(selected.recipe, selected.evaluated),
         None if champion is None else champion.model.evaluated,
-        planned.dataset.schema.names,
-        width=float(np.sqrt(selected.cv.mse[selected.cv.index])),
-        progress=progress_of(report, "hold-out"),
+        gathered.moments.holdout,
+        gathered.held,
+        gathered.columns,
     )
 
 
@@ -217,7 +204,7 @@ def build(
         scales=design.scale,
         prediction_mean=float(design.location[design.target]),
         prediction_sd=float(np.sqrt(max(float(spread), 0.0))),
-        references=references(predictor, design, gathered.sample),
+        references=references(predictor, design, gathered.sample, gathered.columns),
         curve=Curve(
             cv.l1_ratios,
             cv.gammas,
@@ -282,10 +269,10 @@ def train(
         clock.lap("cluster")
         gathered = gather(client, planned, report)
         clock.lap("moments")
-        selected = select(planned, gathered)
-        clock.lap("select")
-        evaluation = evaluate(client, planned, gathered, selected, report)
-        clock.lap("evaluate")
+    selected = select(planned, gathered)
+    clock.lap("select")
+    evaluation = evaluate(planned, gathered, selected)
+    clock.lap("evaluate")
     return finish(planned, gathered, selected, evaluation, clock)
 
 
@@ -297,11 +284,10 @@ def finish(
     clock: Clock,
 ) -> TrainResult:
     """Build and register the model; sum up."""
-    bytes_read = gathered.counts.bytes_read + (evaluation.bytes_read if evaluation else 0)
     provenance = {
         "run_id": planned.run_id,
         "trained_at": datetime.now(UTC).isoformat(),
-        "bytes_read": bytes_read,
+        "bytes_read": gathered.counts.bytes_read,
         "rows": gathered.counts.rows,
         "rows_filtered": gathered.counts.filtered,
         "rows_without_target": gathered.counts.without_target,
@@ -318,7 +304,6 @@ def finish(
         planned.run_id,
         promotion,
         gathered.counts,
-        bytes_read,
         planned.features.left_out,
         clock.seconds(),
     )

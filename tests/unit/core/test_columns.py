@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import OneHotEncoder
 
-from lasso_jobs.core.columns import Block, Category, Columns, matrix
+from lasso_jobs.core.columns import (
+    Block,
+    Category,
+    Columns,
+    DateFeature,
+    block_of,
+    matrix,
+)
 
 CARRIER = Category("carrier", ("AA", "UA", None), True, "string")
 LATE = Category("late", ("false", "true"), False, "boolean")
@@ -84,3 +91,49 @@ def test_each_column_of_the_matrix_is_contiguous_memory() -> None:
 
 def test_the_matrix_of_no_rows_keeps_its_columns() -> None:
     assert matrix(COLUMNS, block(0), np.arange(0), np.empty(0)).shape == (9, 0)
+
+
+def test_a_matrix_is_the_block_that_it_was_made_of() -> None:
+    rows = block(60)
+    found = block_of(matrix(COLUMNS, rows, np.arange(60)), COLUMNS, COLUMNS)
+    assert found is not None
+    assert np.array_equal(found.numeric, rows.numeric, equal_nan=True)
+    assert np.array_equal(found.codes[0], np.where(rows.codes[0] < 0, 3, rows.codes[0]))
+    assert np.array_equal(found.codes[1], rows.codes[1])
+
+
+def test_a_model_of_other_columns_finds_its_own_in_the_matrix() -> None:
+    """By name and level, whatever their order; a level that it does not know is its (other)."""
+    rows = block(60)
+    wanted = Columns(("hour",), (LATE, Category("carrier", (None, "AA"), True, "string")))
+    found = block_of(matrix(COLUMNS, rows, np.arange(60)), COLUMNS, wanted)
+    assert found is not None
+    assert np.array_equal(found.numeric[0], rows.numeric[1], equal_nan=True)
+    assert np.array_equal(found.codes[0], rows.codes[1])
+    theirs = {0: 1, 1: 2, 2: 0, 3: 2, -1: 2}
+    assert found.codes[1].tolist() == [theirs[code] for code in rows.codes[0].tolist()]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Columns(("speed",), ()),
+        Columns((), (Category("origin", ("EWR",), False, "string"),)),
+        Columns((), (Category("carrier", ("AA", "DL"), True, "string"),)),
+        Columns((), (Category("late", ("false", "true"), False, "string"),)),
+        Columns(("hour",), (), (DateFeature("at", "hour"),)),
+    ],
+    ids=["no such number", "no such category", "a level among others", "type", "a part of a date"],
+)
+def test_a_model_that_needs_what_the_matrix_lacks_has_no_block(wanted: Columns) -> None:
+    values = matrix(COLUMNS, block(60), np.arange(60))
+    assert block_of(values, COLUMNS, wanted) is None
+
+
+def test_a_level_that_no_row_has_is_not_missed() -> None:
+    rows = block(60)
+    rows = Block(60, rows.numeric, (np.abs(rows.codes[0]) % 3, rows.codes[1]))
+    wanted = Columns((), (Category("carrier", ("AA", "DL"), True, "string"),))
+    found = block_of(matrix(COLUMNS, rows, np.arange(60)), COLUMNS, wanted)
+    assert found is not None
+    assert set(found.codes[0].tolist()) == {0, 2}

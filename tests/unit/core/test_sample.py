@@ -89,3 +89,37 @@ def test_a_sample_extended_block_by_block_is_the_sample_of_all_rows(seed: int) -
     assert_array_equal(found.hashes, hashes[smallest])
     assert_array_equal(found.buckets, BUCKETS[smallest])
     assert_array_equal(found.values, values[:, smallest])
+
+
+def test_a_sample_up_to_a_limit_knows_what_it_may_lack() -> None:
+    hashes = row_hashes(KEY, np.arange(1000))
+    whole = s.of_rows(hashes, BUCKETS[:1000], np.arange(1000.0)[None], 100)
+    parts = [
+        s.of_rows(hashes[k::4], BUCKETS[:1000][k::4], np.arange(1000.0)[None, k::4], 100)
+        for k in range(4)
+    ]
+    for limit, complete in ((int(whole.hashes[-1]) + 1, True), (int(whole.hashes[90]), False)):
+        short = [part.up_to(limit) for part in parts]
+        assert all(int(part.hashes[-1]) < limit for part in short)
+        merged = s.merge(s.merge(short[0], parts[1]), s.merge(short[2], short[3]))
+        assert merged.complete is complete
+        n = 100 if complete else 90
+        assert_array_equal(merged.values, whole.values[:, :n])
+        assert_array_equal(merged.buckets, whole.buckets[:n])
+    assert whole.complete
+    assert whole.up_to(s.ALL) is whole
+
+
+def test_selected_values_of_a_sample_are_in_the_order_asked_for() -> None:
+    values = np.arange(90.0).reshape(3, 30)
+    found = s.of_rows(row_hashes(KEY, np.arange(30)), BUCKETS[:30], values, 30)
+    chosen = found.selected(np.array([2, -1, 0]))
+    assert_array_equal(chosen.values, np.vstack([found.values[2], np.zeros(30), found.values[0]]))
+
+
+def test_only_the_rows_of_some_buckets_are_kept() -> None:
+    found = s.of_rows(row_hashes(KEY, np.arange(500)), BUCKETS[:500], np.arange(500.0)[None], 200)
+    chosen = found.only([3, 17, 60])
+    kept = np.isin(found.buckets, [3, 17, 60])
+    assert_array_equal(chosen.values, found.values[:, kept])
+    assert_array_equal(chosen.buckets, found.buckets[kept])

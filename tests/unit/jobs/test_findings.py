@@ -135,7 +135,7 @@ def test_what_varies_is_in_the_provenance_and_not_in_the_digest(
 ) -> None:
     provenance = result.registered.provenance
     assert provenance["data_plan"] == plan(job).data_digest
-    assert provenance["bytes_read"] == result.bytes_read > 0
+    assert provenance["bytes_read"] == result.counts.bytes_read > 0
     assert provenance["rows"] == N
     assert provenance["versions"] == {
         name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")
