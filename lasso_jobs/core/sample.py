@@ -9,6 +9,7 @@ sample have a rank error below ``sqrt(log(2 / d) / (2 k))`` with probability 1 -
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lasso_jobs.core.buckets import Hashes
 from lasso_jobs.core.moments import Floats
@@ -48,23 +49,32 @@ def empty(n_values: int, size: int) -> Sample:
 
 def of_rows(hashes: Hashes, values: Floats, size: int) -> Sample:
     """Sample rows in memory: ``values`` has shape (q, n)."""
-    kept = np.argsort(hashes, kind="stable")[:size]
+    kept = entering(empty(len(values), size), hashes)
     return Sample(size, hashes[kept], values[:, kept])
 
 
-def extended(sample: Sample, hashes: Hashes, values: Floats) -> Sample:
-    """Sample some rows together with those that were sampled before.
+def entering(sample: Sample, hashes: Hashes) -> NDArray[np.intp]:
+    """Which rows are among the smallest, in the order of their hashes.
 
     Once the sample is full, only rows below its largest hash can enter it, which are few.
     """
-    if len(sample.hashes) == sample.size:
-        kept = np.flatnonzero(hashes < sample.hashes[-1])
-        hashes, values = hashes[kept], values[:, kept]
-    return merge(sample, of_rows(hashes, values, sample.size))
+    full = len(sample.hashes) == sample.size
+    kept = np.flatnonzero(hashes < sample.hashes[-1]) if full else np.arange(len(hashes))
+    if len(kept) > sample.size:
+        kept = kept[np.argpartition(hashes[kept], sample.size)[: sample.size]]
+    return kept[np.argsort(hashes[kept], kind="stable")]
+
+
+def extended(sample: Sample, hashes: Hashes, values: Floats) -> Sample:
+    """Sample some rows together with those that were sampled before."""
+    kept = entering(sample, hashes)
+    return merge(sample, Sample(sample.size, hashes[kept], values[:, kept]))
 
 
 def merge(a: Sample, b: Sample) -> Sample:
     """Sample of two disjoint sets of rows together."""
+    if not len(a.hashes):
+        return b
     hashes = np.concatenate([a.hashes, b.hashes])
     kept = np.argsort(hashes, kind="stable")[: a.size]
     return Sample(a.size, hashes[kept], np.concatenate([a.values, b.values], axis=1)[:, kept])

@@ -1,5 +1,6 @@
 """The one read of the training data: moments per bucket, and a sample."""
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ import numpy as np
 from lasso_jobs.core import buckets as b
 from lasso_jobs.core import moments as m
 from lasso_jobs.core import sample as s
-from lasso_jobs.core.columns import Category, Columns, LevelType, matrix
+from lasso_jobs.core.centring import Centring
+from lasso_jobs.core.columns import Category, Columns, LevelType, fill
 from lasso_jobs.core.timeline import Timeline
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import DataError
@@ -129,16 +131,34 @@ def _gather(partition: Partition, reading: Reading, size: int) -> _Part:
     moments, counts = b.empty(n_values, reading.n_buckets), Counts()
     sample = s.empty(n_values - 1, size)
     for rows in in_batches(read_training_rows(partition, reading)):
-        order = np.argsort(rows.buckets, kind="stable")
+        # Of small integers numpy sorts by radix.
+        small = np.min_scalar_type(reading.n_buckets)
+        order = np.argsort(rows.buckets.astype(small), kind="stable")
         # Another draw than the one for the hold-out, whose rows would fill the sample otherwise.
-        draws = b.remix(rows.hashes)
-        values = matrix(reading.columns, rows.block, order, rows.target)
-        sample = s.extended(sample, draws[order], values[:-1])
+        draws = b.remix(rows.hashes)[order]
+        kept = s.entering(sample, draws)
+        sampled = np.empty((n_values, len(kept)))
         n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
         weights = None if rows.weights is None else rows.weights[order]
-        moments = b.merge(moments, b.of_rows(values, n_rows, weights))
+        centring = Centring.of(_room_for(n_values, len(order)), n_rows, weights)
+        for j in fill(centring.values, reading.columns, rows.block, order, rows.target):
+            np.take(centring.values[j], kept, out=sampled[j], mode="clip")
+            centring.centre(j)
+        sample = s.merge(sample, s.Sample(size, draws[kept], sampled[:-1]))
+        moments = b.merge(moments, b.BucketMoments(centring.moments()))
         counts += rows.counts
     return moments, sample, counts
+
+
+_room = threading.local()
+
+
+def _room_for(n_values: int, n: int) -> m.Floats:
+    """The same memory for one block after the other: the system clears what it gives anew."""
+    room: m.Floats | None = getattr(_room, "values", None)
+    if room is None or room.size < n_values * n:
+        _room.values = room = np.empty(n_values * n)
+    return room[: n_values * n].reshape(n_values, n)
 
 
 def _merge(left: _Part, right: _Part) -> _Part:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,9 @@ from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
 BATCH_ROWS = 32_768
+
+BLOCK_BYTES = 256 * 2**20
+MIN_BLOCK_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,15 @@ class Reading:
         named = [*self.columns.features, *(r for r in roles if r), *held, *self.also]
         return list(dict.fromkeys(named))
 
+    def later(self) -> list[str]:
+        """Those of them that are just decoded, one after the other."""
+        held = {c for w in self.holdout_where or () for c in w.columns}
+        return [name for name in self.columns.numeric if name not in held.union(self.also)]
+
+    def block_rows(self) -> int:
+        """How many rows are decoded together: part of what makes results reproducible."""
+        return max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * (self.columns.n_columns + 1)))
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
@@ -144,7 +157,8 @@ def read_training_rows(partition: Partition, reading: Reading) -> Iterator[Train
     """
     for piece in partition.pieces:
         key = b.text_key(piece.file.name, reading.seed)
-        for rows in blocks.read(piece, reading.names(), reading.where):
+        names, later, most = reading.names(), reading.later(), reading.block_rows()
+        for rows in blocks.read(piece, names, reading.where, later, most):
             yield _decode(piece, key, rows, reading)
 
 
@@ -157,16 +171,12 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         kept = pa.array(~missing)
         table, positions, values = table.filter(kept), positions[~missing], values[~missing]
     _check_finite(piece, reading.target, values)
-    block = blocks.block(table, reading.columns)
-    for name, column in zip(reading.columns.numeric, block.numeric, strict=True):
-        _check_finite(piece, name, column)
-        if not reading.nulls_allowed and np.isnan(column).any():
-            raise DataError(
-                f"{piece.file.path}, column {name!r}",
-                "has nulls",
-                "none, as preprocess.missing is error",
-                "Set it to mean or indicator, or exclude the column",
-            )
+    columns = reading.columns
+    block = Block(
+        len(values),
+        _Numbers(piece, rows, reading, ~missing if without else None),
+        tuple(blocks.codes(table.column(c.name), c) for c in columns.categories),
+    )
     hashes = b.row_hashes(key, positions)
     return TrainingRows(
         table,
@@ -177,6 +187,34 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         _buckets(piece, table, hashes, reading),
         Counts(len(values), rows.n_filtered, without, rows.n_bytes),
     )
+
+
+class _Numbers(Sequence[Floats]):
+    """The numeric features of some rows; each is read and checked when it is asked for."""
+
+    def __init__(
+        self, piece: Piece, rows: blocks.Rows, reading: Reading, kept: NDArray[np.bool_] | None
+    ) -> None:
+        self._piece, self._rows, self._reading, self._kept = piece, rows, reading, kept
+        self._later = frozenset(reading.later())
+
+    def __len__(self) -> int:
+        return len(self._reading.columns.numeric)
+
+    def __getitem__(self, j: Any) -> Any:
+        name, table = self._reading.columns.numeric[j], self._rows.table
+        later = name in self._later
+        values = self._rows.later(name) if later else blocks.numbers(table.column(name))
+        values = values if self._kept is None else values[self._kept]
+        _check_finite(self._piece, name, values)
+        if not self._reading.nulls_allowed and np.isnan(values).any():
+            raise DataError(
+                f"{self._piece.file.path}, column {name!r}",
+                "has nulls",
+                "none, as preprocess.missing is error",
+                "Set it to mean or indicator, or exclude the column",
+            )
+        return values
 
 
 def _check_finite(piece: Piece, name: str, values: Floats) -> None:
