@@ -121,10 +121,6 @@ def of_rows(values: Floats, counts: Sequence[int], weights: Floats | None = None
         Rows in each bucket, the hold-out last.
     weights : ndarray, shape (n,), optional
     """
-    ends = np.cumsum(counts)
-    return BucketMoments(
-        tuple(
-            m.of_rows(values[:, a:b], None if weights is None else weights[a:b])
-            for a, b in zip(ends - np.asarray(counts), ends, strict=True)
-        )
-    )
+    from lasso_jobs.core.centring import Centring
+
+    return BucketMoments(Centring.of_rows(values, counts, weights).moments())

@@ -1,6 +1,6 @@
 """What the columns of a matrix mean: numeric features, indicators of levels, the target."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -119,27 +119,30 @@ class Block:
     Parameters
     ----------
     n_rows : int
-    numeric : tuple of ndarray of float64, shape (n_rows,)
-        Null is NaN.
+    numeric : sequence of ndarray of float64, shape (n_rows,)
+        Null is NaN. An item may be made when it is asked for, so ask once.
     codes : tuple of ndarray of int32, shape (n_rows,)
         Per category the index of the row's indicator, or -1 where it has none.
     """
 
     n_rows: int
-    numeric: tuple[NDArray[np.float64], ...]
+    numeric: Sequence[NDArray[np.float64]]
     codes: tuple[NDArray[np.int32], ...]
 
 
-def matrix(
+def fill(
+    values: NDArray[np.float64],
     columns: Columns,
     block: Block,
     order: NDArray[np.intp],
     target: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
+) -> Iterator[int]:
     """Lay out rows as one contiguous row of memory per column.
 
     Parameters
     ----------
+    values : ndarray of float64, shape (n_columns [+ 1], n)
+        Where to.
     columns, block
         The features and their values.
     order : ndarray of intp, shape (n,)
@@ -147,22 +150,24 @@ def matrix(
     target : ndarray, optional
         Becomes the last column.
 
-    Returns
-    -------
-    ndarray of float64, shape (n_columns [+ 1], n)
+    Yields
+    ------
+    int
+        The number of each column when it has just been laid out, and is in the processor's cache.
     """
-    values = np.empty((columns.n_columns + (target is not None), len(order)))
     for j, column in enumerate(block.numeric):
         np.take(column, order, out=values[j], mode="clip")
+        yield j
     j = len(block.numeric)
     for category, codes in zip(columns.categories, block.codes, strict=True):
         ordered = codes[order]
         for code in range(category.width):
             np.equal(ordered, code, out=values[j], casting="unsafe")
+            yield j
             j += 1
     if target is not None:
         np.take(target, order, out=values[j], mode="clip")
-    return values
+        yield j
 
 
 def block_of(values: NDArray[np.float64], columns: Columns, wanted: Columns) -> Block | None:

@@ -159,11 +159,19 @@ def merge(a: Moments, b: Moments) -> Moments:
     observed = a.observed_weight() + b.observed_weight()
     np.divide(b.observed_weight(), observed, out=share[:q], where=observed > 0)
     location = a.mean + (b.mean - a.mean) * share
+    (scatter, shift_a), (scatter_b, shift_b) = a.restated(location), b.restated(location)
+    scatter += scatter_b
+    # Not a matrix product: each sum is to depend on its two columns only, and not on the others.
+    shift = np.sqrt(a.weight) * shift_a
+    product = np.multiply.outer(shift, shift)
+    scatter += product
+    shift = np.sqrt(b.weight) * shift_b
+    scatter += np.multiply.outer(shift, shift, out=product)
     return Moments(
         a.n + b.n,
         weight,
         location,
-        a.about(location) + b.about(location),
+        scatter,
         np.minimum(a.low, b.low),
         np.maximum(a.high, b.high),
         nulls,
@@ -206,44 +214,6 @@ def of_rows(values: Floats, weights: Floats | None = None) -> Moments:
     -------
     Moments
     """
-    q, n = values.shape
-    if weights is not None and not weights.all():
-        values, weights = values[:, weights > 0], weights[weights > 0]
-    if values.shape[1] == 0:
-        return replace(empty(q), n=n)
-    low, high = values.min(axis=1), values.max(axis=1)
-    nulls = np.flatnonzero(np.isnan(low))
-    mask = np.isnan(values[nulls])
-    for i, j in enumerate(nulls):
-        observed = values[j][~mask[i]]
-        low[j], high[j] = observed.min(initial=np.inf), observed.max(initial=-np.inf)
-    n_used = values.shape[1]
-    weight = float(n_used) if weights is None else float(weights.sum())
-    mean = np.concatenate([_means(values, weights, weight), _means(mask * 1.0, weights, weight)])
-    for i, j in enumerate(nulls):
-        mean[j] = _observed_mean(values[j], ~mask[i], weights)
-    deviations = np.empty((q + len(nulls), n_used))
-    np.subtract(values, mean[:q, None], out=deviations[:q])
-    deviations[nulls] = np.where(mask, 0.0, deviations[nulls])
-    np.subtract(mask, mean[q:, None], out=deviations[q:])
-    if weights is not None:
-        deviations *= np.sqrt(weights)
-    return Moments(n, weight, mean, deviations @ deviations.T, low, high, nulls)
+    from lasso_jobs.core.centring import Centring  # numba takes a while to load
 
-
-def _means(values: Floats, weights: Floats | None, weight: float) -> Floats:
-    means = np.asarray(values.mean(axis=1))
-    if weights is not None and weight > 0:
-        means += (values - means[:, None]) @ weights / weight
-    return means
-
-
-def _observed_mean(values: Floats, observed: NDArray[np.bool_], weights: Floats | None) -> float:
-    kept = values[observed]
-    if weights is None:
-        return float(kept.mean()) if len(kept) else 0.0
-    total = float(weights[observed].sum())
-    if total == 0:
-        return 0.0
-    mean = kept.mean()
-    return float(mean + (kept - mean) @ weights[observed] / total)
+    return Centring.of_rows(values, [values.shape[1]], weights).moments()[0]

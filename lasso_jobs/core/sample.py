@@ -89,23 +89,32 @@ def empty(n_values: int, size: int) -> Sample:
 
 def of_rows(hashes: Hashes, buckets: NDArray[np.intp], values: Floats, size: int) -> Sample:
     """Sample rows in memory: ``values`` has shape (q, n)."""
-    kept = np.argsort(hashes, kind="stable")[:size]
+    kept = entering(empty(len(values), size), hashes)
     return Sample(size, hashes[kept], buckets[kept], values[:, kept])
 
 
-def extended(sample: Sample, hashes: Hashes, buckets: NDArray[np.intp], values: Floats) -> Sample:
-    """Sample some rows together with those that were sampled before.
+def entering(sample: Sample, hashes: Hashes) -> NDArray[np.intp]:
+    """Which rows are among the smallest, in the order of their hashes.
 
     Once the sample is full, only rows below its largest hash can enter it, which are few.
     """
-    if len(sample.hashes) == sample.size:
-        kept = np.flatnonzero(hashes < sample.hashes[-1])
-        hashes, buckets, values = hashes[kept], buckets[kept], values[:, kept]
-    return merge(sample, of_rows(hashes, buckets, values, sample.size))
+    full = len(sample.hashes) == sample.size
+    kept = np.flatnonzero(hashes < sample.hashes[-1]) if full else np.arange(len(hashes))
+    if len(kept) > sample.size:
+        kept = kept[np.argpartition(hashes[kept], sample.size)[: sample.size]]
+    return kept[np.argsort(hashes[kept], kind="stable")]
+
+
+def extended(sample: Sample, hashes: Hashes, buckets: NDArray[np.intp], values: Floats) -> Sample:
+    """Sample some rows together with those that were sampled before."""
+    kept = entering(sample, hashes)
+    return merge(sample, Sample(sample.size, hashes[kept], buckets[kept], values[:, kept]))
 
 
 def merge(a: Sample, b: Sample) -> Sample:
     """Sample of two disjoint sets of rows together."""
+    if not len(a.hashes) and a.below == ALL:
+        return b
     hashes = np.concatenate([a.hashes, b.hashes])
     below = min(a.below, b.below)
     kept = np.argsort(hashes, kind="stable")[: a.size]

@@ -1,7 +1,9 @@
 """Row groups to arrays: the only place that reads rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +23,9 @@ Number = TypeVar("Number", np.int64, np.float64)
 BLOCK_ROWS = 65_536
 """Rows in memory at a time; part of what makes results reproducible, so it never adapts."""
 
+ROWS_BY_COLUMN = 16_384
+"""From so many rows on, reading a column costs more than asking for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -29,22 +34,31 @@ class Rows:
     Parameters
     ----------
     table : pyarrow.Table
-        The wanted columns.
+        The wanted columns, but for those to be had later.
     positions : ndarray of int64, shape (n,)
         Of the rows in their file.
     n_filtered : int
         Rows that the filter took out.
     n_bytes : int
-        Compressed bytes that were read for these rows.
+        Compressed bytes that are read for these rows.
+    later : callable
+        Of the name of a column that is to be had later: its values as float64, null being NaN.
     """
 
     table: pa.Table
     positions: NDArray[np.int64]
     n_filtered: int
     n_bytes: int
+    later: Callable[[str], NDArray[np.float64]]
 
 
-def read(piece: Piece, columns: Sequence[str], where: Sequence[Condition] = ()) -> Iterator[Rows]:
+def read(
+    piece: Piece,
+    columns: Sequence[str],
+    where: Sequence[Condition] = (),
+    later: Sequence[str] = (),
+    block_rows: int | None = None,
+) -> Iterator[Rows]:
     """Read the wanted columns of a piece, a block at a time.
 
     Parameters
@@ -53,6 +67,12 @@ def read(piece: Piece, columns: Sequence[str], where: Sequence[Condition] = ()) 
     columns : sequence of str
     where : sequence of Condition
         The rows to keep; may use columns that are not wanted.
+    later : sequence of str
+        Those of the columns, all numbers, that are wanted one after the other. Of a row group that
+        is a block they are read then: such a column is used while it is in the processor's cache,
+        and its memory is that of the column before.
+    block_rows : int, optional
+        Most rows of a block; `BLOCK_ROWS` if absent.
 
     Raises
     ------
@@ -60,28 +80,63 @@ def read(piece: Piece, columns: Sequence[str], where: Sequence[Condition] = ()) 
         If the file has changed since its footer was read, or is damaged.
     """
     constants = dict(piece.file.constants)
-    needed = list(dict.fromkeys([*columns, *(c for w in where for c in sorted(w.columns))]))
+    in_filter = {c for w in where for c in sorted(w.columns)}
+    needed = list(dict.fromkeys([*columns, *sorted(in_filter)]))
     physical = [name for name in needed if name not in constants]
+    at_once = [name for name in physical if name not in later or name in in_filter]
+    most = block_rows or BLOCK_ROWS
     _check_unchanged(piece)
     position = piece.first_row
-    try:
-        with pq.ParquetFile(piece.file.path, memory_map=True, pre_buffer=False) as file:
-            for index in piece.row_groups:
-                table = file.read_row_group(index, columns=physical, use_threads=False)
-                table = _plain(table)
-                n_bytes = _read_bytes(
-                    file.metadata.row_group(index), file.schema_arrow, set(physical)
+    with _intact(piece):
+        # Not closed here: `Rows.later` may outlive the iteration.
+        file = pq.ParquetFile(piece.file.path, memory_map=True, pre_buffer=False)
+        for index in piece.row_groups:
+            group = file.metadata.row_group(index)
+            by_column = ROWS_BY_COLUMN <= group.num_rows <= most
+            table = _read_group(file, index, at_once if by_column else physical)
+            for name in needed:
+                if name in constants:
+                    value = pa.scalar(constants[name], pa.string())
+                    table = table.append_column(name, pa.repeat(value, group.num_rows))
+            n_bytes = _read_bytes(group, file.schema_arrow, set(physical))
+            for start in range(0, group.num_rows, most):
+                part = table.slice(start, min(most, group.num_rows - start))
+                positions = np.arange(position + start, position + start + part.num_rows)
+                part, kept = matching(part, positions, where) if where else (part, positions)
+                rows = kept - position if where else slice(None)
+                yield Rows(
+                    part.select([name for name in columns if name not in later]),
+                    kept,
+                    len(positions) - len(kept),
+                    0 if start else n_bytes,
+                    partial(_later, piece, file, index, part, rows),
                 )
-                rows = file.metadata.row_group(index).num_rows
-                for name in needed:
-                    if name in constants:
-                        value = pa.scalar(constants[name], pa.string())
-                        table = table.append_column(name, pa.repeat(value, rows))
-                for start in range(0, rows, BLOCK_ROWS):
-                    part = table.slice(start, min(BLOCK_ROWS, rows - start))
-                    positions = np.arange(position + start, position + start + part.num_rows)
-                    yield _filtered(part, positions, columns, where, 0 if start else n_bytes)
-                position += rows
+            position += group.num_rows
+
+
+def _later(
+    piece: Piece,
+    file: pq.ParquetFile,
+    index: int,
+    table: pa.Table,
+    rows: NDArray[np.int64] | slice,
+    name: str,
+) -> NDArray[np.float64]:
+    """The values of a column that is in the table, or else is read now."""
+    if name in table.column_names:
+        return numbers(table.column(name))
+    with _intact(piece):
+        return numbers(_read_group(file, index, [name]).column(0))[rows]
+
+
+def _read_group(file: pq.ParquetFile, index: int, columns: Sequence[str]) -> pa.Table:
+    return _plain(file.read_row_group(index, columns=columns, use_threads=False))
+
+
+@contextmanager
+def _intact(piece: Piece) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             piece.file.path,
@@ -122,19 +177,6 @@ def _read_bytes(group: pq.RowGroupMetaData, schema: pa.Schema, physical: set[str
         for j, owner in enumerate(leaf_owners(schema))
         if schema.names[owner] in physical
     )
-
-
-def _filtered(
-    table: pa.Table,
-    positions: NDArray[np.int64],
-    columns: Sequence[str],
-    where: Sequence[Condition],
-    n_bytes: int,
-) -> Rows:
-    before = table.num_rows
-    if where:
-        table, positions = matching(table, positions, where)
-    return Rows(table.select(list(columns)), positions, before - table.num_rows, n_bytes)
 
 
 def matching(
@@ -240,7 +282,9 @@ def block(table: pa.Table, columns: Columns) -> Block:
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    combined = column.combine_chunks()  # copies, even a single chunk
     if isinstance(combined, pa.ChunkedArray):
         combined = combined.chunk(0) if combined.num_chunks else pa.array([], column.type)
     return combined

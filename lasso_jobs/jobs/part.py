@@ -1,5 +1,6 @@
 """What a read of some rows leaves: moments per bucket, samples of the rows, counts."""
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,9 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core import buckets as b
 from lasso_jobs.core import sample as s
-from lasso_jobs.core.columns import matrix
+from lasso_jobs.core.centring import Centring, room_for
+from lasso_jobs.core.columns import fill
+from lasso_jobs.core.moments import Floats
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
 
@@ -51,20 +54,66 @@ def read_part(partition: Partition, reading: Reading) -> Part:
     sample = s.empty(n_columns, s.sample_size(n_columns + 1))
     held = s.empty(n_columns + 2, sample.size)
     for rows in in_batches(read_training_rows(partition, reading)):
-        order = np.argsort(rows.buckets, kind="stable")
-        n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1)
-        values = matrix(reading.columns, rows.block, order, rows.target)
+        # Of small integers numpy sorts by radix.
+        small = np.min_scalar_type(reading.n_buckets)
+        order = np.argsort(rows.buckets.astype(small), kind="stable")
+        n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
         weights = None if rows.weights is None else rows.weights[order]
         # Another draw than the one for the hold-out, whose rows would fill the sample otherwise.
         draws, buckets = b.remix(rows.hashes)[order], rows.buckets[order]
-        sample = s.extended(sample, draws, buckets, values[:-1])
-        last = slice(len(order) - n_rows[-1], None)
-        ones = np.ones(n_rows[-1])
-        weighed = np.vstack([values[:, last], ones if weights is None else weights[last]])
-        held = s.extended(held, draws[last], buckets[last], weighed)
-        moments = b.merge(moments, b.of_rows(values, n_rows.tolist(), weights))
+        taken = _Taken.of(sample, draws, buckets, np.arange(len(order)), n_columns)
+        last = np.arange(len(order) - n_rows[-1], len(order))
+        held_back = _Taken.of(held, draws, buckets, last, n_columns + 2)
+        held_back.values[-1] = 1.0 if weights is None else weights[held_back.rows]
+        centring = Centring.of(_room_for(n_columns + 1, len(order)), n_columns + 1, n_rows, weights)
+        for j in fill(centring.values, reading.columns, rows.block, order, rows.target):
+            if j < n_columns:
+                np.take(centring.values[j], taken.rows, out=taken.values[j], mode="clip")
+            np.take(centring.values[j], held_back.rows, out=held_back.values[j], mode="clip")
+            centring.centre(j)
+        sample, held = taken.merged(), held_back.merged()
+        moments = b.merge(moments, b.BucketMoments(centring.moments()))
         counts += rows.counts
     return Part(moments, sample, held, counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Rows that enter a sample, while their values are laid out."""
+
+    sample: s.Sample
+    hashes: b.Hashes
+    buckets: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    values: Floats
+
+    @classmethod
+    def of(
+        cls,
+        sample: s.Sample,
+        hashes: b.Hashes,
+        buckets: NDArray[np.intp],
+        candidates: NDArray[np.intp],
+        n_values: int,
+    ) -> "_Taken":
+        rows = candidates[s.entering(sample, hashes[candidates])]
+        return cls(sample, hashes[rows], buckets[rows], rows, np.empty((n_values, len(rows))))
+
+    def merged(self) -> s.Sample:
+        taken = s.Sample(self.sample.size, self.hashes, self.buckets, self.values)
+        return s.merge(self.sample, taken)
+
+
+_room = threading.local()
+
+
+def _room_for(n_values: int, n: int) -> Floats:
+    """The same memory for one block after the other: the system clears what it gives anew."""
+    room: Floats | None = getattr(_room, "values", None)
+    size = room_for(n_values, n)
+    if room is None or room.size < size:
+        _room.values = room = np.empty(size)
+    return room
 
 
 def merge(left: Part, right: Part) -> Part:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,9 @@ from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
 BATCH_ROWS = 32_768
+
+BLOCK_BYTES = 256 * 2**20
+MIN_BLOCK_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,16 @@ class Reading:
         named = [*self.columns.stored, *(r for r in roles if r), *held]
         return list(dict.fromkeys([*named, *self.complete, *self.also]))
 
+    def later(self) -> list[str]:
+        """Those of them that are just decoded, one after the other."""
+        at_once = {c for w in self.holdout_where or () for c in w.columns}
+        at_once.update(self.also, self.complete, (date.name for date in self.columns.dates))
+        return [name for name in self.columns.numeric if name not in at_once]
+
+    def block_rows(self) -> int:
+        """How many rows are decoded together: part of what makes results reproducible."""
+        return max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * (self.columns.n_columns + 1)))
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
@@ -152,28 +166,27 @@ def read_training_rows(partition: Partition, reading: Reading) -> Iterator[Train
     """
     for piece in partition.pieces:
         key = b.text_key(piece.file.name, reading.seed)
-        for rows in blocks.read(piece, reading.names(), reading.where):
+        names, later, most = reading.names(), reading.later(), reading.block_rows()
+        for rows in blocks.read(piece, names, reading.where, later, most):
             yield _decode(piece, key, rows, reading)
 
 
 def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> TrainingRows:
     table, positions = rows.table, rows.positions
-    table, positions = _with_values(table, positions, [reading.target])
-    without = rows.table.num_rows - table.num_rows
-    table, positions = _with_values(table, positions, reading.complete)
-    with_nulls = rows.table.num_rows - without - table.num_rows
+    without = _nulls(table, [reading.target])
+    lacking = _nulls(table, reading.complete) & ~without
+    left_out, kept = without | lacking, None
+    if left_out.any():
+        kept = ~left_out
+        table, positions = table.filter(pa.array(kept)), positions[kept]
     values = blocks.numbers(table.column(reading.target))
     _check_finite(piece, reading.target, values)
-    block = blocks.block(table, reading.columns)
-    for name, column in zip(reading.columns.numeric, block.numeric, strict=True):
-        _check_finite(piece, name, column)
-        if not reading.nulls_allowed and np.isnan(column).any():
-            raise DataError(
-                f"{piece.file.path}, column {name!r}",
-                "has nulls",
-                "none, as preprocess.missing is error",
-                "Set it to mean, indicator or drop, or exclude the column",
-            )
+    table = blocks.with_parts(table, reading.columns.dates)
+    block = Block(
+        len(values),
+        _Numbers(piece, rows, table, reading, kept),
+        tuple(blocks.codes(table.column(c.name), c) for c in reading.columns.categories),
+    )
     hashes = b.row_hashes(key, positions)
     return TrainingRows(
         table,
@@ -182,20 +195,52 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         _weights(piece, table, reading),
         hashes,
         _buckets(piece, table, hashes, reading),
-        Counts(len(values), rows.n_filtered, without, with_nulls, rows.n_bytes),
+        Counts(len(values), rows.n_filtered, int(without.sum()), int(lacking.sum()), rows.n_bytes),
     )
 
 
-def _with_values(
-    table: pa.Table, positions: NDArray[np.int64], names: Sequence[str]
-) -> tuple[pa.Table, NDArray[np.int64]]:
-    """The rows that have a value in each of these columns."""
+def _nulls(table: pa.Table, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which rows have a null in one of these columns."""
     missing = np.zeros(table.num_rows, np.bool_)
     for name in names:
         missing |= blocks.numbers(pc.is_null(table.column(name), nan_is_null=True)) > 0
-    if not missing.any():
-        return table, positions
-    return table.filter(pa.array(~missing)), positions[~missing]
+    return missing
+
+
+class _Numbers(Sequence[Floats]):
+    """The numeric features of some rows; each is read and checked when it is asked for."""
+
+    def __init__(
+        self,
+        piece: Piece,
+        rows: blocks.Rows,
+        table: pa.Table,
+        reading: Reading,
+        kept: NDArray[np.bool_] | None,
+    ) -> None:
+        self._piece, self._rows, self._table = piece, rows, table
+        self._reading, self._kept = reading, kept
+        self._later = frozenset(reading.later())
+
+    def __len__(self) -> int:
+        return len(self._reading.columns.numeric)
+
+    def __getitem__(self, j: Any) -> Any:
+        name = self._reading.columns.numeric[j]
+        if name in self._later:
+            values = self._rows.later(name)
+            values = values if self._kept is None else values[self._kept]
+        else:
+            values = blocks.numbers(self._table.column(name))
+        _check_finite(self._piece, name, values)
+        if not self._reading.nulls_allowed and np.isnan(values).any():
+            raise DataError(
+                f"{self._piece.file.path}, column {name!r}",
+                "has nulls",
+                "none, as preprocess.missing is error",
+                "Set it to mean, indicator or drop, or exclude the column",
+            )
+        return values
 
 
 def _check_finite(piece: Piece, name: str, values: Floats) -> None:

@@ -172,3 +172,25 @@ def test_weights_that_are_all_one_are_no_weights(data: Rows) -> None:
     without = Rows(data.values, None, [])
     ones = Rows(data.values, np.ones(data.values.shape[1]), [])
     assert_same(ones.whole(), without.whole(), without)
+
+
+@check
+@given(rows(), st.data())
+def test_selected_columns_have_the_moments_of_the_rows_of_those_columns(
+    data: Rows, more: st.DataObject
+) -> None:
+    """Bitwise, in any order, with columns of zeros between: a cached sum serves other features."""
+    q, n = data.values.shape
+    place = np.array(more.draw(st.permutations(range(q)))[: more.draw(st.integers(1, q))])
+    place = np.insert(place, more.draw(st.integers(0, len(place))), -1)
+    chosen = np.where(place[:, None] >= 0, data.values[place], 0.0)
+    expected = m.of_rows(chosen, data.weights)
+    found = data.whole().selected(place)
+    for name in ("n", "weight", "mean", "scatter", "low", "high", "nulls"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)
+    cut = n // 2
+    halves = [np.arange(cut), np.arange(cut, n)]
+    merged = m.merge(*(data.of(half) for half in halves)).selected(place)
+    again = m.merge(*(data.of(half).selected(place) for half in halves))
+    np.testing.assert_array_equal(merged.scatter, again.scatter)
+    np.testing.assert_array_equal(merged.mean, again.mean)

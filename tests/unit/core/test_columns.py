@@ -8,7 +8,7 @@ from lasso_jobs.core.columns import (
     Columns,
     DateFeature,
     block_of,
-    matrix,
+    fill,
 )
 
 CARRIER = Category("carrier", ("AA", "UA", None), True, "string")
@@ -22,6 +22,14 @@ def block(n: int, seed: int = 0) -> Block:
     numeric[:, rng.random(n) < 0.2] = np.nan
     carrier, late = rng.integers(-1, 4, n), rng.integers(-1, 2, n)
     return Block(n, tuple(numeric), (carrier.astype(np.int32), late.astype(np.int32)))
+
+
+def matrix(
+    columns: Columns, block: Block, order: np.ndarray, target: np.ndarray | None = None
+) -> np.ndarray:
+    values = np.empty((columns.n_columns + (target is not None), len(order)))
+    assert list(fill(values, columns, block, order, target)) == list(range(len(values)))
+    return values
 
 
 def test_the_labels_of_a_category_name_its_null_level_and_its_other_level() -> None:
@@ -85,8 +93,12 @@ def test_the_target_is_the_last_column() -> None:
     assert np.array_equal(values[-1], target[::-1])
 
 
-def test_each_column_of_the_matrix_is_contiguous_memory() -> None:
-    assert matrix(COLUMNS, block(50), np.arange(50), np.zeros(50)).flags.c_contiguous
+def test_each_column_is_there_when_its_number_is_told() -> None:
+    rows, order, values = block(50), np.arange(50)[::-1], np.full((9, 50), -7.0)
+    expected = matrix(COLUMNS, rows, order, np.arange(50.0))
+    for j in fill(values, COLUMNS, rows, order, np.arange(50.0)):
+        assert np.array_equal(values[: j + 1], expected[: j + 1], equal_nan=True)
+        assert (values[j + 1 :] == -7).all()
 
 
 def test_the_matrix_of_no_rows_keeps_its_columns() -> None:

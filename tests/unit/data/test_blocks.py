@@ -213,6 +213,70 @@ def test_a_damaged_page_is_refused_by_name(write: Write) -> None:
     assert one_line(caught).startswith(f"{path}: cannot be read")
 
 
+# Columns to be had later
+
+
+@pytest.fixture(params=["by column", "at once", "block by block"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int | None:
+    """Ways to read row groups of 20 rows; the most rows of a block."""
+    monkeypatch.setattr(blocks, "ROWS_BY_COLUMN", 1 if request.param == "by column" else 21)
+    return 7 if request.param == "block by block" else None
+
+
+LATER = pa.table(
+    {
+        "x": pa.array([None if i % 9 == 0 else i / 2 for i in range(50)], pa.float32()),
+        "n": pa.array([None if i % 11 == 0 else i for i in range(50)], pa.int64()),
+        "s": ["abc"[i % 3] for i in range(50)],
+    }
+)
+
+
+@pytest.mark.parametrize("where", [None, "n >= 13", "s != 'b'", "x < 20 and s == 'a'", "n < 0"])
+def test_what_is_had_later_is_what_would_have_been_in_the_table(
+    write: Write, way: int | None, where: str | None
+) -> None:
+    path = write("a.parquet", LATER, row_group_size=20)
+    conditions = parse(where, "data.where") if where else ()
+    (piece,) = pieces(path)
+    n = 0
+    for found in read(piece, ["x", "s", "n"], conditions, ["n", "x"], way):
+        assert found.table.column_names == ["s"]
+        expected = LATER.take(found.positions)
+        assert found.table["s"].to_pylist() == expected["s"].to_pylist()
+        for name in ("n", "x", "n"):
+            np.testing.assert_array_equal(found.later(name), numbers(expected[name]))
+        n += len(found.positions)
+    assert n == table(path, ["x"], where).num_rows
+
+
+def test_all_columns_can_be_had_later(write: Write, way: int | None) -> None:
+    (piece,) = pieces(write("a.parquet", LATER, row_group_size=20))
+    found = list(read(piece, ["n"], (), ["n"], way))
+    assert sum(r.n_bytes for r in found) > 0
+    np.testing.assert_array_equal(
+        np.concatenate([r.later("n") for r in found]), numbers(LATER["n"])
+    )
+
+
+def test_a_column_that_is_damaged_is_refused_when_it_is_had(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "ROWS_BY_COLUMN", 1)
+    values = np.random.default_rng(0).normal(size=2000)
+    columns = {"x": values, "y": values}
+    path = write("a.parquet", columns, compression="zstd", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[40:2000] = bytes(1960)
+    path.write_bytes(content)
+    (piece,) = pieces(path)
+    (found,) = read(piece, ["x", "y"], (), ["x", "y"])
+    np.testing.assert_array_equal(found.later("y"), values)
+    with pytest.raises(DataError) as caught:
+        found.later("x")
+    assert one_line(caught).startswith(f"{path}: cannot be read")
+
+
 @pytest.mark.parametrize("where", ["x == 'a'", "s == 1", "s", "x", "not x", "s < x", "x in ('a',)"])
 def test_a_filter_that_does_not_fit_the_types_is_no_fault_of_the_file(
     write: Write, where: str

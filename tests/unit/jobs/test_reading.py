@@ -53,7 +53,8 @@ def counted(partition: Partition, reading: Reading) -> Counts:
 
 def refused(partition: Partition, reading: Reading) -> str:
     with pytest.raises(DataError) as caught:
-        all_rows(partition, reading)
+        for rows in read_training_rows(partition, reading):
+            tuple(rows.block.numeric)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -125,8 +126,29 @@ def test_row_groups_and_blocks_do_not_change_a_rows_bucket(
 ) -> None:
     expected = joined(write(frame, rows=500), READING, "buckets")
     np.testing.assert_array_equal(joined(write(frame, rows=177), READING, "buckets"), expected)
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 64)
+    monkeypatch.setattr("lasso_jobs.jobs.reading.MIN_BLOCK_ROWS", 64)
+    monkeypatch.setattr("lasso_jobs.jobs.reading.BLOCK_BYTES", 0)
+    assert len(all_rows(write(frame, rows=700), READING)) == 4 * 11 + 4
     np.testing.assert_array_equal(joined(write(frame, rows=700), READING, "buckets"), expected)
+
+
+@pytest.mark.parametrize("where", [None, "x > 0", "s == 'b' and w != 1"])
+def test_a_feature_read_by_itself_has_the_values_it_has_among_others(
+    write: Write, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, where: str | None
+) -> None:
+    partition = write(frame)
+    held = parse("w == 2", "holdout.where")
+    for other in (READING, replace(READING, holdout_where=held, also=("x",))):
+        chosen = replace(other, where=parse(where, "data.where") if where else ())
+        together = all_rows(partition, chosen)
+        with monkeypatch.context() as context:
+            context.setattr(blocks, "ROWS_BY_COLUMN", 1)
+            alone = all_rows(partition, chosen)
+        for a, b in zip(alone, together, strict=True):
+            assert a.counts == b.counts
+            np.testing.assert_array_equal(a.block.numeric[0], b.block.numeric[0])
+            np.testing.assert_array_equal(a.target, b.target)
+            np.testing.assert_array_equal(a.buckets, b.buckets)
 
 
 def test_equal_rows_of_two_files_have_hashes_of_their_own(
