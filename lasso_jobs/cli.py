@@ -83,7 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("model", metavar="NAME")
     for action in (promoted, back):
         action.add_argument("--why", default="by hand", help="for the audit log")
-    for action in (*actions.choices.values(),):
+    cache = commands.add_parser("cache", help="What trainings have read, kept in the registry")
+    kept = cache.add_subparsers(required=True, metavar="ACTION")
+    _with_common(kept.add_parser("list", help="Entries, the least recently used first"), _cached)
+    pruned = _with_common(kept.add_parser("prune", help="Remove entries"), _prune)
+    which = pruned.add_mutually_exclusive_group(required=True)
+    which.add_argument("--days", type=float, help="those that were not used for so long")
+    which.add_argument("--max-bytes", type=int, help="the least recently used, down to this")
+    which.add_argument("--all", action="store_true")
+    for action in (*actions.choices.values(), *kept.choices.values()):
         action.add_argument("--registry", default="models", help="(%(default)s)")
     return parser
 
@@ -223,6 +231,38 @@ def _rollback(options: argparse.Namespace) -> int:
     from lasso_jobs.artifacts.registry import Registry
 
     return _moved(Registry(options.registry).rollback(options.model, options.why), options)
+
+
+def _cached(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.artifacts.cache import Cache
+    from lasso_jobs.jobs import summary
+
+    values = summary.of_cache(Cache(options.registry).entries())
+    if options.json:
+        _print_json(values)
+    else:
+        terminal.table(values["entries"])
+        terminal.show({"bytes": values["bytes"]})
+    return DONE
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.artifacts.cache import Cache
+
+    cache = Cache(options.registry)
+    removed = cache.prune(options.days, 0 if options.all else options.max_bytes)
+    values = {
+        "removed": len(removed),
+        "bytes_removed": sum(entry.size_bytes for entry in removed),
+        "bytes_left": sum(entry.size_bytes for entry in cache.entries()),
+    }
+    if options.json:
+        _print_json(values)
+    elif not options.quiet:
+        terminal.show(values)
+    return DONE
 
 
 def _moved(move: Any, options: argparse.Namespace) -> int:

@@ -339,6 +339,9 @@ class TrainJob(_Job):
     seed: int = Field(0, ge=-(2**63), lt=2**63)
     registry: str = "models"
     promote: Literal["never", "if_better", "always"] = "if_better"
+    cache: bool = Field(
+        True, description="Keep in the registry what was read, so that no file is read twice"
+    )
 
     @field_validator("holdout")
     @classmethod

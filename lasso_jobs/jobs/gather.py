@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lasso_jobs.core import buckets as b
@@ -10,9 +11,10 @@ from lasso_jobs.core import sample as s
 from lasso_jobs.core.columns import Category, Columns, LevelType
 from lasso_jobs.core.timeline import Timeline
 from lasso_jobs.errors import DataError
+from lasso_jobs.jobs.cached import Caching, cached_part
 from lasso_jobs.jobs.clock import Report, progress_of
 from lasso_jobs.jobs.config import TrainJob
-from lasso_jobs.jobs.part import merge, read_part
+from lasso_jobs.jobs.part import Part, merge
 from lasso_jobs.jobs.reading import Counts, Reading
 from lasso_jobs.jobs.scan import Tally, merge_tallies, merge_times, scan_times, tally
 from lasso_jobs.jobs.splits import Folds, check_folds_have_rows, reading_for_times, split
@@ -57,8 +59,6 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
     DataError
         If the rows cannot be trained on.
     """
-    from lasso_jobs.engine.tasks import tree_reduce
-
     job = planned.job
     fold = job.search.split.fold
     levels, of_levels = _levels(client, planned, report)
@@ -69,20 +69,41 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
         planned.features.dates,
     )
     reading, folds = split(planned, columns, _fold_values(levels, fold) if fold else (), timeline)
-    part = tree_reduce(
-        client,
-        read_part,
-        merge,
-        planned.partitions,
-        reading,
-        progress=progress_of(report, "moments"),
-    )
+    part = _part(client, planned, reading, report)
     moments = part.moments
     _check_rows(planned, reading, moments)
     check_folds_have_rows(planned, reading, folds, moments)
     scanned = part.counts.bytes_read + of_levels + of_times
     counts = replace(part.counts, bytes_read=scanned)
     return Gathered(columns, reading, moments, part.sample, part.held, counts, folds)
+
+
+def _part(client: "Client", planned: TrainPlan, reading: Reading, report: Report | None) -> Part:
+    """The one read, of what is not in the cache."""
+    from lasso_jobs.engine.tasks import tree_reduce
+
+    caching = _caching(planned)
+    while True:
+        part = tree_reduce(
+            client,
+            cached_part,
+            merge,
+            planned.partitions,
+            reading,
+            caching,
+            progress=progress_of(report, "moments"),
+        )
+        if caching is None or (part.sample.complete and part.held.complete):
+            return part
+        # So many rows were filtered, or files removed, that what was kept is no whole sample.
+        caching = replace(caching, fresh=True)
+
+
+def _caching(planned: TrainPlan) -> Caching | None:
+    job = planned.job
+    return (
+        Caching(str(Path(job.registry).absolute()), planned.dataset.n_rows) if job.cache else None
+    )
 
 
 def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tuple[Tally, int]:
@@ -100,6 +121,7 @@ def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tupl
         names,
         planned.job.data.conditions(),
         planned.features.dates,
+        _caching(planned),
         progress=progress_of(report, "levels"),
     )
 
@@ -118,6 +140,7 @@ def _timeline(
         planned.partitions,
         reading_for_times(planned),
         planned.job.time,
+        _caching(planned),
         progress=progress_of(report, "times"),
     )
 
@@ -134,10 +157,7 @@ def _category(name: str, type_: LevelType, levels: Tally, job: TrainJob) -> Cate
     ordered = sorted(
         counts, key=lambda v: (v is None, int(v) if number and v is not None else 0, v or "")
     )
-    # A weight above one can make a rare level count for more rows than it has.
-    least = job.preprocess.min_count if job.weight is None else 1
-    by_rows = sorted((v for v in ordered if counts[v] >= least), key=lambda v: -counts[v])
-    listed = set(by_rows[: 2 * job.preprocess.max_levels])
+    listed = set(sorted(ordered, key=lambda v: -counts[v])[: 2 * job.preprocess.max_levels])
     kept = tuple(v for v in ordered if v in listed)
     return Category(name, kept, len(kept) < len(ordered), type_)
 

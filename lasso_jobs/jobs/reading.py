@@ -42,6 +42,8 @@ class Counts:
         Rows with a target left out because another number is null.
     bytes_read : int
         Compressed bytes of the columns that were read.
+    cached : int
+        Partitions that were not read, as the cache had what their rows leave.
     """
 
     rows: int = 0
@@ -49,6 +51,7 @@ class Counts:
     without_target: int = 0
     with_nulls: int = 0
     bytes_read: int = 0
+    cached: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -57,6 +60,7 @@ class Counts:
             self.without_target + other.without_target,
             self.with_nulls + other.with_nulls,
             self.bytes_read + other.bytes_read,
+            self.cached + other.cached,
         )
 
 

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lasso_jobs.artifacts.cache import Arrays, Content
 from lasso_jobs.core import timeline as t
 from lasso_jobs.core.columns import DateFeature, stored
+from lasso_jobs.core.sample import Sample
 from lasso_jobs.data import blocks
 from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.times import times
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
+from lasso_jobs.jobs.cached import Caching, cached_scan, key, key_of_reading
 from lasso_jobs.jobs.reading import Reading, read_training_rows
 
 MAX_DISTINCT = 100_000
@@ -25,8 +28,26 @@ def tally(
     names: Sequence[str],
     where: Sequence[Condition],
     dates: Sequence[DateFeature] = (),
+    caching: Caching | None = None,
 ) -> tuple[Tally, int]:
     """Count the levels of some columns, or parts of dates; and the bytes read."""
+    n_bytes = 0
+
+    def scan(partition: Partition) -> tuple[Content, Arrays]:
+        nonlocal n_bytes
+        counts, n_bytes = _tally(partition, names, where, dates)
+        return {"counts": {name: list(counts[name].items()) for name in names}}, {}
+
+    content, _ = cached_scan(partition, key("levels", partition, where), names, caching, scan)
+    return {name: Counter(dict(content["counts"][name])) for name in names}, n_bytes
+
+
+def _tally(
+    partition: Partition,
+    names: Sequence[str],
+    where: Sequence[Condition],
+    dates: Sequence[DateFeature],
+) -> tuple[Tally, int]:
     dates = [date for date in dates if date.name in names]
     counts: Tally = {name: Counter() for name in names}
     n_bytes = 0
@@ -57,14 +78,28 @@ def _check_distinct(piece: Piece, name: str, counter: Counter[str | None]) -> No
         )
 
 
-def scan_times(partition: Partition, reading: Reading, name: str) -> tuple[t.Timeline, int]:
+def scan_times(
+    partition: Partition, reading: Reading, name: str, caching: Caching | None = None
+) -> tuple[t.Timeline, int]:
     """Count the times of the rows that are not held out; and the bytes read."""
-    timeline, n_bytes = t.empty(), 0
-    for rows in read_training_rows(partition, reading):
-        kept = rows.buckets < reading.n_buckets
-        timeline = t.extended(timeline, rows.hashes[kept], times(rows.table.column(name))[kept])
-        n_bytes += rows.counts.bytes_read
-    return timeline, n_bytes
+    n_bytes = 0
+
+    def scan(partition: Partition) -> tuple[Content, Arrays]:
+        nonlocal n_bytes
+        timeline = t.empty()
+        for rows in read_training_rows(partition, reading):
+            kept = rows.buckets < reading.n_buckets
+            timeline = t.extended(timeline, rows.hashes[kept], times(rows.table.column(name))[kept])
+            n_bytes += rows.counts.bytes_read
+        sample = timeline.sample
+        arrays = {"times": timeline.times, "counts": timeline.counts, "hashes": sample.hashes}
+        arrays |= {"buckets": sample.buckets, "values": sample.values}
+        return {"counted": timeline.counted}, arrays
+
+    its_key = key_of_reading("times", partition, reading)
+    content, arrays = cached_scan(partition, its_key, [name], caching, scan)
+    sample = Sample(t.MAX_TIMES, arrays["hashes"], arrays["buckets"], arrays["values"])
+    return t.Timeline(arrays["times"], arrays["counts"], content["counted"], sample), n_bytes
 
 
 def merge_times(a: tuple[t.Timeline, int], b: tuple[t.Timeline, int]) -> tuple[t.Timeline, int]:

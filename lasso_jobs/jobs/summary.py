@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from lasso_jobs.artifacts.cache import Entry
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import CHAMPION, Registry
 from lasso_jobs.data.dataset import Dataset, Partition
@@ -64,6 +66,7 @@ def of_training(result: TrainResult) -> Values:
         "provenance": dict(result.registered.provenance),
         "seconds": dict(result.seconds),
         "bytes_read": result.counts.bytes_read,
+        "partitions_cached": result.counts.cached,
     }
 
 
@@ -88,6 +91,22 @@ def of_drift(row: PartitionDrift) -> Values:
     """One feature's drift; what is not defined is None."""
     values = {"partition": row.partition, **dataclasses.asdict(row.drift)}
     return {key: None if _is_nan(value) else value for key, value in values.items()}
+
+
+def of_cache(entries: Sequence[Entry]) -> Values:
+    """The cache, as ``cache list --json`` prints it."""
+    return {
+        "entries": [
+            {
+                "kind": entry.kind,
+                "bytes": entry.size_bytes,
+                "used": datetime.fromtimestamp(entry.used, UTC).isoformat(timespec="seconds"),
+                "path": str(entry.path),
+            }
+            for entry in entries
+        ],
+        "bytes": sum(entry.size_bytes for entry in entries),
+    }
 
 
 def of_train_plan(plan: TrainPlan) -> Values:
@@ -206,7 +225,10 @@ def metrics(result: TrainResult) -> Mapping[str, str]:
             f"R2 {held.r2:.4f}, RMSE {held.rmse:.4g}, MAE {held.mae:.4g} on {held.n_rows:,} rows"
         )
     lines |= findings.in_words(model)
-    lines["read"] = f"{result.counts.bytes_read:,} bytes"
+    cached = result.counts.cached
+    lines["read"] = f"{result.counts.bytes_read:,} bytes" + (
+        f"; {cached} partitions were in the cache" if cached else ""
+    )
     lines["seconds"] = ", ".join(f"{stage} {s:.2f}" for stage, s in result.seconds.items())
     return lines
 

@@ -232,7 +232,7 @@ def build(
         diagnostics=selected.diagnostics,
         holdout=holdout,
         evaluated=None if evaluated is None else predictor_of(selected.recipe, evaluated),
-        job=planned.job.model_dump(mode="json"),
+        job=planned.job.model_dump(mode="json", exclude={"cache"}),
     )
 
 

@@ -97,7 +97,7 @@ def plan(job: TrainJob) -> TrainPlan:
         dataset,
         features,
         columns,
-        dataset.partitions(columns),
+        dataset.static_partitions(),
         hashlib.sha256(json.dumps(dataset.identities).encode()).hexdigest(),
         job.digest(*dataset.identities)[:16],
     )

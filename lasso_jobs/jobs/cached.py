@@ -1,0 +1,262 @@
+"""A partition's part from the cache, where its files were read before for at least these columns.
+
+The part of some columns is, bitwise, some of the part of more columns: each sum depends on its own
+columns only. So other folds, penalties, scalings or fewer features read nothing.
+"""
+
+import dataclasses
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.artifacts.cache import Arrays, Cache, Content
+from lasso_jobs.core import sample as s
+from lasso_jobs.core.buckets import BucketMoments
+from lasso_jobs.core.columns import Category, Columns, DateFeature
+from lasso_jobs.core.moments import Moments
+from lasso_jobs.data.dataset import Partition
+from lasso_jobs.data.where import Condition
+from lasso_jobs.jobs.part import Part, read_part
+from lasso_jobs.jobs.reading import Counts, Reading
+
+KEPT = 4
+"""Samples are kept up to the hash below which, of all rows, this times their size is expected."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Caching:
+    """Where and how a training uses the cache.
+
+    Parameters
+    ----------
+    registry : str
+    n_rows : int
+        Of the dataset: how much of the samples is kept.
+    fresh : bool
+        Whether all is read anew, and the samples are kept whole.
+    """
+
+    registry: str
+    n_rows: int
+    fresh: bool = False
+
+
+def key(kind: str, partition: Partition, where: Sequence[Condition], *more: object) -> str:
+    """What identifies a read of a partition, but for the columns.
+
+    Conditions on folder names only have chosen the files already.
+    """
+    constants = {name for name, _ in partition.pieces[0].file.constants}
+    facts = [
+        kind,
+        _code(),
+        [version(name) for name in ("numpy", "numba", "pyarrow")],
+        platform.machine(),
+        [dataclasses.astuple(piece) for piece in partition.pieces],
+        [part.text for part in where if not part.columns or not part.columns <= constants],
+        *more,
+    ]
+    return f"{kind}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:40]}"
+
+
+@cache
+def _code() -> str:
+    """A hash of the code that reads: another version may find other bits."""
+    package = Path(__file__).parents[1]
+    sha = hashlib.sha256()
+    for path in sorted([*package.glob("core/*.py"), *package.glob("data/*.py")]):
+        sha.update(path.read_bytes())
+    for name in ("cached", "part", "reading", "scan"):
+        sha.update((package / "jobs" / f"{name}.py").read_bytes())
+    return sha.hexdigest()
+
+
+def cached_part(partition: Partition, reading: Reading, caching: Caching | None) -> Part:
+    """Read a partition, or take what another training has left of it."""
+    if caching is None:
+        return read_part(partition, reading)
+    entries, its_key = Cache(caching.registry), key_of_reading("moments", partition, reading)
+    if not caching.fresh:
+        # Of several, the one that keeps the most of the samples.
+        for path, content in sorted(entries.about(its_key), key=_kept, reverse=True):
+            place = _place(content, partition, reading)
+            part = None if place is None else _load(entries, path, content)
+            if part is not None and place is not None:
+                return part.selected(place)
+    part = read_part(partition, reading)
+    entries.save(its_key, *_split(part, reading, caching))
+    return part
+
+
+def _kept(entry: tuple[Path, Content]) -> int:
+    return min(int(below) for below in entry[1]["below"])
+
+
+def cached_scan(
+    partition: Partition,
+    its_key: str,
+    names: Sequence[str],
+    caching: Caching | None,
+    scan: Callable[[Partition], tuple[Content, Arrays]],
+) -> tuple[Content, Arrays]:
+    """What a scan of some columns finds, now or before."""
+    if caching is None:
+        return scan(partition)
+    entries = Cache(caching.registry)
+    for path, content in entries.about(its_key):
+        if set(names) <= set(content["names"]):
+            arrays = entries.load(path)
+            if arrays is not None:
+                return content, arrays
+    content, arrays = scan(partition)
+    entries.save(its_key, {**content, "names": list(names)}, arrays)
+    return content, arrays
+
+
+def key_of_reading(kind: str, partition: Partition, reading: Reading) -> str:
+    """What identifies a read of training rows, but for their features."""
+    others = {
+        field.name: getattr(reading, field.name)
+        for field in dataclasses.fields(reading)
+        if field.name not in ("columns", "where", "n_folds", "also", "holdout_where")
+    }
+    held = [condition.text for condition in reading.holdout_where or ()]
+    return key(kind, partition, reading.where, others, held)
+
+
+def _place(content: Content, partition: Partition, reading: Reading) -> NDArray[np.intp] | None:
+    """Where the columns are in an entry; None if it has not all of them, or was read otherwise."""
+    mine, theirs = reading.columns, _columns(content["columns"])
+    block_rows = (reading.block_rows(), content["block_rows"])
+    one_block = max(piece.rows for piece in partition.pieces) <= min(block_rows)
+    if content["size"] != s.sample_size(mine.n_columns + 1):
+        return None
+    if block_rows[0] != block_rows[1] and not one_block:
+        return None
+    spans = dict(theirs.spans())
+    dates = {date.name: date for date in theirs.dates}
+    if any(dates.get(date.name) != date for date in mine.dates):
+        return None
+    if not set(mine.features) <= set(spans) or set(dates) & set(mine.features) - {
+        date.name for date in mine.dates
+    }:
+        return None
+    place = [spans[name].start for name in mine.numeric]
+    known = {category.name: category for category in theirs.categories}
+    for category in mine.categories:
+        if category.name not in known:
+            return None
+        found = _levels_place(category, known[category.name], content["present"][category.name])
+        if found is None:
+            return None
+        place += [-1 if j < 0 else spans[category.name].start + j for j in found]
+    return np.array(place, np.intp)
+
+
+def _levels_place(mine: Category, theirs: Category, present: Sequence[bool]) -> list[int] | None:
+    """Where the indicators are among those of an entry, of which some have rows.
+
+    Levels that share ``(other)`` are not told apart, so with such rows the levels must be the same.
+    """
+    if mine == theirs:
+        return list(range(mine.width))
+    if mine.type != theirs.type or (theirs.other and present[-1]):
+        return None
+    at = {level: i for i, level in enumerate(theirs.levels) if present[i]}
+    if not set(at) <= set(mine.levels):
+        return None
+    return [at.get(level, -1) for level in mine.levels] + [-1] * mine.other
+
+
+def _columns(content: Content) -> Columns:
+    return Columns(
+        tuple(content["numeric"]),
+        tuple(Category(**{**c, "levels": tuple(c["levels"])}) for c in content["categories"]),
+        tuple(DateFeature(**date) for date in content["dates"]),
+    )
+
+
+def _split(part: Part, reading: Reading, caching: Caching) -> tuple[Content, Arrays]:
+    columns, buckets = reading.columns, part.moments.buckets
+    high = np.max([bucket.high for bucket in buckets], axis=0)
+    spans = dict(columns.spans())
+    content: Content = {
+        "columns": dataclasses.asdict(columns),
+        "present": {c.name: (high[spans[c.name]] > 0).tolist() for c in columns.categories},
+        "size": part.sample.size,
+        "block_rows": reading.block_rows(),
+        "counts": dataclasses.asdict(part.counts),
+        "below": [],
+    }
+    arrays = {
+        "n": np.array([bucket.n for bucket in buckets]),
+        "weight": np.array([bucket.weight for bucket in buckets]),
+        "low": np.array([bucket.low for bucket in buckets]),
+        "high": np.array([bucket.high for bucket in buckets]),
+        "n_nulls": np.array([len(bucket.nulls) for bucket in buckets]),
+        "nulls": np.concatenate([bucket.nulls for bucket in buckets]),
+        "mean": np.concatenate([bucket.mean for bucket in buckets]),
+    }
+    packed = all(np.array_equal(bucket.scatter, bucket.scatter.T) for bucket in buckets)
+    triangles = (b.scatter[np.tril_indices(len(b.mean))] for b in buckets)
+    content["packed"] = packed
+    arrays["scatter"] = np.concatenate(
+        list(triangles) if packed else [bucket.scatter.ravel() for bucket in buckets]
+    )
+    rows = max(caching.n_rows, 1)
+    for name, sample, share in (
+        ("sample", part.sample, 1.0),
+        ("held", part.held, reading.holdout),
+    ):
+        expected = KEPT * sample.size / (rows * share) if share > 0 else 1.0
+        kept = sample if caching.fresh else sample.up_to(int(s.ALL * min(1.0, expected)))
+        content["below"].append(str(kept.below))
+        arrays[f"{name}.hashes"], arrays[f"{name}.buckets"] = kept.hashes, kept.buckets
+        arrays[f"{name}.values"] = kept.values
+    return content, arrays
+
+
+def _load(entries: Cache, path: Path, content: Content) -> Part | None:
+    arrays = entries.load(path)
+    if arrays is None:
+        return None
+    ends = np.cumsum(arrays["n_nulls"]).tolist()
+    q = arrays["low"].shape[1]
+    buckets, at, done = [], 0, 0
+    for i, end in enumerate(ends):
+        nulls = arrays["nulls"][end - int(arrays["n_nulls"][i]) : end]
+        size = q + len(nulls)
+        if content["packed"]:
+            scatter = np.zeros((size, size))
+            length = size * (size + 1) // 2
+            rows, columns = np.tril_indices(size)
+            scatter[rows, columns] = arrays["scatter"][done : done + length]
+            scatter[columns, rows] = scatter[rows, columns]
+        else:
+            length = size * size
+            scatter = arrays["scatter"][done : done + length].reshape(size, size)
+        mean = arrays["mean"][at : at + size]
+        low, high = arrays["low"][i], arrays["high"][i]
+        n, weight = int(arrays["n"][i]), float(arrays["weight"][i])
+        buckets.append(Moments(n, weight, mean, scatter, low, high, nulls))
+        at, done = at + size, done + length
+    sample, held = (
+        s.Sample(
+            content["size"],
+            arrays[f"{name}.hashes"],
+            arrays[f"{name}.buckets"],
+            arrays[f"{name}.values"],
+            int(below),
+        )
+        for name, below in zip(("sample", "held"), content["below"], strict=True)
+    )
+    counts: dict[str, Any] = {**content["counts"], "bytes_read": 0, "cached": 1}
+    return Part(BucketMoments(tuple(buckets)), sample, held, Counts(**counts))
