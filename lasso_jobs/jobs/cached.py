@@ -92,7 +92,7 @@ def cached_part(partition: Partition, reading: Reading, caching: Caching | None)
             if part is not None and place is not None:
                 return part.selected(place)
     part = read_part(partition, reading)
-    entries.save(its_key, *_split(part, reading, caching))
+    entries.save(its_key, *_split(part, partition.rows, reading, caching))
     return part
 
 
@@ -184,7 +184,7 @@ def _columns(content: Content) -> Columns:
     )
 
 
-def _split(part: Part, reading: Reading, caching: Caching) -> tuple[Content, Arrays]:
+def _split(part: Part, n_rows: int, reading: Reading, caching: Caching) -> tuple[Content, Arrays]:
     columns, buckets = reading.columns, part.moments.buckets
     high = np.max([bucket.high for bucket in buckets], axis=0)
     spans = dict(columns.spans())
@@ -211,7 +211,8 @@ def _split(part: Part, reading: Reading, caching: Caching) -> tuple[Content, Arr
     arrays["scatter"] = np.concatenate(
         list(triangles) if packed else [bucket.scatter.ravel() for bucket in buckets]
     )
-    rows = max(caching.n_rows, 1)
+    # As if the same share of all rows passed the filters.
+    rows = max(1.0, caching.n_rows * part.counts.rows / max(1, n_rows))
     for name, sample, share in (
         ("sample", part.sample, 1.0),
         ("held", part.held, reading.holdout),
