@@ -22,13 +22,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
+from scipy.linalg import LinAlgError, cho_solve, lstsq
 
 from lasso_jobs.core.moments import Floats
 
 MAX_SWEEPS = 20_000
 SWEEPS_AT_ONCE = 100
 PATIENCE = 1_000
+FIRST_TOLERANCE = 1e-7
+"""Sweeps are cheap beside the direct solution, which then finds the signs right at once."""
+
 KKT_TOLERANCE = 1e-12
 RANK_TOLERANCE = 1e-12
 GAP_TOLERANCE = 1e-9
@@ -170,7 +173,7 @@ def _solve(
     """Solve in place from a warm start; return the number of sweeps."""
     scale = float(np.sqrt(problem.variance))
     candidates = (coef != 0) | (np.abs(gradient) >= strong)
-    sweeps, tol = 0, 1e-4
+    sweeps, tol = 0, FIRST_TOLERANCE
     while sweeps < MAX_SWEEPS:
         index = np.flatnonzero(candidates)
         limits = (problem.low, problem.high)
@@ -241,7 +244,9 @@ def _polish(
         inside = (coef > problem.low) & (coef < problem.high)
         free = np.flatnonzero(inside & ((coef != 0) | (l1 == 0)))
         slope = gradient[free] - l2[free] * coef[free] - l1[free] * np.sign(coef[free])
-        step = _newton(problem.gram[np.ix_(free, free)] + np.diag(l2[free]), slope, dependent)
+        matrix = problem.gram.take(free, axis=0).take(free, axis=1)
+        matrix[np.diag_indices(len(free))] += l2[free]
+        step = _newton(matrix, slope, dependent)
         if step is None:
             return
         room = _room(problem, l1, coef, free, step)
@@ -259,9 +264,9 @@ def _polish(
 def _newton(matrix: Floats, slope: Floats, dependent: bool) -> Floats | None:
     """Solve for a step. Of a singular system, the shortest solution, or none."""
     try:
-        factor = cho_factor(matrix)
-        if np.square(np.diag(factor[0])).min(initial=1.0) > RANK_TOLERANCE:
-            return np.asarray(cho_solve(factor, slope))
+        lower = np.linalg.cholesky(matrix)  # unlike scipy's, it lets other threads run
+        if np.square(np.diag(lower)).min(initial=1.0) > RANK_TOLERANCE:
+            return np.asarray(cho_solve((lower.T, False), slope, check_finite=False))
     except LinAlgError:
         pass
     return np.asarray(lstsq(matrix, slope, cond=RANK_TOLERANCE)[0]) if dependent else None

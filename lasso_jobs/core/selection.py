@@ -1,7 +1,10 @@
 """Choosing alpha, l1_ratio and gamma by cross-validation, from the moments of the folds."""
 
+import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +173,41 @@ class _Curve:
     worst_sse_bound: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Fits to one set of rows along some alphas; ``mse`` and ``n_nonzero`` by gamma and alpha."""
+
+    last: Floats
+    n_nonzero: NDArray[np.int64]
+    mse: Floats
+    check: _Check
+    worst_sse_bound: float
+
+
+def _solved(
+    recipe: d.Recipe,
+    alphas: Floats,
+    gammas: Sequence[float],
+    sample: Sample | None,
+    rows: Moments,
+    fold: Fold | None,
+    start: Floats | None,
+) -> _Part:
+    """Fit along the alphas to all rows, or to a fold's training; then measure on its test."""
+    if fold is not None:
+        rows, sample = fold.training, sample and sample.only(fold.buckets)
+    design = d.fit(recipe, rows, sample)
+    path = solve_path(design.problem, alphas, start)
+    coef, relaxed = mixed(design.problem, path.coef, gammas)
+    n_nonzero, check = np.count_nonzero(coef, axis=2), _Check.of(path, relaxed)
+    if fold is None:
+        return _Part(path.coef[-1], n_nonzero, np.empty(0), check, 0.0)
+    original, _ = design.original_units(np.concatenate(coef))
+    found = d.evaluate(design, original, fold.test)
+    bound = float(found.bound.max(initial=0.0))
+    return _Part(path.coef[-1], n_nonzero, found.mse.reshape(coef.shape[:2]), check, bound)
+
+
 def _curve(
     recipe: d.Recipe,
     rows: Moments,
@@ -179,30 +217,22 @@ def _curve(
 ) -> _Curve:
     alphas = search.grid(recipe, rows, sample)
     step = ALPHAS_AT_ONCE if search.early_stop else len(alphas)
-    starts: list[Floats | None] = [None] * (1 + len(folds))
     weight = np.array([fold.test.weight for fold in folds])
+    splits = [None, *folds]
+    starts: list[Floats | None] = [None] * len(splits)
     mse: list[Floats] = []
     n_nonzero, checks, bounds, done = [], [], [0.0], 0
-    while done < len(alphas) and not (mse and _has_turned(mse, weight, search)):
-        block = alphas[done : done + step]
-        errors = []
-        for i, fold in enumerate([None, *folds]):
-            training = rows if fold is None else fold.training
-            sampled = sample if fold is None else sample and sample.only(fold.buckets)
-            design = d.fit(recipe, training, sampled)
-            path = solve_path(design.problem, block, starts[i])
-            coef, relaxed = mixed(design.problem, path.coef, search.gammas)
-            starts[i] = path.coef[-1]
-            checks.append(_Check.of(path, relaxed))
-            if fold is None:
-                n_nonzero.append(np.count_nonzero(coef, axis=2))
-                continue
-            original, _ = design.original_units(np.concatenate(coef))
-            found = d.evaluate(design, original, fold.test)
-            errors.append(found.mse.reshape(coef.shape[:2]))
-            bounds.append(float(found.bound.max(initial=0.0)))
-        mse.append(np.array(errors))
-        done += len(block)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while done < len(alphas) and not (mse and _has_turned(mse, weight, search)):
+            block = alphas[done : done + step]
+            solve = partial(_solved, recipe, block, search.gammas, sample, rows)
+            parts = list(pool.map(solve, splits, starts))
+            starts = [part.last for part in parts]
+            n_nonzero.append(parts[0].n_nonzero)
+            mse.append(np.array([part.mse for part in parts[1:]]))
+            checks += [part.check for part in parts]
+            bounds += [part.worst_sse_bound for part in parts]
+            done += len(block)
     return _Curve(
         alphas[:done],
         np.concatenate(mse, axis=2),

@@ -1,0 +1,101 @@
+"""Processes, measured from outside, taking turns; and what is printed of them."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import psutil
+
+SAMPLE_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished process: all that it wrote, its time, and the peak memory of it and its children.
+
+    Resident pages of files count, so that readers by memory map look larger than they are.
+    """
+
+    output: str
+    seconds: float
+    peak_bytes: int
+
+
+Inner = Callable[[Run], float]
+
+
+def run(arguments: Sequence[str]) -> Run:
+    """Run ``python ARGUMENTS``."""
+    peak, done = 0, threading.Event()
+    with tempfile.TemporaryFile("w+") as output:
+        start = time.perf_counter()
+        process = subprocess.Popen([sys.executable, *arguments], stdout=output)
+        parent = psutil.Process(process.pid)
+
+        def watch() -> None:
+            nonlocal peak
+            while not done.wait(SAMPLE_SECONDS):
+                peak = max(peak, _tree_bytes(parent))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        status = process.wait()
+        seconds = time.perf_counter() - start
+        done.set()
+        watcher.join()
+        if status:
+            raise SystemExit(f"{' '.join(arguments)} failed")
+        output.seek(0)
+        return Run(output.read(), seconds, peak)
+
+
+def _tree_bytes(parent: psutil.Process) -> int:
+    total = 0
+    try:
+        for process in [parent, *parent.children(recursive=True)]:
+            total += process.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass
+    return total
+
+
+def take_turns(cases: Mapping[str, Sequence[str]], repeat: int) -> dict[str, list[Run]]:
+    """Run each case, then each again: what else the machine does hits all of them alike."""
+    runs: dict[str, list[Run]] = {name: [] for name in cases}
+    for i in range(repeat):
+        for name, arguments in cases.items():
+            sys.stderr.write(f"{i + 1} of {repeat}: {name}\n")
+            runs[name].append(run(arguments))
+    return runs
+
+
+def median(runs: Sequence[Run], inner: Inner = lambda run: run.seconds) -> float:
+    return statistics.median(inner(run) for run in runs)
+
+
+def peak(runs: Sequence[Run]) -> float:
+    """The largest peak, in MiB."""
+    return max(run.peak_bytes for run in runs) / 2**20
+
+
+def table(*rows: Sequence[object]) -> str:
+    """A table in Markdown, its first row the head."""
+    head, *body = [[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def installed(name: str) -> bool:
+    """Whether a peer is there; if not, say so."""
+    try:
+        version(name)
+    except PackageNotFoundError:
+        sys.stdout.write(f"{name} is not installed: left out\n")
+        return False
+    return True

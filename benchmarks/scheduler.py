@@ -1,0 +1,68 @@
+"""The plan and the scheduler alone: a dataset of as many partitions, and tasks that do nothing."""
+
+import argparse
+import resource
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks import data
+from benchmarks.processes import table
+from lasso_jobs.data.dataset import PARTITION_BYTES, Dataset, FileIdentity, Partition, SourceFile
+from lasso_jobs.engine.cluster import connect
+from lasso_jobs.engine.tasks import tree_reduce
+
+
+def scheduler(options: argparse.Namespace) -> None:
+    """Plan, then map and reduce, with the driver's, the scheduler's and a worker's part of it."""
+    start, before = time.perf_counter(), _peak()
+    dataset = _dataset(options.partitions, options.features)
+    made = time.perf_counter()
+    partitions = dataset.partitions(dataset.schema.names)
+    planned, after_plan = time.perf_counter(), _peak()
+    with connect(options.cluster, options.workers) as client:
+        connected = time.perf_counter()
+        found = tree_reduce(client, _rows, _add, partitions)
+        done = time.perf_counter()
+    if (len(partitions), found) != (options.partitions, dataset.n_rows):
+        raise SystemExit(f"{found:,} rows of {len(partitions):,} partitions")
+    n_tasks = 2 * len(partitions) - 1
+    rows = [
+        ("footers made up", made - start, ""),
+        ("plan", planned - made, f"{after_plan - before:,.0f}"),
+        ("map and reduce", done - connected, f"{_peak() - after_plan:,.0f}"),
+    ]
+    sys.stdout.write(
+        f"{len(partitions):,} partitions of {options.features} features, {n_tasks:,} tasks\n\n"
+        + table(("", "seconds", "more MiB"), *rows)
+        + f"\n\n{1e3 * (done - connected) / n_tasks:.2f} ms a task\n"
+    )
+
+
+def _dataset(n: int, features: int) -> Dataset:
+    """Files of one row group, each as large as a partition."""
+    names = [*data.names(features), "y"]
+    schema = pa.schema([(name, pa.float64()) for name in names])
+    column = -(-PARTITION_BYTES // len(names)) - len(names)
+    rows, sizes = np.array([column // 8]), np.full((1, len(names)), column)
+    files = tuple(
+        SourceFile(
+            FileIdentity(f"/data/{i}.parquet", f"{i}.parquet", 1, 1, ()), schema, rows, sizes
+        )
+        for i in range(n)
+    )
+    return Dataset("/data", files, schema, ())
+
+
+def _rows(partition: Partition) -> int:
+    return partition.rows
+
+
+def _add(a: int, b: int) -> int:
+    return a + b
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

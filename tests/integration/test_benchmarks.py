@@ -1,0 +1,127 @@
+"""The benchmark command on tiny data: it measures the right things. Not how long they take."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks import data
+from benchmarks.processes import installed, run, table
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[2]
+
+
+def measured(*arguments: str) -> tuple[str, dict[str, list[str]]]:
+    """What a benchmark prints, and the rows of its tables."""
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")]
+    return done.stdout, {line[0].strip(): [v.strip() for v in line[1:]] for line in lines}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> list[str]:
+    return ["--rows", "2000", "--features", "5", "--repeat", "1", "--dir", str(tmp_path)]
+
+
+@pytest.mark.slow
+def test_train_compares_with_the_limit_and_finds_scikit_learns_coefficients(
+    tiny: list[str],
+) -> None:
+    text, rows = measured("train", *tiny, "--peers", "scikit-learn")
+    assert float(rows["read + symmetric product"][1]) == 1
+    assert float(rows["pass, local threads"][1]) > 1
+    assert float(rows["pass, local processes"][1]) > 1
+    assert float(rows["scikit-learn"][2].replace(",", "")) > 0
+    (line,) = [line for line in text.splitlines() if line.startswith("largest difference")]
+    assert 0 < float(line.split()[-1]) < 1e-3
+
+
+@pytest.mark.slow
+def test_score_runs_the_limits_ours_and_the_peers_that_are_there(tiny: list[str]) -> None:
+    _, rows = measured("score", *tiny)
+    ours = {"read 1 + write", "read all", "lasso-jobs", "lasso-jobs, drift"}
+    peers = {f"{p}{d}" for p in ("duckdb", "polars") if installed(p) for d in ("", ", drift")}
+    assert set(rows) - {"", "---"} == ours | peers
+
+
+@pytest.mark.slow
+def test_score_predicts_what_duckdb_computes(tiny: list[str], tmp_path: Path) -> None:
+    measured("score", *tiny, "--peers", "duckdb")
+    scores = tmp_path / "train-2000x5" / "scores"
+    ours = pq.read_table(scores / "lasso-jobs").sort_by("row_id")
+    theirs = pq.read_table(scores / "duckdb.parquet").sort_by("row_id")
+    assert ours["row_id"].to_pylist() == theirs["row_id"].to_pylist() == list(range(2000))
+    np.testing.assert_allclose(ours["prediction"], theirs["prediction"], rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_retrain_trains_on_32_files_then_on_33_and_counts_what_is_read(tmp_path: Path) -> None:
+    options = ["--rows", "3300", "--features", "5", "--repeat", "1", "--dir", str(tmp_path)]
+    _, rows = measured("retrain", *options)
+    first, second, anew = (
+        int(rows[name][2].replace(",", "")) for name in ("32 files", "33 files", "33 files, anew")
+    )
+    assert second <= anew
+    assert 31 < first / (anew / 33) < 33
+
+
+@pytest.mark.slow
+def test_startup_and_memory_measure_whole_processes(tiny: list[str], tmp_path: Path) -> None:
+    _, rows = measured("startup", *tiny)
+    assert {"import lasso_jobs", "lasso-jobs --help", "lasso-jobs train, 2,000 x 5"} <= set(rows)
+    _, rows = measured("memory", *tiny)
+    assert all(float(rows[name][2].replace(",", "")) > 10 for name in ("200 rows", "2,000 rows"))
+
+
+def test_scheduler_plans_and_runs_as_many_partitions_as_asked_for() -> None:
+    text, rows = measured("scheduler", "--partitions", "100", "--features", "20", "--workers", "2")
+    assert "100 partitions of 20 features, 199 tasks" in text
+    assert {"plan", "map and reduce"} <= set(rows)
+
+
+def test_each_file_of_the_data_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
+    first = data.write(tmp_path / "a", 40, 12, 4)
+    path = first / "part-002.parquet"
+    expected = pq.read_table(path)
+    path.unlink()
+    assert pq.read_table(data.write(first, 40, 12, 4) / path.name).equals(expected)
+    assert pq.read_table(first)["row_id"].to_pylist() == list(range(40))
+
+
+def test_the_data_is_correlated_within_groups_and_explained_by_one_column_in_ten(
+    tmp_path: Path,
+) -> None:
+    found = pq.read_table(data.write(tmp_path, 20_000, 20, 1)).to_pandas()
+    X, y = found[data.names(20)], found["y"]
+    correlation = X.corr().to_numpy()
+    np.testing.assert_allclose(correlation[0, 1:10], 0.5, atol=0.03)
+    np.testing.assert_allclose(correlation[0, 10:], 0, atol=0.03)
+    Z = (X - X.mean()) / X.std()
+    coef = np.linalg.lstsq(Z, y - y.mean(), rcond=None)[0]
+    assert set(np.flatnonzero(np.abs(coef) > 0.2)) == {0, 10}
+
+
+def test_the_peak_memory_is_that_of_all_processes_together() -> None:
+    child = "x = bytearray(2**27); import time; time.sleep(1)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    assert run(["-c", code]).peak_bytes > 2**27
+
+
+def test_a_process_that_fails_ends_the_benchmark() -> None:
+    with pytest.raises(SystemExit, match="failed"):
+        run(["-c", "raise SystemExit(3)"])
+
+
+def test_a_peer_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not installed("no-such-peer")
+    assert "no-such-peer is not installed" in capsys.readouterr().out
+
+
+def test_a_table_is_markdown_with_three_digits() -> None:
+    assert table(("a", "b"), ("x", 1.23456)) == "| a | b |\n| --- | ---: |\n| x | 1.23 |"
