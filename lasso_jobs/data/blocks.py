@@ -1,6 +1,6 @@
 """Row groups to arrays: the only place that reads rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -44,7 +44,12 @@ class Rows:
     n_bytes: int
 
 
-def read(piece: Piece, columns: Sequence[str], where: Sequence[Condition] = ()) -> Iterator[Rows]:
+def read(
+    piece: Piece,
+    columns: Sequence[str],
+    where: Sequence[Condition] = (),
+    absent: Collection[str] = (),
+) -> Iterator[Rows]:
     """Read the wanted columns of a piece, a block at a time.
 
     Parameters
@@ -53,6 +58,8 @@ def read(piece: Piece, columns: Sequence[str], where: Sequence[Condition] = ()) 
     columns : sequence of str
     where : sequence of Condition
         The rows to keep; may use columns that are not wanted.
+    absent : collection of str
+        Columns that are null where the file lacks them.
 
     Raises
     ------
@@ -77,6 +84,8 @@ def read(piece: Piece, columns: Sequence[str], where: Sequence[Condition] = ()) 
                     if name in constants:
                         value = pa.scalar(constants[name], pa.string())
                         table = table.append_column(name, pa.repeat(value, rows))
+                for name in set(absent) - set(table.column_names):
+                    table = table.append_column(name, pa.nulls(rows))
                 for start in range(0, rows, BLOCK_ROWS):
                     part = table.slice(start, min(BLOCK_ROWS, rows - start))
                     positions = np.arange(position + start, position + start + part.num_rows)

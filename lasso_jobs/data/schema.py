@@ -110,7 +110,7 @@ def select_features(
     if not numeric and not categories:
         raise DataError(
             dataset.path,
-            f"features.include and exclude leave no usable feature among {_listed(names)}",
+            f"features.include and exclude leave no usable feature among {listed(names)}",
             "at least one column of numbers, text or booleans",
             "Widen features.include",
         )
@@ -130,7 +130,7 @@ def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> N
         raise DataError(
             f"{dataset.path}, {key}",
             f"there is no column {name!r}",
-            f"one of {_listed(names)}",
+            f"one of {listed(names)}",
             f"Did you mean {close[0]!r}?" if close else f"Correct {key} in the job file",
         )
     type_ = dataset.schema.field(name).type
@@ -143,6 +143,18 @@ def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> N
         )
 
 
+def expected_kinds(columns: Columns) -> dict[str, tuple[Kind, ...]]:
+    """What a column may be, by feature, to be what it was in training."""
+    # Integers with nulls are floats in pandas.
+    kinds: dict[str, tuple[Kind, ...]] = {
+        "string": ("string",),
+        "boolean": ("boolean",),
+        "integer": ("integer", "number"),
+    }
+    numbers: dict[str, tuple[Kind, ...]] = dict.fromkeys(columns.numeric, ("number", "integer"))
+    return numbers | {c.name: kinds[c.type] for c in columns.categories}
+
+
 def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
     """Check that the columns are what they were in training.
 
@@ -150,16 +162,7 @@ def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
     ------
     DataError
     """
-    # Integers with nulls are floats in pandas.
-    kinds: dict[str, tuple[Kind, ...]] = {
-        "string": ("string",),
-        "boolean": ("boolean",),
-        "integer": ("integer", "number"),
-    }
-    wanted = dict.fromkeys(columns.numeric, ("number", "integer")) | {
-        c.name: kinds[c.type] for c in columns.categories
-    }
-    for name, expected in wanted.items():
+    for name, expected in expected_kinds(columns).items():
         type_ = schema.field(name).type
         if kind_of(type_) not in (*expected, "null"):
             raise DataError(
@@ -214,6 +217,7 @@ def _is_pattern(name: str) -> bool:
     return any(mark in name for mark in "*?[")
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, not too many."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

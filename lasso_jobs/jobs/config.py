@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    PrivateAttr,
     StrictBool,
     ValidationError,
     ValidationInfo,
@@ -399,8 +400,41 @@ class ScoreJob(_Job):
     key_columns: tuple[str, ...] = Field((), alias="keys")
     output: Output
     drift: DriftOptions | None = None
-    bad_rows: Literal["quarantine", "fail"] = "quarantine"
+    rename: dict[str, str] = Field(
+        {}, description="Columns of the source that are features by another name: {SOURCE: FEATURE}"
+    )
+    missing_columns: Literal["error", "impute"] = Field(
+        "error", description="A feature that a file lacks; impute takes it as null"
+    )
+    bad_rows: Literal["quarantine", "fail"] | Share | Annotated[int, Field(ge=1)] = Field(
+        "quarantine", description="Or the share or number of bad rows above which nothing is kept"
+    )
+    late: Literal["rescore", "report"] = Field(
+        "rescore", description="When the source of a scored date has changed, in a range of dates"
+    )
     registry: str = "models"
+    _date: str | None = PrivateAttr(None)
+
+    @field_validator("rename")
+    @classmethod
+    def _one_each(cls, rename: dict[str, str]) -> dict[str, str]:
+        if len(set(rename.values())) < len(rename):
+            raise ValueError("one source column for each feature")
+        return rename
+
+    @field_validator("bad_rows", mode="wrap")
+    @classmethod
+    def _limit(cls, value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            expected = "quarantine, fail, a share between 0 and 1, or a number of rows from 1"
+            raise ValueError(expected) from error
+
+    @property
+    def date(self) -> str | None:
+        """The date that `on` has fixed."""
+        return self._date
 
     def on(self, date: str) -> "ScoreJob":
         """The same job for one date.
@@ -425,7 +459,9 @@ class ScoreJob(_Job):
             where = condition if self.data.where is None else f"({self.data.where}) and {condition}"
             parse(where, "data.where")
             return self.model_copy(update={"data": Data(path=self.data.path, where=where)}).on(date)
-        return self.model_copy(update={"data": self.data.on(date)})
+        dated = self.model_copy(update={"data": self.data.on(date)})
+        dated._date = date
+        return dated
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What a scoring run will read and write: made from footers only."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -7,10 +9,15 @@ import pyarrow as pa
 
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registered, Registry
-from lasso_jobs.data import schema
+from lasso_jobs.core.columns import Columns
+from lasso_jobs.data import schema, sinks
+from lasso_jobs.data.contract import Contract, hold
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.journal import Journal
+from lasso_jobs.jobs.output import quarantine_of
+from lasso_jobs.jobs.record import records
 from lasso_jobs.jobs.references import PREDICTION
 from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, Scoring
 
@@ -25,17 +32,24 @@ class ScorePlan:
     registered : Registered
         The model, resolved once.
     dataset : Dataset
+    contract : Contract
+        What the files have for each column.
     columns_read : tuple of str
     partitions : tuple of Partition
     scoring : Scoring
+    output_version, quarantine_version : int
+        Of the tables when the plan was made, -1 for none: a commit refuses what came after.
     """
 
     job: ScoreJob
     registered: Registered
     dataset: Dataset
+    contract: Contract
     columns_read: tuple[str, ...]
     partitions: tuple[Partition, ...]
     scoring: Scoring
+    output_version: int
+    quarantine_version: int
 
     @property
     def run_id(self) -> str:
@@ -46,6 +60,18 @@ class ScorePlan:
     def n_bytes(self) -> int:
         """Compressed bytes of the columns."""
         return self.dataset.column_bytes(self.columns_read)
+
+    @property
+    def journal(self) -> Journal:
+        """Where the run notes what it has done."""
+        return Journal(self.scoring.root, self.scoring.quarantine, self.run_id)
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """By the throughput of the newest run that measured it; None before there is one."""
+        measured = (record.bytes_per_second for _, record in records(self.scoring.root))
+        rate = next((rate for rate in measured if rate), None)
+        return None if rate is None else self.n_bytes / rate
 
 
 def plan(job: ScoreJob) -> ScorePlan:
@@ -63,43 +89,83 @@ def plan(job: ScoreJob) -> ScorePlan:
     used = frozenset(model.predictor.used)
     predictor = model.predictor.only(used | set(watched))
     filters = [name for condition in conditions for name in sorted(condition.columns)]
-    by_key = [
-        ("keys", job.key_columns),
-        ("output.partition_by", job.output.partition_by),
-        ("data.where", filters),
-    ]
-    for key, names in by_key:
-        for name in names:
-            schema.require(dataset, name, key)
-    _check_carried(job, dataset)
-    for name in predictor.columns.features:
-        schema.require(dataset, name, f"a feature of {registered.reference},")
-    schema.check_types(dataset.schema, predictor.columns, dataset.path)
-    every = [*predictor.columns.features, *(name for _, names in by_key for name in names)]
-    schema.check_files(dataset, tuple(dict.fromkeys(every)))
+    sources = _sources(job, predictor.columns, registered.reference)
+    nulls_allowed = model.job["preprocess"]["missing"] != "error"
+    contract = hold(
+        dataset,
+        predictor.columns,
+        sources,
+        _carried(job),
+        filters,
+        job.missing_columns == "impute",
+        nulls_allowed,
+    )
+    _check_partition_types(job, contract.carried)
+    run_id = job.digest(registered.digest, *dataset.identities)[:16]
+    root = job.output.path
+    quarantine = quarantine_of(root)
     scoring = Scoring(
         predictor,
         used,
         {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
-        model.job["preprocess"]["missing"] != "error",
+        nulls_allowed,
         None if model.holdout is None else model.holdout.interval,
-        job.key_columns,
+        sources,
+        contract.absent,
+        contract.carried,
         job.output.partition_by,
         conditions,
-        job.output.path,
-        f"{job.output.path.rstrip('/')}-quarantine",
+        root,
+        quarantine,
         f"v{registered.version}",
-        job.digest(registered.digest, *dataset.identities)[:16],
-        datetime.now(UTC),
+        run_id,
+        Journal(root, quarantine, run_id).scored_at() or datetime.now(UTC),
     )
     columns = tuple(dict.fromkeys([*scoring.names(), *filters]))
-    return ScorePlan(job, registered, dataset, columns, dataset.partitions(columns), scoring)
+    by = scoring.partition_by
+    return ScorePlan(
+        job,
+        registered,
+        dataset,
+        contract,
+        columns,
+        dataset.partitions(columns),
+        scoring,
+        sinks.check(root, extended(contract.carried, RESULT), by),
+        sinks.check(quarantine, extended(contract.carried, QUARANTINE), by),
+    )
 
 
-def _check_carried(job: ScoreJob, dataset: Dataset) -> None:
-    """Keys and partition columns stand beside what scoring writes, and name folders."""
+def extended(carried: pa.Schema, fields: pa.Schema) -> pa.Schema:
+    """The columns of a table that scoring writes."""
+    return pa.schema([*carried, *fields])
+
+
+def sources_digest(dataset: Dataset) -> str:
+    """What changes when a source file does."""
+    return hashlib.sha256(json.dumps(dataset.identities).encode()).hexdigest()[:16]
+
+
+def _sources(job: ScoreJob, columns: Columns, reference: str) -> dict[str, str]:
+    """The source's column for each feature."""
+    renamed = {feature: source for source, feature in job.rename.items()}
+    for source, feature in job.rename.items():
+        if feature not in columns.features:
+            raise JobError(
+                "rename",
+                f"{source!r} is to be {feature!r}, which {reference} does not use",
+                f"one of {schema.listed(columns.features)}",
+                "Correct it, or leave it out",
+            )
+    return {name: renamed.get(name, name) for name in columns.features}
+
+
+def _carried(job: ScoreJob) -> dict[str, str]:
+    """Keys and partition columns: they stand beside what scoring writes."""
     written = [*RESULT.names, *QUARANTINE.names]
-    for name in (*job.key_columns, *job.output.partition_by):
+    roles = dict.fromkeys(job.key_columns, "keys")
+    roles = {**roles, **dict.fromkeys(job.output.partition_by, "output.partition_by")}
+    for name in roles:
         if name in written:
             raise JobError(
                 "keys, output.partition_by",
@@ -107,11 +173,16 @@ def _check_carried(job: ScoreJob, dataset: Dataset) -> None:
                 f"names other than {', '.join(dict.fromkeys(written))}",
                 "Rename the column in the source",
             )
+    return roles
+
+
+def _check_partition_types(job: ScoreJob, carried: pa.Schema) -> None:
+    """Partition columns name folders."""
     for name in job.output.partition_by:
-        type_ = dataset.schema.field(name).type
+        type_ = carried.field(name).type
         if schema.kind_of(type_) not in ("string", "integer", "boolean") and type_ != pa.date32():
             raise DataError(
-                f"{dataset.path}, output.partition_by {name!r}",
+                f"{job.data.path}, output.partition_by {name!r}",
                 f"has type {type_}",
                 "text, integers, booleans or dates",
                 "Name another column, or derive one such as the date",

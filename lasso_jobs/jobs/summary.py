@@ -75,6 +75,9 @@ def of_scoring(result: ScoreResult) -> Values:
         "rows_scored": result.rows_scored,
         "rows_quarantined": result.rows_quarantined,
         "rows_filtered": result.rows_filtered,
+        "reasons": dict(result.reasons),
+        "partitions": result.partitions,
+        "partitions_resumed": result.partitions_resumed,
         "output_version": result.output_version,
         "drift": [of_drift(row) for row in result.drift],
         "verdict": result.verdict,
@@ -114,7 +117,10 @@ def of_score_plan(plan: ScorePlan) -> Values:
         **_of_dataset(plan.dataset, plan.partitions, plan.n_bytes),
         "columns": list(plan.columns_read),
         "output": plan.scoring.root,
-        "schema": "every file has these columns",
+        "schema": plan.contract.summary,
+        "schema_verdicts": [dataclasses.asdict(verdict) for verdict in plan.contract.verdicts],
+        "extra_columns": list(plan.contract.extra),
+        "expected_seconds": plan.expected_seconds,
     }
 
 
