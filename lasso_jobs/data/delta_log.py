@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
@@ -71,12 +72,11 @@ def named_files(root: str) -> set[str]:
         for action in _actions(path):
             named |= {action[kind]["path"] for kind in ("add", "remove") if kind in action}
     for path in log.rglob("*.parquet"):
-        with told(str(path), "an intact checkpoint", _MEND):
-            held = pq.read_schema(path).names
-            kinds = [kind for kind in ("add", "remove") if kind in held]
-            table = pq.read_table(path, columns=[f"{kind}.path" for kind in kinds])
-        for kind in kinds:
-            named |= {row["path"] for row in table[kind].to_pylist() if row and row["path"]}
+        with told(str(path), "an intact checkpoint", _MEND), pq.ParquetFile(path) as file:
+            kinds = [kind for kind in ("add", "remove") if kind in file.schema_arrow.names]
+            table = file.read([f"{kind}.path" for kind in kinds])
+        paths = (pc.struct_field(table[kind], "path").to_pylist() for kind in kinds)
+        named |= {path for several in paths for path in several if path}
     return {unquote(path) for path in named}
 
 

@@ -85,9 +85,12 @@ class Journal:
         units = (_scored(entry) for entry in entries if entry is not None)
         return {file.path for unit in units for file in (*unit.files, *unit.quarantined_files)}
 
-    def end(self) -> None:
-        """Forget the run: it is committed."""
+    def end(self, date: str | None = None) -> None:
+        """Forget the run, and all others of its night: it is committed."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        for run_id, other in _started(self.root):
+            if date is not None and other == date:
+                shutil.rmtree(journals(self.root) / run_id, ignore_errors=True)
 
     def _intact(self, scored: Scored) -> bool:
         both = ((self.root, scored.files), (self.quarantine, scored.quarantined_files))
@@ -103,10 +106,15 @@ def journals(root: str) -> Path:
     return Path(root, sinks.BESIDE, JOURNAL)
 
 
-def unfinished(root: str) -> dict[str, str]:
-    """Nights that were started and have not been committed, and their runs."""
+def unfinished(root: str) -> set[str]:
+    """Nights that were started and have not been committed."""
+    return {date for _, date in _started(root) if date is not None}
+
+
+def _started(root: str) -> list[tuple[str, str | None]]:
+    """Runs that have a journal, and their nights."""
     heads = (_read(path) for path in sorted(journals(root).glob(f"*/{_HEAD}")))
-    return {head["date"]: head["run_id"] for head in heads if head and head["date"]}
+    return [(head["run_id"], head["date"]) for head in heads if head is not None]
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

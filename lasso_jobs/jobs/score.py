@@ -173,7 +173,7 @@ def commit(planned: ScorePlan, predicted: Predicted, drift_version: int) -> int:
     touched = {key for part in predicted.parts for key in part.watched}
     schema = extended(carried, RESULT)
     record = _record(planned, predicted, touched, drift_version)
-    if sinks.committed(scoring.root, scoring.run_id) is None:
+    if (sinks.committed(scoring.root, scoring.run_id) or -1) <= planned.output_version:
         sinks.check(scoring.root, schema, by, touched, planned.output_version)
     if bad or DeltaTable.is_deltatable(scoring.quarantine):
         version = sinks.commit(
@@ -281,7 +281,7 @@ def run(
 def finish(planned: ScorePlan, version: int) -> None:
     """Write the completion marker, and forget the journal: the log has it all."""
     mark_done(planned.scoring.root, version)
-    planned.journal.end()
+    planned.journal.end(planned.job.date)
 
 
 def summed_up(

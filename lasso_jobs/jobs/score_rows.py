@@ -151,8 +151,33 @@ class Scored:
         return sum(counts.filtered for counts in self.counts)
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of work in memory: its rows for the output and for the quarantine."""
+
+    good: pa.Table
+    bad: pa.Table
+    counts: tuple[Counts, ...]
+    bytes_read: int
+    watched: Watched
+
+
 def score_partition(partition: Partition, scoring: Scoring) -> Scored:
-    """Score one unit of work; runs on a worker, perhaps more than once."""
+    """Score one unit of work and write its files; runs on a worker, perhaps more than once."""
+    unit = score_in_memory(partition, scoring)
+    codes, columns = unit.bad["reason"].to_pylist(), unit.bad["column"].to_pylist()
+    return Scored(
+        _written(unit.good, scoring.root, scoring),
+        _written(unit.bad, scoring.quarantine, scoring),
+        unit.counts,
+        unit.bytes_read,
+        unit.watched,
+        Counter(f"{code} {column}" for code, column in zip(codes, columns, strict=True)),
+    )
+
+
+def score_in_memory(partition: Partition, scoring: Scoring) -> Unit:
+    """Score one unit of work, and write nothing."""
     good: list[pa.Table] = []
     bad: list[pa.Table] = []
     counts: list[Counts] = []
@@ -171,16 +196,7 @@ def score_partition(partition: Partition, scoring: Scoring) -> Scored:
                 of_piece.filtered + rows.n_filtered,
             )
         counts.append(of_piece)
-    quarantined = pa.concat_tables(bad)
-    pairs = zip(quarantined["reason"].to_pylist(), quarantined["column"].to_pylist(), strict=True)
-    return Scored(
-        _written(pa.concat_tables(good), scoring.root, scoring),
-        _written(quarantined, scoring.quarantine, scoring),
-        tuple(counts),
-        n_bytes,
-        watched,
-        Counter(f"{reason} {column}" for reason, column in pairs),
-    )
+    return Unit(pa.concat_tables(good), pa.concat_tables(bad), tuple(counts), n_bytes, watched)
 
 
 def _written(table: pa.Table, root: str, scoring: Scoring) -> tuple[sinks.WrittenFile, ...]:
