@@ -347,5 +347,7 @@ def told(where: str, expected: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError, ValueError) as error:
-        found = (str(error) or type(error).__name__).splitlines()[0]
+        first, *more = (str(error) or type(error).__name__).splitlines()
+        causes = [line.partition("↳")[2].removeprefix("\x1b[0m").strip() for line in more]
+        found = ": ".join([first, *filter(None, causes)])
         raise OutputError(where, found, expected, remedy) from error
