@@ -201,7 +201,11 @@ def _nulls(column: str, role: str, found: Found, nulls_allowed: bool) -> Verdict
 
 def _all_null(file: SourceFile, column: str) -> bool:
     place = file.schema.get_field_index(column)
-    return place >= 0 and bool(file.nulls[place] == file.rows.sum())
+    if place < 0:
+        return False
+    return pa.types.is_null(file.schema.field(place).type) or bool(
+        file.nulls[place] == file.rows.sum()
+    )
 
 
 def _types(column: str, role: str, found: Found) -> Verdict:

@@ -18,6 +18,7 @@ from pydantic import (
     PositiveInt,
     PrivateAttr,
     StrictBool,
+    StrictInt,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -406,7 +407,7 @@ class ScoreJob(_Job):
     missing_columns: Literal["error", "impute"] = Field(
         "error", description="A feature that a file lacks; impute takes it as null"
     )
-    bad_rows: Literal["quarantine", "fail"] | Share | Annotated[int, Field(ge=1)] = Field(
+    bad_rows: Literal["quarantine", "fail"] | Share | Annotated[StrictInt, Field(ge=1)] = Field(
         "quarantine", description="Or the share or number of bad rows above which nothing is kept"
     )
     late: Literal["rescore", "report"] = Field(
