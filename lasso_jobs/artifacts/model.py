@@ -1,7 +1,7 @@
 """A trained model: what it predicts with, and what is known about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,10 @@ class Holdout:
     interval : float
         Half the width of the prediction interval: the quantile of the absolute residuals at
         `INTERVAL_COVERAGE` (split conformal prediction), rounded up to a bin of its histogram.
+    by : str or None
+        A column whose groups have intervals of their own.
+    intervals : mapping of str to float
+        Half the width for each group that had enough rows.
     """
 
     n_rows: int
@@ -45,6 +49,8 @@ class Holdout:
     r2: float
     mae: float
     interval: float
+    by: str | None = None
+    intervals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

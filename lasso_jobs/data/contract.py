@@ -1,6 +1,6 @@
 """The schema contract of a scoring: what each file has for each column, and what becomes of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -71,7 +71,7 @@ def hold(
     features: Columns,
     sources: Mapping[str, str],
     carried: Mapping[str, str],
-    filters: Iterable[str],
+    others: Mapping[str, str],
     imputes: bool,
     nulls_allowed: bool,
 ) -> Contract:
@@ -86,7 +86,8 @@ def hold(
         The source's column for each feature.
     carried : mapping of str to str
         Columns for the output, and their role.
-    filters : iterable of str
+    others : mapping of str to str
+        Columns that are read besides, and their role.
     imputes : bool
         Whether a feature that a file lacks is taken as null.
     nulls_allowed : bool
@@ -107,7 +108,7 @@ def hold(
             absent.add(column)
         verdicts[column] = verdict
     types = {}
-    for name, role in [*carried.items(), *((name, "data.where") for name in filters)]:
+    for name, role in [*carried.items(), *others.items()]:
         found = _present(dataset, name, role)
         types[name], verdict = _common(name, role, found)
         verdicts.setdefault(name, verdict)

@@ -232,6 +232,13 @@ class StabilityOptions(_Model):
     )
 
 
+class Intervals(_Model):
+    """Prediction intervals of groups of rows."""
+
+    by: str = Field(description="A column of groups")
+    min_rows: int = Field(100, ge=10, description="Held-out rows for a group to have its own")
+
+
 class HoldoutRows(_Model):
     """Held-out rows that a filter selects, or the last by time."""
 
@@ -319,6 +326,9 @@ class TrainJob(_Job):
     holdout: Share | HoldoutRows | None = Field(
         0.2, description="A share of the rows, a filter, or the last by time"
     )
+    intervals: Intervals | None = Field(
+        None, description="Intervals of their own for groups; without, one width for all rows"
+    )
     stability: StabilityOptions | None = StabilityOptions()
     penalty_factors: dict[str, Factor] = Field({}, description="Per feature; 0 is never penalised")
     bounds: dict[str, tuple[float, float]] = Field({}, description="Per feature, around zero")
@@ -337,6 +347,13 @@ class TrainJob(_Job):
             if len(times) == 2:
                 raise ValueError(f"the time of search.split, {search.split.time!r}, or none")
         return holdout
+
+    @field_validator("intervals")
+    @classmethod
+    def _of_holdout(cls, intervals: object, info: ValidationInfo) -> object:
+        if intervals is not None and info.data.get("holdout", 0.2) is None:
+            raise ValueError("null where holdout is null, for intervals come from held-out rows")
+        return intervals
 
     @property
     def time(self) -> str | None:

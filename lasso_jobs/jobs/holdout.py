@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.artifacts.model import INTERVAL_COVERAGE, Holdout
+from lasso_jobs.artifacts.model import Holdout
 from lasso_jobs.core.columns import Block
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data.blocks import block
 from lasso_jobs.data.dataset import Partition
+from lasso_jobs.jobs import intervals
+from lasso_jobs.jobs.config import Intervals
 from lasso_jobs.jobs.reading import Reading, read_training_rows
 
 if TYPE_CHECKING:
     from distributed import Client
-
-BINS_PER_WIDTH = 500
-N_BINS = 20 * BINS_PER_WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class _Residuals:
-    """Sums over held-out rows; merged in a fixed order.
-
-    ``counts`` is the histogram of the absolute residuals, the last bin without an upper end.
-    """
+    """Sums over held-out rows; merged in a fixed order."""
 
     n: int
     weight: float
@@ -53,8 +49,8 @@ class _Residuals:
     champion_squared: float
     target_mean: float
     target_squared: float
-    largest: float
-    counts: NDArray[np.int64]
+    sizes: intervals.Sizes
+    groups: intervals.Groups
     n_bytes: int
 
 
@@ -67,6 +63,7 @@ def evaluate(
     present: Sequence[str],
     width: float,
     progress: Callable[[int, int], None] | None,
+    grouping: Intervals | None = None,
 ) -> Evaluation:
     """Measure a model, and the champion if it can be, on the held-out rows.
 
@@ -82,15 +79,19 @@ def evaluate(
     width : float
         The size of a typical residual, for the bins of the histogram.
     progress : callable or None
+    grouping : Intervals, optional
+        Groups that are to have intervals of their own.
     """
     from lasso_jobs.engine.tasks import tree_reduce
 
     models = [model.only(model.used)]
     if champion is not None and set(champion.used) <= set(present):
         models.append(champion.only(champion.used))
+    by = None if grouping is None else grouping.by
     parts = tree_reduce(
-        client, _measure, _merge, partitions, reading, tuple(models), width, progress=progress
+        client, _measure, _merge, partitions, reading, tuple(models), width, by, progress=progress
     )
+    enough = 0 if grouping is None else grouping.min_rows
     mse = parts.squared / parts.weight
     total = parts.target_squared / parts.weight
     return Evaluation(
@@ -100,34 +101,38 @@ def evaluate(
             float(np.sqrt(mse)),
             1.0 - mse / total if total > 0 else float(mse == 0),
             parts.absolute / parts.weight,
-            _interval(parts, width),
+            parts.sizes.half_width(width),
+            by,
+            {
+                name: sizes.half_width(width)
+                for name, sizes in sorted(parts.groups.items())
+                if sizes.n >= enough
+            },
         ),
         parts.champion_squared / parts.weight if len(models) == 2 else None,
         parts.n_bytes,
     )
 
 
-def _interval(parts: _Residuals, width: float) -> float:
-    """Upper end of the bin with the ``ceil((n + 1) coverage)``-th smallest absolute residual."""
-    rank = int(np.ceil((parts.n + 1) * INTERVAL_COVERAGE))
-    place = int(np.searchsorted(np.cumsum(parts.counts), rank))
-    if place >= N_BINS - 1:
-        return parts.largest
-    return min((place + 1) * width / BINS_PER_WIDTH, parts.largest)
-
-
 def _measure(
-    partition: Partition, reading: Reading, models: tuple[Predictor, ...], width: float
+    partition: Partition,
+    reading: Reading,
+    models: tuple[Predictor, ...],
+    width: float,
+    by: str | None,
 ) -> _Residuals:
     mine, *others = models
     also = tuple(name for other in others for name in other.columns.features)
+    also += () if by is None else (by,)
     total = _EMPTY
     for rows in read_training_rows(partition, replace(reading, columns=mine.columns, also=also)):
         held = np.flatnonzero(rows.buckets == reading.n_buckets)
         weights = np.ones(len(held)) if rows.weights is None else rows.weights[held]
         target = rows.target[held]
         residuals = target - mine.predict(_take(rows.block, held))
-        part = _summary(target, residuals, weights, width, rows.counts.bytes_read)
+        groups = intervals.groups(rows.table, by, held, residuals, width)
+        sizes = intervals.sizes(residuals, width)
+        part = _summary(target, residuals, weights, sizes, groups, rows.counts.bytes_read)
         for other in others:
             # Decoded anew: another model may know other levels of a category.
             theirs = target - other.predict(_take(block(rows.table, other.columns), held))
@@ -145,22 +150,25 @@ def _take(all_rows: Block, rows: NDArray[np.intp]) -> Block:
 
 
 def _summary(
-    target: Floats, residuals: Floats, weights: Floats, width: float, n_bytes: int
+    target: Floats,
+    residuals: Floats,
+    weights: Floats,
+    sizes: intervals.Sizes,
+    groups: intervals.Groups,
+    n_bytes: int,
 ) -> _Residuals:
     weight = float(weights.sum())
-    size = np.abs(residuals)
     mean = float(target @ weights / weight) if weight > 0 else 0.0
-    bins = np.minimum(size / width * BINS_PER_WIDTH, N_BINS - 1) if width > 0 else size * 0
     return _Residuals(
         len(target),
         weight,
         float(residuals**2 @ weights),
-        float(size @ weights),
+        float(np.abs(residuals) @ weights),
         0.0,
         mean,
         float((target - mean) ** 2 @ weights),
-        float(size.max(initial=0.0)),
-        np.bincount(bins.astype(np.int64), minlength=N_BINS),
+        sizes,
+        groups,
         n_bytes,
     )
 
@@ -177,10 +185,10 @@ def _merge(a: _Residuals, b: _Residuals) -> _Residuals:
         a.champion_squared + b.champion_squared,
         a.target_mean + step * share,
         a.target_squared + b.target_squared + step**2 * share * a.weight,
-        max(a.largest, b.largest),
-        a.counts + b.counts,
+        a.sizes + b.sizes,
+        intervals.merged(a.groups, b.groups),
         a.n_bytes + b.n_bytes,
     )
 
 
-_EMPTY = _Residuals(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.zeros(N_BINS, np.int64), 0)
+_EMPTY = _Residuals(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, intervals.NO_SIZES, {}, 0)

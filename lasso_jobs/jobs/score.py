@@ -173,7 +173,8 @@ def commit(planned: ScorePlan, predicted: Predicted, drift_version: int) -> int:
     touched = {key for part in predicted.parts for key in part.watched}
     schema = extended(carried, RESULT)
     record = _record(planned, predicted, touched, drift_version)
-    if (sinks.committed(scoring.root, scoring.run_id) or -1) <= planned.output_version:
+    before = sinks.committed(scoring.root, scoring.run_id)
+    if before is None or before <= planned.output_version:  # else this is a second try
         sinks.check(scoring.root, schema, by, touched, planned.output_version)
     if bad or DeltaTable.is_deltatable(scoring.quarantine):
         version = sinks.commit(

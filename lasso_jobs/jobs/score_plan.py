@@ -15,6 +15,7 @@ from lasso_jobs.data.contract import Contract, hold
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.intervals import Interval
 from lasso_jobs.jobs.journal import Journal
 from lasso_jobs.jobs.output import quarantine_of
 from lasso_jobs.jobs.record import records
@@ -89,14 +90,18 @@ def plan(job: ScoreJob) -> ScorePlan:
     used = frozenset(model.predictor.used)
     predictor = model.predictor.only(used | set(watched))
     filters = [name for condition in conditions for name in sorted(condition.columns)]
-    sources = _sources(job, predictor.columns, registered.reference)
+    sources = _sources(job, predictor.columns, registered)
     nulls_allowed = model.job["preprocess"]["missing"] != "error"
+    interval = Interval.of(model.holdout, {new: old for old, new in job.rename.items()})
+    others = dict.fromkeys(filters, "data.where")
+    if interval is not None and interval.column is not None:
+        others |= {interval.column: "the groups of the model's intervals"}
     contract = hold(
         dataset,
         predictor.columns,
         sources,
         _carried(job),
-        filters,
+        others,
         job.missing_columns == "impute",
         nulls_allowed,
     )
@@ -109,7 +114,7 @@ def plan(job: ScoreJob) -> ScorePlan:
         used,
         {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
         nulls_allowed,
-        None if model.holdout is None else model.holdout.interval,
+        interval,
         sources,
         contract.absent,
         contract.carried,
@@ -146,15 +151,17 @@ def sources_digest(dataset: Dataset) -> str:
     return hashlib.sha256(json.dumps(dataset.identities).encode()).hexdigest()[:16]
 
 
-def _sources(job: ScoreJob, columns: Columns, reference: str) -> dict[str, str]:
+def _sources(job: ScoreJob, columns: Columns, registered: Registered) -> dict[str, str]:
     """The source's column for each feature."""
+    reference, holdout = registered.reference, registered.model.holdout
+    known = [*columns.features, *([holdout.by] if holdout and holdout.by else [])]
     renamed = {feature: source for source, feature in job.rename.items()}
     for source, feature in job.rename.items():
-        if feature not in columns.features:
+        if feature not in known:
             raise JobError(
                 "rename",
                 f"{source!r} is to be {feature!r}, which {reference} does not use",
-                f"one of {schema.listed(columns.features)}",
+                f"one of {schema.listed(known)}",
                 "Correct it, or leave it out",
             )
     return {name: renamed.get(name, name) for name in columns.features}

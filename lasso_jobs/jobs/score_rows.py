@@ -17,6 +17,7 @@ from lasso_jobs.data import blocks, sinks
 from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.where import Condition
 from lasso_jobs.jobs.bad_rows import Reason, unfit_rows
+from lasso_jobs.jobs.intervals import Interval
 from lasso_jobs.jobs.references import PREDICTION
 
 RESULT = pa.schema(
@@ -52,8 +53,8 @@ class Scoring:
     watched : mapping of str to Reference
         The features whose drift is measured, and ``prediction``.
     nulls_allowed : bool
-    interval : float or None
-        Half the width of the prediction interval.
+    interval : Interval or None
+        Half the widths of the prediction intervals.
     sources : mapping of str to str
         The source's column for each feature.
     absent : frozenset of str
@@ -72,7 +73,7 @@ class Scoring:
     used: frozenset[str]
     watched: Mapping[str, d.Reference]
     nulls_allowed: bool
-    interval: float | None
+    interval: Interval | None
     sources: Mapping[str, str]
     absent: frozenset[str]
     carried: pa.Schema
@@ -87,7 +88,8 @@ class Scoring:
     def names(self) -> list[str]:
         """The columns to read."""
         features = [self.sources[name] for name in self.predictor.columns.features]
-        return list(dict.fromkeys([*features, *self.carried.names]))
+        by = [self.interval.column] if self.interval and self.interval.column else []
+        return list(dict.fromkeys([*features, *self.carried.names, *by]))
 
     def features(self, table: pa.Table) -> pa.Table:
         """The features of some rows, by the names that the model knows."""
@@ -220,14 +222,14 @@ def _score_rows(
         kept &= ~rows_of_reason
     carried = rows.table.select(scoring.carried.names).cast(scoring.carried)
     _watch(watched, carried, block, prediction, kept, scoring)
+    half = None if scoring.interval is None else scoring.interval.half_widths(rows.table)[kept]
     return (
-        _result(carried.filter(pa.array(kept)), prediction[kept], scoring),
+        _result(carried.filter(pa.array(kept)), prediction[kept], half, scoring),
         _quarantined(carried, rows.positions, piece.file.name, unfit, scoring),
     )
 
 
-def _result(carried: pa.Table, values: Floats, scoring: Scoring) -> pa.Table:
-    half = scoring.interval
+def _result(carried: pa.Table, values: Floats, half: Floats | None, scoring: Scoring) -> pa.Table:
     low, high = (None, None) if half is None else (values - half, values + half)
     constants = (scoring.model_version, scoring.run_id, scoring.scored_at)
     columns = [

@@ -161,6 +161,7 @@ def evaluate(
         planned.dataset.schema.names,
         width=float(np.sqrt(selected.cv.mse[selected.cv.index])),
         progress=progress_of(report, "hold-out"),
+        grouping=planned.job.intervals,
     )
 
 
