@@ -1,18 +1,15 @@
 """The command line. Heavy imports wait until a command needs them."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lasso_jobs.errors import JobError, LassoJobsError
+from lasso_jobs import cli_output
+from lasso_jobs.cli_output import ALARM, DONE, FAILED
+from lasso_jobs.errors import LassoJobsError
 
-if TYPE_CHECKING:
-    from lasso_jobs.jobs.config import ScoreJob
-
-DONE, FAILED, ALARM = 0, 1, 3
 INTERRUPTED = 130
 
 
@@ -63,16 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     train = add("train", _train, "Train a model")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     score = add("score", _score, "Score rows with a model")
-    score.add_argument("--from", metavar="DAY", dest="first", help="every date from here ...")
-    score.add_argument("--to", metavar="DAY", dest="last", help="... to here, each a run")
-    score.add_argument(
-        "--only",
-        choices=["missing", "failed", "all"],
-        help="of the dates: those that are not committed, those that were started and are not, or "
-        "all (missing, for a range; all, for --date)",
-    )
-    score.add_argument("--newest-first", action="store_true", help="of a range")
-    score.add_argument("--dry-run", action="store_true", help="plan, and do nothing")
+    cli_output.add_dates(score)
     for job in (train, score, add("plan", _plan, "What a job would read: footers only")):
         job.add_argument("job", metavar="JOB.yaml")
         job.add_argument("--date", metavar="YYYY-MM-DD", help="takes the place of {date}")
@@ -83,17 +71,7 @@ def _parser() -> argparse.ArgumentParser:
             help="local (threads), local-processes, or a scheduler's tcp:// or tls:// address",
         )
         job.add_argument("--workers", type=int, help="of a local cluster (one for each core)")
-    verify = add("verify", _verify, "Recount an output against its log, and its source")
-    verify.add_argument("--deep", action="store_true", help="score a sample of the source again")
-    verify.add_argument("--seed", type=int, default=0, help="of the sample (%(default)s)")
-    vacuum = add("vacuum", _vacuum, "List files that no version of an output names")
-    vacuum.add_argument("--grace", type=float, metavar="HOURS", help="spare younger ones (24)")
-    vacuum.add_argument("--remove", action="store_true", help="remove them")
-    back = add("rollback", _rollback_output, "Show an earlier generation of a date again")
-    back.add_argument("--date", required=True, metavar="YYYY-MM-DD")
-    back.add_argument("--to", type=int, metavar="GENERATION", help="(the one before)")
-    for output in (verify, vacuum, back):
-        output.add_argument("output", metavar="OUTPUT", help="the path of a scoring job's output")
+    cli_output.add_commands(add)
     schema = add("schema", _schema, "The JSON Schema of a job file")
     schema.add_argument("job", choices=["train", "score"])
     models = commands.add_parser("models", help="Look at models, and move the champion alias")
@@ -137,7 +115,7 @@ def _train(options: argparse.Namespace) -> int:
     with terminal.progress(options.quiet or options.json) as report:
         result = train(job, options.cluster, options.workers, report)
     if options.json:
-        _print_json(summary.of_training(result))
+        terminal.print_json(summary.of_training(result))
     elif not options.quiet:
         terminal.show(summary.metrics(result))
         terminal.heading("Coefficients, the strongest first")
@@ -152,10 +130,8 @@ def _score(options: argparse.Namespace) -> int:
     from lasso_jobs.jobs.score import score
 
     job = ScoreJob.from_yaml(options.job)
-    if options.first or options.last or (options.only and options.date):
-        return _score_nights(job, options)
-    if options.only or options.newest_first:
-        raise JobError("--only, --newest-first", "no dates", "--date or --from and --to", "Add it")
+    if cli_output.has_dates(options):
+        return cli_output.score_nights(job, options)
     if options.dry_run:
         return _plan(options)
     job = job if options.date is None else job.on(options.date)
@@ -163,69 +139,13 @@ def _score(options: argparse.Namespace) -> int:
         result = score(job, options.cluster, options.workers, report)
     values = summary.of_scoring(result)
     if options.json:
-        _print_json(values)
+        terminal.print_json(values)
     elif not options.quiet:
         terminal.show({k: v for k, v in values.items() if k not in ("drift", "seconds")})
         terminal.heading("Drift")
         names = ("partition", "feature", "psi", "score_shift", "verdict", "reason")
         terminal.table([{name: row[name] for name in names} for row in values["drift"]])
     return ALARM if result.verdict == "alarm" else DONE
-
-
-def _score_nights(job: "ScoreJob", options: argparse.Namespace) -> int:
-    from lasso_jobs import terminal
-    from lasso_jobs.jobs import nights, summary
-
-    first, last = options.first or options.date, options.last or options.date
-    if not (first and last) or (options.date and (options.first or options.last)):
-        raise JobError("--from, --to", "one of them", "both, or --date alone", "Correct it")
-    days = nights.dates(first, last, options.newest_first)
-    only: nights.Only = options.only or "missing"
-    if options.dry_run:
-        rows = [summary.of_night(nights.status(job, day), only, job.late) for day in days]
-        results: tuple[nights.NightResult, ...] = ()
-    else:
-        with terminal.progress(options.quiet or options.json) as report:
-            cluster = (options.cluster, options.workers)
-            results = nights.score_nights(job, days, only, *cluster, report)
-        rows = [summary.of_night_result(result) for result in results]
-    if options.json:
-        _print_json({"dates": rows})
-    elif not options.quiet:
-        hidden = ("drift", "seconds", "reasons")
-        terminal.table([{k: v for k, v in row.items() if k not in hidden} for row in rows])
-    if any(result.error for result in results):
-        return FAILED
-    alarms = [result for result in results if result.result and result.result.verdict == "alarm"]
-    return ALARM if alarms else DONE
-
-
-def _verify(options: argparse.Namespace) -> int:
-    import dataclasses
-
-    from lasso_jobs.jobs.verify import verify
-
-    return _shown(dataclasses.asdict(verify(options.output, options.deep, options.seed)), options)
-
-
-def _vacuum(options: argparse.Namespace) -> int:
-    from lasso_jobs.jobs import summary
-    from lasso_jobs.jobs.vacuum import GRACE_HOURS, vacuum
-
-    grace = GRACE_HOURS if options.grace is None else options.grace
-    found = vacuum(options.output, grace, remove=options.remove)
-    if not (options.json or options.quiet):
-        for path in (*(orphan.path for orphan in found.orphans), *found.journals):
-            sys.stdout.write(f"{path}\n")
-    return _shown(summary.of_vacuum(found, every=options.json), options)
-
-
-def _rollback_output(options: argparse.Namespace) -> int:
-    from lasso_jobs.jobs import summary
-    from lasso_jobs.jobs.rollback import rollback
-
-    found = rollback(options.output, options.date, options.to)
-    return _shown(summary.of_rollback(found), options)
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -244,19 +164,21 @@ def _plan(options: argparse.Namespace) -> int:
     if not options.json:
         odd = [row for row in values.pop("schema_verdicts", []) if row["fate"] != "ok"]
         values |= {"extra_columns": ", ".join(values.pop("extra_columns", [])) or "none"}
-        _shown(values, options)
+        terminal.result(values, False, options.quiet)
         if odd and not options.quiet:
             terminal.heading("Columns that deviate")
             terminal.table(odd)
         return DONE
-    return _shown(values, options)
+    terminal.result(values, options.json, options.quiet)
+    return DONE
 
 
 def _schema(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
     from lasso_jobs.jobs.config import ScoreJob, TrainJob
 
     job = TrainJob if options.job == "train" else ScoreJob
-    _print_json(job.model_json_schema())
+    terminal.print_json(job.model_json_schema())
     return DONE
 
 
@@ -267,7 +189,7 @@ def _models_list(options: argparse.Namespace) -> int:
 
     rows = summary.of_registry(Registry(options.registry))
     if options.json:
-        _print_json({"models": rows})
+        terminal.print_json({"models": rows})
     else:
         terminal.table(
             [
@@ -290,7 +212,7 @@ def _models_show(options: argparse.Namespace) -> int:
     registry = Registry(options.registry)
     values = summary.of_model(registry, options.model)
     if options.json:
-        _print_json(values)
+        terminal.print_json(values)
     else:
         hidden = ("coef", "job", "moves", "stability", "diagnostics")
         model = registry.load(options.model).model
@@ -318,18 +240,7 @@ def _rollback(options: argparse.Namespace) -> int:
 def _moved(move: Any, options: argparse.Namespace) -> int:
     import dataclasses
 
-    return _shown(dataclasses.asdict(move), options)
-
-
-def _shown(values: dict[str, Any], options: argparse.Namespace) -> int:
     from lasso_jobs import terminal
 
-    if options.json:
-        _print_json(values)
-    elif not options.quiet:
-        terminal.show(values)
+    terminal.result(dataclasses.asdict(move), options.json, options.quiet)
     return DONE
-
-
-def _print_json(values: Any) -> None:
-    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
