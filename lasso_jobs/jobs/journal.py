@@ -24,7 +24,7 @@ from lasso_jobs.core import drift as d
 from lasso_jobs.data import sinks, staged
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import OutputError
-from lasso_jobs.jobs.score_rows import Counts, Scored
+from lasso_jobs.jobs.scored import Counts, Scored
 
 JOURNAL = "journal"
 _HEAD = "run.json"

@@ -15,15 +15,15 @@ from deltalake import DeltaTable
 
 from lasso_jobs.core import drift as d
 from lasso_jobs.data import sinks
-from lasso_jobs.data.dataset import Partition
-from lasso_jobs.errors import DataError, OutputError
+from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.bad_rows import refuse_too_many
 from lasso_jobs.jobs.clock import Clock, Report, progress_of
 from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.done import mark_done
 from lasso_jobs.jobs.record import Counted, Record
 from lasso_jobs.jobs.score_plan import ScorePlan, extended, plan, sources_digest
-from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, Scored, score_partition
+from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, score_partition
+from lasso_jobs.jobs.scored import Scored, reconcile
 from lasso_jobs.jobs.watch import Measured, PartitionDrift, measure_drift
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def predict(client: "Client", planned: ScorePlan, report: Report | None = None) 
     for i, scored in bounded_map(
         client, score_partition, units, planned.scoring, progress=progress
     ):
-        _reconcile(units[i], scored)
+        reconcile(units[i], scored)
         if job.bad_rows == "fail":
             n_rows = scored.rows_scored + scored.rows_quarantined
             refuse_too_many(job, str(units[i]), scored.rows_quarantined, n_rows, scored.reasons)
@@ -122,26 +122,6 @@ def predict(client: "Client", planned: ScorePlan, report: Report | None = None) 
     predicted = Predicted(parts, n_resumed, n_bytes / seconds if n_bytes else None)
     _check_kept(planned, predicted)
     return predicted
-
-
-def _reconcile(partition: Partition, scored: Scored) -> None:
-    """Every row of every file is accounted for, and is in a file that was written."""
-    for piece, counts in zip(partition.pieces, scored.counts, strict=True):
-        if counts.total != piece.rows:
-            raise OutputError(
-                piece.file.path,
-                f"{counts.total:,} rows scored, quarantined or filtered",
-                f"the {piece.rows:,} rows of its footer",
-                "Nothing was committed: check the file",
-            )
-    written = sum(file.rows for file in (*scored.files, *scored.quarantined_files))
-    if written != scored.rows_scored + scored.rows_quarantined:
-        raise OutputError(
-            str(partition),
-            f"{written:,} rows written",
-            f"{scored.rows_scored:,} scored and {scored.rows_quarantined:,} quarantined",
-            "Nothing was committed: run this again",
-        )
 
 
 def _check_kept(planned: ScorePlan, predicted: Predicted) -> None:

@@ -19,6 +19,7 @@ from lasso_jobs.data.where import Condition
 from lasso_jobs.jobs.bad_rows import Reason, unfit_rows
 from lasso_jobs.jobs.intervals import Interval
 from lasso_jobs.jobs.references import PREDICTION
+from lasso_jobs.jobs.scored import Counts, Scored, Watched
 
 RESULT = pa.schema(
     [
@@ -95,62 +96,6 @@ class Scoring:
         """The features of some rows, by the names that the model knows."""
         names = self.predictor.columns.features
         return table.select([self.sources[name] for name in names]).rename_columns(list(names))
-
-
-Watched = dict[sinks.Partition, dict[str, d.Current]]
-"""Distributions by output partition and feature."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Rows of a piece, by their fate."""
-
-    scored: int = 0
-    quarantined: int = 0
-    filtered: int = 0
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.scored + self.quarantined + self.filtered
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One scored unit of work.
-
-    Parameters
-    ----------
-    files, quarantined_files : tuple of WrittenFile
-    counts : tuple of Counts
-        Of each piece.
-    bytes_read : int
-    watched : dict
-    reasons : mapping of str to int
-        Quarantined rows by code and column.
-    """
-
-    files: tuple[sinks.WrittenFile, ...]
-    quarantined_files: tuple[sinks.WrittenFile, ...]
-    counts: tuple[Counts, ...]
-    bytes_read: int
-    watched: Watched
-    reasons: Mapping[str, int]
-
-    @property
-    def rows_scored(self) -> int:
-        """Rows with a prediction."""
-        return sum(counts.scored for counts in self.counts)
-
-    @property
-    def rows_quarantined(self) -> int:
-        """Rows that could not be scored."""
-        return sum(counts.quarantined for counts in self.counts)
-
-    @property
-    def rows_filtered(self) -> int:
-        """Rows that the filter took out."""
-        return sum(counts.filtered for counts in self.counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from lasso_jobs.core import drift as d
 from lasso_jobs.data import sinks
 from lasso_jobs.jobs.references import PREDICTION
 from lasso_jobs.jobs.score_plan import ScorePlan
-from lasso_jobs.jobs.score_rows import Scored, Watched
+from lasso_jobs.jobs.scored import Scored, Watched
 
 
 @dataclass(frozen=True, slots=True)
