@@ -68,16 +68,20 @@ class Journal:
     def accepted(self, partitions: Sequence[Partition]) -> dict[int, Scored]:
         """Units of work that are done, by position: those whose entries and files are intact."""
         found: dict[int, Scored] = {}
-        if self.scored_at() is not None:
-            for position, partition in enumerate(partitions):
-                entry = _read(self.folder / _entry_name(partition))
-                if entry is not None and self._intact(scored := _scored(entry)):
-                    found[position] = scored
+        at = self.scored_at()
+        for position, partition in enumerate(partitions if at else ()):
+            entry = _read(self.folder / _entry_name(partition))
+            # Two drivers may have begun the same run at once, at times of their own.
+            if entry is None or at is None or entry["scored_at"] != at.isoformat():
+                continue
+            if self._intact(scored := _scored(entry)):
+                found[position] = scored
         return found
 
-    def accept(self, partition: Partition, scored: Scored) -> None:
+    def accept(self, partition: Partition, scored: Scored, scored_at: datetime) -> None:
         """Note that a unit of work is done."""
-        _write(self.folder / _entry_name(partition), _values(scored))
+        values = {**_values(scored), "scored_at": scored_at.isoformat()}
+        _write(self.folder / _entry_name(partition), values)
 
     def named_files(self) -> set[str]:
         """Paths, below their tables, of the files that its entries name."""

@@ -114,7 +114,7 @@ def predict(client: "Client", planned: ScorePlan, report: Report | None = None) 
         if job.bad_rows == "fail":
             n_rows = scored.rows_scored + scored.rows_quarantined
             refuse_too_many(job, str(units[i]), scored.rows_quarantined, n_rows, scored.reasons)
-        journal.accept(units[i], scored)
+        journal.accept(units[i], scored, planned.scoring.scored_at)
         results[rest[i]] = scored
         n_bytes += scored.bytes_read
     seconds = time.perf_counter() - started

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -83,49 +84,10 @@ def plan(job: ScoreJob) -> ScorePlan:
     LassoJobsError
     """
     registered = Registry(job.registry).load(job.model)
-    model = registered.model
     conditions = job.data.conditions()
     dataset = discover(job.data.path, conditions)
-    watched = _watched(job, model)
-    used = frozenset(model.predictor.used)
-    predictor = model.predictor.only(used | set(watched))
     filters = [name for condition in conditions for name in sorted(condition.columns)]
-    sources = _sources(job, predictor.columns, registered)
-    nulls_allowed = model.job["preprocess"]["missing"] != "error"
-    interval = Interval.of(model.holdout, {new: old for old, new in job.rename.items()})
-    others = dict.fromkeys(filters, "data.where")
-    if interval is not None and interval.column is not None:
-        others |= {interval.column: "the groups of the model's intervals"}
-    contract = hold(
-        dataset,
-        predictor.columns,
-        sources,
-        _carried(job),
-        others,
-        job.missing_columns == "impute",
-        nulls_allowed,
-    )
-    _check_partition_types(job, contract.carried)
-    run_id = job.digest(registered.digest, *dataset.identities)[:16]
-    root = job.output.path
-    quarantine = quarantine_of(root)
-    scoring = Scoring(
-        predictor,
-        used,
-        {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
-        nulls_allowed,
-        interval,
-        sources,
-        contract.absent,
-        contract.carried,
-        job.output.partition_by,
-        conditions,
-        root,
-        quarantine,
-        f"v{registered.version}",
-        run_id,
-        Journal(root, quarantine, run_id).scored_at() or datetime.now(UTC),
-    )
+    scoring, contract = _scoring(job, registered, dataset, filters)
     columns = tuple(dict.fromkeys([*scoring.names(), *filters]))
     by = scoring.partition_by
     return ScorePlan(
@@ -136,9 +98,48 @@ def plan(job: ScoreJob) -> ScorePlan:
         columns,
         dataset.partitions(columns),
         scoring,
-        sinks.check(root, extended(contract.carried, RESULT), by),
-        sinks.check(quarantine, extended(contract.carried, QUARANTINE), by),
+        sinks.check(scoring.root, extended(contract.carried, RESULT), by),
+        sinks.check(scoring.quarantine, extended(contract.carried, QUARANTINE), by),
     )
+
+
+def _scoring(
+    job: ScoreJob, registered: Registered, dataset: Dataset, filters: Sequence[str]
+) -> tuple[Scoring, Contract]:
+    """What the workers need, and the verdict on the columns that they will read."""
+    model, watched = registered.model, _watched(job, registered.model)
+    used = frozenset(model.predictor.used)
+    predictor = model.predictor.only(used | set(watched))
+    sources = _sources(job, predictor.columns, registered)
+    nulls_allowed = model.job["preprocess"]["missing"] != "error"
+    interval = Interval.of(model.holdout, {new: old for old, new in job.rename.items()})
+    others = dict.fromkeys(filters, "data.where")
+    if interval is not None and interval.column is not None:
+        others |= {interval.column: "the groups of the model's intervals"}
+    imputes = job.missing_columns == "impute"
+    carried = _carried(job)
+    contract = hold(dataset, predictor.columns, sources, carried, others, imputes, nulls_allowed)
+    _check_partition_types(job, contract.carried)
+    run_id = job.digest(registered.digest, *dataset.identities)[:16]
+    quarantine = quarantine_of(job.output.path)
+    scoring = Scoring(
+        predictor,
+        used,
+        {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
+        nulls_allowed,
+        interval,
+        sources,
+        contract.absent,
+        contract.carried,
+        job.output.partition_by,
+        job.data.conditions(),
+        job.output.path,
+        quarantine,
+        f"v{registered.version}",
+        run_id,
+        Journal(job.output.path, quarantine, run_id).scored_at() or datetime.now(UTC),
+    )
+    return scoring, contract
 
 
 def extended(carried: pa.Schema, fields: pa.Schema) -> pa.Schema:

@@ -67,5 +67,8 @@ def vacuum(root: str, grace_hours: float = GRACE_HOURS, *, remove: bool = False)
 
 
 def _age_hours(folder: Path) -> float:
-    newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    try:
+        newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except FileNotFoundError:  # its run goes on, or has just ended
+        return 0.0
     return (time.time() - newest) / 3600

@@ -49,7 +49,7 @@ def test_an_entry_comes_back_as_it_was(scored: Scored) -> None:
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(f"{folder}/t", f"{folder}/q", "run")
         journal.begin(AT, None)
-        journal.accept(UNIT, scored)
+        journal.accept(UNIT, scored, AT)
         (found,) = journal.accepted([UNIT]).values()
         assert plain(found) == plain(scored)
 
@@ -62,7 +62,7 @@ def test_files_come_back_as_they_were(tmp_path: Path) -> None:
     scored = Scored(files, (), (Counts(2),), 7, {}, {})
     journal = Journal(root, f"{root}-quarantine", "run")
     journal.begin(AT, "2024-01-09")
-    journal.accept(UNIT, scored)
+    journal.accept(UNIT, scored, AT)
     assert journal.accepted([UNIT]) == {0: scored}
     assert journal.named_files() == {file.path for file in files}
     other = Partition((*UNIT.pieces, *UNIT.pieces))
@@ -82,3 +82,10 @@ def test_a_journal_has_its_start_and_its_night_until_it_ends(tmp_path: Path) -> 
     journal.end("2024-01-09")
     assert unfinished(root) == {"2024-01-10"}
     assert [path.name for path in journal.folder.parent.iterdir()] == ["another"]
+
+
+def test_an_entry_of_another_start_counts_for_nothing(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path / "t"), "q", "run")
+    journal.begin(AT, None)
+    journal.accept(UNIT, Scored((), (), (Counts(2),), 7, {}, {}), AT.replace(year=2023))
+    assert journal.accepted([UNIT]) == {}
