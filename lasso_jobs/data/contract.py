@@ -68,6 +68,7 @@ class Contract:
 
 def hold(
     dataset: Dataset,
+    model: str,
     features: Columns,
     sources: Mapping[str, str],
     carried: Mapping[str, str],
@@ -80,6 +81,8 @@ def hold(
     Parameters
     ----------
     dataset : Dataset
+    model : str
+        Its reference, for messages.
     features : Columns
         Of the model.
     sources : mapping of str to str
@@ -103,9 +106,11 @@ def hold(
     for name, kinds in expected_kinds(features).items():
         column = sources[name]
         found = _found(dataset, column)
-        verdict = _feature(dataset, column, name, found, kinds, imputes, nulls_allowed)
         if any(type_ is None for _, type_ in found):
+            if not (imputes and nulls_allowed):
+                raise _lacking(dataset, found, column, f"a feature of {model}", nulls_allowed)
             absent.add(column)
+        verdict = _feature(column, name, found, kinds, nulls_allowed)
         verdicts[column] = verdict
     types = {}
     for name, role in [*carried.items(), *others.items()]:
@@ -135,42 +140,40 @@ def _found(dataset: Dataset, column: str) -> Found:
 
 
 def _present(dataset: Dataset, column: str, role: str) -> list[tuple[SourceFile, pa.DataType]]:
-    present = []
-    for file, type_ in _found(dataset, column):
-        if type_ is None:
-            raise _lacking(dataset, file, column, role, "Mend or remove the file")
-        present.append((file, type_))
+    found = _found(dataset, column)
+    present = [(file, type_) for file, type_ in found if type_ is not None]
+    if len(present) < len(found):
+        raise _lacking(dataset, found, column, role, imputable=False)
     return present
 
 
-def _lacking(dataset: Dataset, file: SourceFile, column: str, role: str, remedy: str) -> DataError:
-    names = dict.fromkeys([*file.schema.names, *(name for name, _ in file.identity.constants)])
-    everywhere = all(type_ is None for _, type_ in _found(dataset, column))
-    if everywhere:
-        close = get_close_matches(column, list(names), 1)
-        where, found = f"{dataset.path}, {role}", f"there is no column {column!r}"
-        expected = f"one of {listed(list(names))}"
-        return DataError(where, found, expected, f"Did you mean {close[0]!r}?" if close else remedy)
-    found, expected = f"lacks the column {column!r} ({role})", "the columns of the other files"
-    return DataError(file.identity.path, found, expected, remedy)
+def _lacking(dataset: Dataset, found: Found, column: str, role: str, imputable: bool) -> DataError:
+    """The error of the first file that lacks a column, or of a dataset that does."""
+    file = next(file for file, type_ in found if type_ is None)
+    names = [*file.schema.names, *(name for name, _ in file.identity.constants)]
+    impute = ", or set missing_columns to impute" if imputable else ""
+    if any(type_ is not None for _, type_ in found):
+        return DataError(
+            file.identity.path,
+            f"lacks the column {column!r} ({role})",
+            "the columns of the other files",
+            f"Mend or remove the file{impute}",
+        )
+    close = get_close_matches(column, names, 1)
+    remedy = f"Correct the job file, perhaps with rename{impute}"
+    return DataError(
+        f"{dataset.path}, {role}",
+        f"there is no column {column!r}",
+        f"one of {listed(names)}",
+        f"Did you mean {close[0]!r}?" if close else remedy,
+    )
 
 
 def _feature(
-    dataset: Dataset,
-    column: str,
-    name: str,
-    found: Found,
-    kinds: Sequence[str],
-    imputes: bool,
-    nulls_allowed: bool,
+    column: str, name: str, found: Found, kinds: Sequence[str], nulls_allowed: bool
 ) -> Verdict:
     role = "feature" if column == name else f"feature {name}"
     lacking = [file for file, type_ in found if type_ is None]
-    if lacking and not (imputes and nulls_allowed):
-        remedy = "Mend or remove the file, or set missing_columns to impute"
-        if not nulls_allowed:
-            remedy = "Mend or remove the file: the model was trained without nulls"
-        raise _lacking(dataset, lacking[0], column, f"a {role} of the model", remedy)
     for file, type_ in found:
         if type_ is not None and kind_of(type_) not in (*kinds, "null"):
             raise DataError(

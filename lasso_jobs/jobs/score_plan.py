@@ -118,7 +118,8 @@ def _scoring(
         others |= {interval.column: "the groups of the model's intervals"}
     imputes = job.missing_columns == "impute"
     carried = _carried(job)
-    contract = hold(dataset, predictor.columns, sources, carried, others, imputes, nulls_allowed)
+    columns, reference = predictor.columns, registered.reference
+    contract = hold(dataset, reference, columns, sources, carried, others, imputes, nulls_allowed)
     _check_partition_types(job, contract.carried)
     run_id = job.digest(registered.digest, *dataset.identities)[:16]
     quarantine = quarantine_of(job.output.path)
