@@ -1,14 +1,16 @@
 """The nightly run: score a day, and retrain when its drift asks for it."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.common import scheduled_day
+from flows.common import load, scheduled_day
 from flows.score import score_flow
 from flows.train import train_flow
+from lasso_jobs.errors import LassoJobsError
+from lasso_jobs.jobs import nights
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
 
 
@@ -23,6 +25,7 @@ def nightly_flow(
     day: date | None = None,
     cluster: str = "local",
     workers: int | None = None,
+    look_back: int = 0,
 ) -> dict[str, Any]:
     """Score a day; on a drift alarm, retrain as of that day.
 
@@ -36,12 +39,16 @@ def nightly_flow(
         By default the day for which the run was scheduled.
     cluster, workers
         As in `lasso_jobs.engine.cluster.connect`.
+    look_back : int
+        Of so many days before, those that the output has not, or whose source files have changed
+        since (unless the job only reports that), are scored too, the newest first, each as a run
+        of its own.
 
     Returns
     -------
     dict
-        ``score``: what ``lasso-jobs score --json`` prints; ``train``: the same of the retraining,
-        or None.
+        ``score``: what ``lasso-jobs score --json`` prints; ``caught_up``: the same of each day
+        before that was due; ``train``: the same of the retraining, or None.
     """
     day = day or scheduled_day()
     scored = score_flow(score_job, day, cluster, workers)
@@ -49,4 +56,23 @@ def nightly_flow(
     if scored["verdict"] == "alarm" and train_job is not None:
         get_run_logger().warning("drift alarm: retraining as of %s", day)
         trained = train_flow(train_job, day, cluster, workers)
-    return {"score": scored, "train": trained}
+    caught_up = _caught_up(score_job, day, cluster, workers, look_back)
+    return {"score": scored, "caught_up": caught_up, "train": trained}
+
+
+def _caught_up(
+    score_job: ScoreJob | str, day: date, cluster: str, workers: int | None, look_back: int
+) -> dict[str, Any]:
+    """Score the days before that are due; one that fails is raised after all have had a try."""
+    job, done, failure = load(ScoreJob, score_job, None), {}, None
+    for earlier in (day - timedelta(days=i) for i in range(1, look_back + 1)):
+        try:
+            found = nights.status(job, earlier.isoformat())
+            if nights.is_due(found, "missing", job.late):
+                get_run_logger().warning("%s is %s: scoring it", earlier, found.status)
+                done[earlier.isoformat()] = score_flow(score_job, earlier, cluster, workers)
+        except LassoJobsError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return done

@@ -1,4 +1,4 @@
-"""Score rows: plan, predict, commit once, measure drift."""
+"""Score rows: plan, predict, measure drift, commit once."""
 
 from datetime import date
 from typing import Any
@@ -12,13 +12,12 @@ from lasso_jobs.engine.cluster import connect
 from lasso_jobs.jobs import score, score_plan, summary, watch
 from lasso_jobs.jobs.clock import Clock
 from lasso_jobs.jobs.config import ScoreJob
-from lasso_jobs.jobs.score_rows import Scored
 
 plan = task(name="plan", task_run_name="plan {job.model}", **RETRIED)(score_plan.plan)
 
 
 @task(name="score", task_run_name="score with {planned.registered.reference}", **RETRIED)
-def predict(client: Any, planned: score_plan.ScorePlan) -> tuple[Scored, ...]:
+def predict(client: Any, planned: score_plan.ScorePlan) -> score.Predicted:
     """Write files that no reader sees yet."""
     return score.predict(client, planned, logged())
 
@@ -67,13 +66,14 @@ def score_flow(
     clock.lap("plan")
     with connect(cluster, workers) as client:
         clock.lap("cluster")
-        parts = predict(client, planned)
+        predicted = predict(client, planned)
         clock.lap("score")
-    version = commit(planned, parts)
-    clock.lap("commit")
-    rows = drift(planned, parts)
+    measured = drift(planned, predicted.parts)
     clock.lap("drift")
-    values = summary.of_scoring(score.summed_up(planned, parts, version, rows, clock))
+    version = commit(planned, predicted, measured.version)
+    score.finish(planned, version)
+    clock.lap("commit")
+    values = summary.of_scoring(score.summed_up(planned, predicted, measured, version, clock))
     name = planned.registered.model.name
     create_table_artifact(
         table(values["drift"]),

@@ -1,15 +1,15 @@
 """The command line. Heavy imports wait until a command needs them."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lasso_jobs import cli_output
+from lasso_jobs.cli_output import ALARM, DONE, FAILED
 from lasso_jobs.errors import LassoJobsError
 
-DONE, FAILED, ALARM = 0, 1, 3
 INTERRUPTED = 130
 
 
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     train = add("train", _train, "Train a model")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     score = add("score", _score, "Score rows with a model")
+    cli_output.add_dates(score)
     for job in (train, score, add("plan", _plan, "What a job would read: footers only")):
         job.add_argument("job", metavar="JOB.yaml")
         job.add_argument("--date", metavar="YYYY-MM-DD", help="takes the place of {date}")
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
             help="local (threads), local-processes, or a scheduler's tcp:// or tls:// address",
         )
         job.add_argument("--workers", type=int, help="of a local cluster (one for each core)")
+    cli_output.add_commands(add)
     schema = add("schema", _schema, "The JSON Schema of a job file")
     schema.add_argument("job", choices=["train", "score"])
     models = commands.add_parser("models", help="Look at models, and move the champion alias")
@@ -121,7 +123,7 @@ def _train(options: argparse.Namespace) -> int:
     with terminal.progress(options.quiet or options.json) as report:
         result = train(job, options.cluster, options.workers, report)
     if options.json:
-        _print_json(summary.of_training(result))
+        terminal.print_json(summary.of_training(result))
     elif not options.quiet:
         terminal.show(summary.metrics(result))
         terminal.heading("Coefficients, the strongest first")
@@ -136,12 +138,16 @@ def _score(options: argparse.Namespace) -> int:
     from lasso_jobs.jobs.score import score
 
     job = ScoreJob.from_yaml(options.job)
+    if cli_output.has_dates(options):
+        return cli_output.score_nights(job, options)
+    if options.dry_run:
+        return _plan(options)
     job = job if options.date is None else job.on(options.date)
     with terminal.progress(options.quiet or options.json) as report:
         result = score(job, options.cluster, options.workers, report)
     values = summary.of_scoring(result)
     if options.json:
-        _print_json(values)
+        terminal.print_json(values)
     elif not options.quiet:
         terminal.show({k: v for k, v in values.items() if k not in ("drift", "seconds")})
         terminal.heading("Drift")
@@ -163,18 +169,24 @@ def _plan(options: argparse.Namespace) -> int:
         training = TrainJob.from_yaml(options.job)
         training = training if options.date is None else training.on(options.date)
         values = summary.of_train_plan(train_plan.plan(training))
-    if options.json:
-        _print_json(values)
-    elif not options.quiet:
-        terminal.show(values)
+    if not options.json:
+        odd = [row for row in values.pop("schema_verdicts", []) if row["fate"] != "ok"]
+        values |= {"extra_columns": ", ".join(values.pop("extra_columns", [])) or "none"}
+        terminal.result(values, False, options.quiet)
+        if odd and not options.quiet:
+            terminal.heading("Columns that deviate")
+            terminal.table(odd)
+        return DONE
+    terminal.result(values, options.json, options.quiet)
     return DONE
 
 
 def _schema(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
     from lasso_jobs.jobs.config import ScoreJob, TrainJob
 
     job = TrainJob if options.job == "train" else ScoreJob
-    _print_json(job.model_json_schema())
+    terminal.print_json(job.model_json_schema())
     return DONE
 
 
@@ -185,7 +197,7 @@ def _models_list(options: argparse.Namespace) -> int:
 
     rows = summary.of_registry(Registry(options.registry))
     if options.json:
-        _print_json({"models": rows})
+        terminal.print_json({"models": rows})
     else:
         terminal.table(
             [
@@ -208,7 +220,7 @@ def _models_show(options: argparse.Namespace) -> int:
     registry = Registry(options.registry)
     values = summary.of_model(registry, options.model)
     if options.json:
-        _print_json(values)
+        terminal.print_json(values)
     else:
         hidden = ("coef", "job", "moves", "stability", "diagnostics")
         model = registry.load(options.model).model
@@ -240,7 +252,7 @@ def _cached(options: argparse.Namespace) -> int:
 
     values = summary.of_cache(Cache(options.registry).entries())
     if options.json:
-        _print_json(values)
+        terminal.print_json(values)
     else:
         terminal.table(values["entries"])
         terminal.show({"bytes": values["bytes"]})
@@ -259,7 +271,7 @@ def _prune(options: argparse.Namespace) -> int:
         "bytes_left": sum(entry.size_bytes for entry in cache.entries()),
     }
     if options.json:
-        _print_json(values)
+        terminal.print_json(values)
     elif not options.quiet:
         terminal.show(values)
     return DONE
@@ -270,13 +282,5 @@ def _moved(move: Any, options: argparse.Namespace) -> int:
 
     from lasso_jobs import terminal
 
-    values = dataclasses.asdict(move)
-    if options.json:
-        _print_json(values)
-    elif not options.quiet:
-        terminal.show(values)
+    terminal.result(dataclasses.asdict(move), options.json, options.quiet)
     return DONE
-
-
-def _print_json(values: Any) -> None:
-    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")

@@ -1,5 +1,6 @@
 """What a person sees in a terminal: progress on standard error, results on standard output."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,6 +66,19 @@ def show(lines: Mapping[str, object]) -> None:
     for name, value in lines.items():
         sys.stdout.write(f"{name:>{width}}  {value}\n")
     sys.stdout.flush()
+
+
+def print_json(values: Any) -> None:
+    """Print one JSON object."""
+    sys.stdout.write(json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def result(values: Mapping[str, object], as_json: bool, quiet: bool) -> None:
+    """Print the values of a result in the way that was asked for."""
+    if as_json:
+        print_json(values)
+    elif not quiet:
+        show(values)
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> None:

@@ -1,7 +1,7 @@
 """A trained model: what it predicts with, and what is known about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,11 @@ class Holdout:
         Half the width of the prediction interval: the quantile of the absolute residuals at
         `INTERVAL_COVERAGE` (split conformal prediction).
     n_sampled : int
-        Rows that ``mae`` and ``interval`` come from.
+        Rows that ``mae`` and the intervals come from.
+    by : str or None
+        A column whose groups have intervals of their own.
+    intervals : mapping of str to float
+        Half the width for each group that had enough rows.
     """
 
     n_rows: int
@@ -48,6 +52,8 @@ class Holdout:
     mae: float
     interval: float
     n_sampled: int
+    by: str | None = None
+    intervals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Row groups to arrays: the only place that reads rows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -58,6 +58,7 @@ def read(
     where: Sequence[Condition] = (),
     later: Sequence[str] = (),
     block_rows: int | None = None,
+    absent: Collection[str] = (),
 ) -> Iterator[Rows]:
     """Read the wanted columns of a piece, a block at a time.
 
@@ -73,6 +74,8 @@ def read(
         and its memory is that of the column before.
     block_rows : int, optional
         Most rows of a block; `BLOCK_ROWS` if absent.
+    absent : collection of str
+        Columns that are null where the file lacks them.
 
     Raises
     ------
@@ -98,6 +101,8 @@ def read(
                 if name in constants:
                     value = pa.scalar(constants[name], pa.string())
                     table = table.append_column(name, pa.repeat(value, group.num_rows))
+            for name in set(absent) - set(table.column_names):
+                table = table.append_column(name, pa.nulls(group.num_rows))
             n_bytes = _read_bytes(group, file.schema_arrow, set(physical))
             for start in range(0, group.num_rows, most):
                 part = table.slice(start, min(most, group.num_rows - start))

@@ -60,12 +60,15 @@ class SourceFile:
     rows : ndarray of int64, shape (n_row_groups,)
     column_bytes : ndarray of int64, shape (n_row_groups, n_columns)
         Compressed size of each column of the schema.
+    nulls : ndarray of int64, shape (n_columns,)
+        As the footer counts them; -1 where it does not.
     """
 
     identity: FileIdentity
     schema: pa.Schema
     rows: NDArray[np.int64]
     column_bytes: NDArray[np.int64]
+    nulls: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,12 +336,18 @@ def _open(path: Path, name: str, constants: tuple[tuple[str, str | None], ...]) 
         )
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     column_bytes = np.zeros((len(groups), len(schema)), np.int64)
+    nulls = np.zeros(len(schema), np.int64)
     for i, group in enumerate(groups):
         for j in range(group.num_columns):
             column = group.column(j)
             place = owner[j]
             if place >= 0:
                 column_bytes[i, place] += column.total_compressed_size
+                known = column.statistics
+                if nulls[place] >= 0 and known is not None and known.has_null_count:
+                    nulls[place] += known.null_count
+                else:
+                    nulls[place] = -1
     status = path.stat()
     rows = np.array([group.num_rows for group in groups], np.int64)
     return SourceFile(
@@ -346,6 +355,7 @@ def _open(path: Path, name: str, constants: tuple[tuple[str, str | None], ...]) 
         schema.remove_metadata(),
         rows,
         column_bytes,
+        nulls,
     )
 
 

@@ -165,7 +165,7 @@ def select_features(
     if not numeric and not categories:
         raise DataError(
             dataset.path,
-            f"features.include and exclude leave no usable feature among {_listed(names)}",
+            f"features.include and exclude leave no usable feature among {listed(names)}",
             "at least one column of numbers, text or booleans",
             "Widen features.include",
         )
@@ -185,7 +185,7 @@ def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> N
         raise DataError(
             f"{dataset.path}, {key}",
             f"there is no column {name!r}",
-            f"one of {_listed(names)}",
+            f"one of {listed(names)}",
             f"Did you mean {close[0]!r}?" if close else f"Correct {key} in the job file",
         )
     type_ = dataset.schema.field(name).type
@@ -198,6 +198,23 @@ def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> N
         )
 
 
+def expected_kinds(columns: Columns) -> dict[str, tuple[Kind, ...]]:
+    """What a column that features are made of may be, to be what it was in training."""
+    # Integers with nulls are floats in pandas.
+    kinds: dict[str, tuple[Kind, ...]] = {
+        "string": ("string",),
+        "boolean": ("boolean",),
+        "integer": ("integer", "number"),
+    }
+    numbers: dict[str, tuple[Kind, ...]] = dict.fromkeys(columns.numeric, ("number", "integer"))
+    wanted = numbers | {c.name: kinds[c.type] for c in columns.categories}
+    for date in columns.dates:
+        del wanted[date.name]
+        others = wanted.get(date.column, ("timestamp", "date"))
+        wanted[date.column] = tuple(k for k in _kinds_with(date.part) if k in others)
+    return wanted
+
+
 def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
     """Check that the columns are what they were in training.
 
@@ -205,20 +222,7 @@ def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
     ------
     DataError
     """
-    # Integers with nulls are floats in pandas.
-    kinds: dict[str, tuple[Kind, ...]] = {
-        "string": ("string",),
-        "boolean": ("boolean",),
-        "integer": ("integer", "number"),
-    }
-    wanted = dict.fromkeys(columns.numeric, ("number", "integer")) | {
-        c.name: kinds[c.type] for c in columns.categories
-    }
-    for date in columns.dates:
-        del wanted[date.name]
-        others = wanted.get(date.column, ("timestamp", "date"))
-        wanted[date.column] = tuple(k for k in _kinds_with(date.part) if k in others)
-    for name, expected in wanted.items():
+    for name, expected in expected_kinds(columns).items():
         type_ = schema.field(name).type
         if kind_of(type_) not in (*expected, "null"):
             raise DataError(
@@ -273,6 +277,7 @@ def _is_pattern(name: str) -> bool:
     return any(mark in name for mark in "*?[")
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, not too many."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -10,7 +10,6 @@ import datetime
 import json
 import re
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +22,15 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from lasso_jobs.data import staged
 from lasso_jobs.errors import OutputError
 
 Partition = tuple[tuple[str, str | None], ...]
 """Partition columns, in the table's order, with their values as `partition_text` has them."""
-_is_ours = re.compile(r"lasso-.+-[0-9a-f]{32}\.parquet").fullmatch
+BESIDE = "_lasso"
+"""A folder in the table's for what is not of the table: journals, completion markers."""
+
+_KEEP_LOG = {"delta.enableExpiredLogCleanup": "false"}  # what was done, and when, is in the log
 _NOT_QUOTED_BY_DELTA = "/!$&'()+,;:=@~"
 _KEPT_TYPES = {pa.float32(), pa.float64(), pa.string(), pa.binary(), pa.bool_(), pa.date32()}
 
@@ -36,7 +39,7 @@ _KEPT_TYPES = {pa.float32(), pa.float64(), pa.string(), pa.binary(), pa.bool_(),
 class WrittenFile:
     """One Parquet file that an attempt wrote and no table knows of yet."""
 
-    path: str  # below the table's root, as on disk; deltalake quotes it for the log
+    path: str  # below the table's root, as on disk; deltalake quotes it. Ends in a digest
     partition: Partition
     rows: int
     size_bytes: int
@@ -52,6 +55,8 @@ class _Change:
     adds: dict[str, AddAction]
     targets: set[Partition]
     tags: dict[str, str]
+    also: tuple[str, ...] = ()
+    since: int | None = None
 
 
 def partition_text(column: str, value: object) -> str | None:
@@ -84,7 +89,7 @@ def write_files(
     _refuse_foreign(root)
     columns = []
     for field in schema:
-        with _told(f"{root}, column {field.name}", f"{field.type} values", "Convert that column"):
+        with told(f"{root}, column {field.name}", f"{field.type} values", "Convert that column"):
             columns.append(table[field.name].cast(field.type))
     pieces = _split(pa.table(columns, schema=schema), partition_by)
     return tuple(_write_one(rows, root, partition, attempt) for partition, rows in pieces)
@@ -98,6 +103,8 @@ def commit(
     run_id: str,
     metadata: Mapping[str, str],
     replace: Iterable[Partition] = (),
+    also: Sequence[str] = (),
+    since: int | None = None,
 ) -> int:
     """Show `files` in place of all that their partitions held; return the table's new version.
 
@@ -114,6 +121,11 @@ def commit(
         Goes into the table's history.
     replace : iterable of Partition
         Partitions to empty although no file belongs to them.
+    also : sequence of str
+        Further application transaction ids, for `committed`.
+    since : int, optional
+        The version that the caller has seen, -1 for no table: if another writer has changed these
+        partitions after it, nothing is committed.
     """
     plain = Schema.from_arrow(_plain_schema(schema, partition_by, root))
     _refuse_foreign(root)
@@ -121,11 +133,35 @@ def commit(
     for partition in targets:
         _refuse_other(root, "partition", [_by(name for name, _ in partition)], [_by(partition_by)])
     for file in files:
-        _refuse_other(f"{root}/{file.path}", "columns", file.columns, _columns(plain))
+        _refuse_other(f"{root}/{file.path}", "columns", file.columns, columns_of(plain))
     now = time.time_ns() // 1_000_000
     adds = [AddAction(f.path, f.size_bytes, dict(f.partition), now, True, f.stats) for f in files]
     by_path, tags = {add.path: add for add in adds}, {**metadata, "run_id": run_id}
-    return _apply(_Change(root, plain, [*partition_by], by_path, targets, tags))
+    return _apply(_Change(root, plain, [*partition_by], by_path, targets, tags, (*also,), since))
+
+
+def check(
+    root: str,
+    schema: pa.Schema,
+    partition_by: Sequence[str],
+    targets: Iterable[Partition] = (),
+    since: int | None = None,
+) -> int:
+    """Refuse early what `commit` would refuse; return the table's version, -1 if there is none."""
+    _refuse_foreign(root)
+    plain = Schema.from_arrow(_plain_schema(schema, partition_by, root))
+    change = _Change(root, plain, [*partition_by], {}, {*targets}, {}, since=since)
+    table, before = _open(change), _before(change)
+    if before is not None and before != (_live(change, table) if table else {}).keys():
+        raise _overtaken(root)
+    return table.version() if table else -1
+
+
+def committed(root: str, application: str) -> int | None:
+    """The version of the newest commit with this application transaction id, if there is one."""
+    with told(root, "a readable Delta table", "Restore its _delta_log, or name another output"):
+        table = DeltaTable(root) if DeltaTable.is_deltatable(root) else None
+    return None if table is None else table.transaction_version(application)
 
 
 def replace_rows(root: str, table: pa.Table, column: str, value: str) -> int:
@@ -142,20 +178,32 @@ def replace_rows(root: str, table: pa.Table, column: str, value: str) -> int:
 
 
 def _apply(change: _Change) -> int:
-    before: set[str] = set()
+    before = _before(change)
     for attempt in range(100):
         table = _open(change)
         live = _live(change, table) if table else {}
         if table and live.keys() == change.adds.keys() and (live or attempt):
             version = table.transaction_version(change.tags["run_id"])
             return table.version() if version is None else version
-        if attempt and before != live.keys():
-            found, expected = "another run committed the same partitions meanwhile", "one at a time"
-            raise OutputError(change.root, found, expected, "Look at its rows, then run this again")
+        if before is not None and before != live.keys():
+            raise _overtaken(change.root)
         before, version = set(live), _swap(change, table, live)
         if version is not None:
             return version
     raise OutputError(change.root, "too many writers at once", "a few", "Run this again later")
+
+
+def _before(change: _Change) -> set[str] | None:
+    """Files that the partitions had in the version that the caller has seen."""
+    if change.since is None or change.since < 0:
+        return None if change.since is None else set()
+    with told(change.root, f"version {change.since}", "Run this again"):
+        return set(_live(change, DeltaTable(change.root, change.since)))
+
+
+def _overtaken(root: str) -> OutputError:
+    found, expected = "another run committed the same partitions meanwhile", "one at a time"
+    return OutputError(root, found, expected, "Look at its rows, then run this again")
 
 
 def _swap(change: _Change, table: DeltaTable | None, live: dict[str, RemoveAction]) -> int | None:
@@ -164,12 +212,14 @@ def _swap(change: _Change, table: DeltaTable | None, live: dict[str, RemoveActio
     removes = [action for path, action in live.items() if path not in change.adds]
     adds = [action for path, action in change.adds.items() if path not in live]
     root, schema, by = change.root, change.schema, change.partition_by
-    once = CommitProperties(change.tags, 0, [Transaction(change.tags["run_id"], version)])
+    ids = [Transaction(name, version) for name in (change.tags["run_id"], *change.also)]
+    once = CommitProperties(change.tags, 0, ids)
     try:
-        with _told(root, "a table that can be written to", "Mend that, then run this again"):
+        with told(root, "a table that can be written to", "Mend that, then run this again"):
             if table is None:
                 create = create_table_with_add_actions
-                create(root, schema, adds, "error", by, commit_properties=once)
+                kept = _KEEP_LOG
+                create(root, schema, adds, "error", by, None, None, kept, commit_properties=once)
             else:
                 # "overwrite" removes by a filter, which can state neither null nor sets of tuples.
                 write = table.create_write_transaction
@@ -184,12 +234,12 @@ def _swap(change: _Change, table: DeltaTable | None, live: dict[str, RemoveActio
 
 def _open(change: _Change) -> DeltaTable | None:
     root = change.root
-    with _told(root, "a readable Delta table", "Restore its _delta_log, or name another output"):
+    with told(root, "a readable Delta table", "Restore its _delta_log, or name another output"):
         table = DeltaTable(root) if DeltaTable.is_deltatable(root) else None
     if table:
         by, features = table.metadata().partition_columns, table.protocol().writer_features or []
         _refuse_other(root, "partitions", [_by(change.partition_by)], [_by(by)])
-        _refuse_other(root, "columns", _columns(change.schema), _columns(table.schema()))
+        _refuse_other(root, "columns", columns_of(change.schema), columns_of(table.schema()))
         vectors = [name for name in features if name == "deletionVectors"]
         _refuse_other(root, "features", [], vectors)  # such files are known by more than a path
     return table
@@ -223,18 +273,18 @@ def _split(table: pa.Table, partition_by: Sequence[str]) -> Iterator[tuple[Parti
 def _write_one(rows: pa.Table, root: str, partition: Partition, attempt: str) -> WrittenFile:
     parts = [(name, value or "__HIVE_DEFAULT_PARTITION__") for name, value in partition]
     folders = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parts]
-    readable = re.sub(r"[^\w.-]+", "-", attempt, flags=re.ASCII)[:80]
-    path = "/".join([*folders, f"lasso-{readable}-{uuid.uuid4().hex}.parquet"])
     stored = rows.drop_columns([name for name, _ in partition])
-    target = Path(root, path)
-    with _told(str(target), "a folder that can be written to", "Mend that, then run this again"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(stored, target, compression="zstd")
-        size_bytes = target.stat().st_size
+    buffer = pa.BufferOutputStream()
+    pq.write_table(stored, buffer, compression="zstd")
+    content = buffer.getvalue()
+    readable = re.sub(r"[^\w.-]+", "-", attempt, flags=re.ASCII)[:80]
+    folder = Path(root, *folders)
+    with told(str(folder), "a folder that can be written to", "Mend that, then run this again"):
+        path = staged.write(folder, readable, content).relative_to(root).as_posix()
     nulls = {name: stored[name].null_count for name in stored.column_names}
     stats = json.dumps({"numRecords": rows.num_rows, "nullCount": nulls})
-    columns = _columns(Schema.from_arrow(rows.schema))
-    return WrittenFile(path, partition, rows.num_rows, size_bytes, stats, columns)
+    columns = columns_of(Schema.from_arrow(rows.schema))
+    return WrittenFile(path, partition, rows.num_rows, len(content), stats, columns)
 
 
 def _plain_schema(schema: pa.Schema, partition_by: Sequence[str], root: str) -> pa.Schema:
@@ -261,7 +311,8 @@ def _plain_type(kind: pa.DataType, column: str, root: str) -> pa.DataType:
     raise OutputError(f"{root}, column {column}", f"type {kind}", expected, "Convert that column")
 
 
-def _columns(schema: Schema) -> tuple[str, ...]:
+def columns_of(schema: Schema) -> tuple[str, ...]:
+    """Name and Delta type of each column."""
     fields = [(f.name, f.type.type, "" if f.nullable else " not null") for f in schema.fields]
     return tuple(sorted(f"{name} {kind}{null}" for name, kind, null in fields))
 
@@ -281,19 +332,22 @@ def _refuse_other(where: str, what: str, found: Sequence[str], expected: Sequenc
 
 def _refuse_foreign(root: str) -> None:
     """Refuse a place that is no table and holds more than files of unfinished runs of ours."""
-    log = Path(root, "_delta_log")  # another run may make it at any moment
-    paths = () if log.exists() else Path(root).rglob("*")
-    found = [p for p in paths if not (_is_ours(p.name) or p.is_dir() or log in p.parents)]
+    log, beside = Path(root, "_delta_log"), Path(root, BESIDE)
+    paths = () if log.exists() else Path(root).rglob("*")  # another run may make it at any moment
+    ours = {log, beside}
+    found = [p for p in paths if not (staged.is_ours(p.name) or p.is_dir() or ours & {*p.parents})]
     if found or "://" in root or unquote(root) != root or Path(root).is_file():
         expected = "a Delta table, or a new or empty local folder, with no %20 and such in its path"
         raise OutputError(root, str([*found, "neither"][0]), expected, "Name another output")
 
 
 @contextmanager
-def _told(where: str, expected: str, remedy: str) -> Iterator[None]:
+def told(where: str, expected: str, remedy: str) -> Iterator[None]:
     """Turn failures of the libraries and of the system into an `OutputError`."""
     try:
         yield
     except (DeltaError, OSError, ValueError) as error:
-        found = (str(error) or type(error).__name__).splitlines()[0]
+        first, *more = (str(error) or type(error).__name__).splitlines()
+        causes = [line.partition("↳")[2].removeprefix("\x1b[0m").strip() for line in more]
+        found = ": ".join([first, *filter(None, causes)])
         raise OutputError(where, found, expected, remedy) from error

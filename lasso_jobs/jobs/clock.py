@@ -25,8 +25,10 @@ class Clock:
         return {**self._laps, "total": round(self._last - self._start, 3)}
 
 
-def progress_of(report: Report | None, stage: str) -> Callable[[int, int], None] | None:
-    """A report bound to a stage."""
+def progress_of(
+    report: Report | None, stage: str, before: int = 0
+) -> Callable[[int, int], None] | None:
+    """A report bound to a stage, of whose partitions some were done before."""
     if report is None:
         return None
-    return lambda done, total: report(stage, done, total)
+    return lambda done, total: report(stage, before + done, before + total)

@@ -16,7 +16,9 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    PrivateAttr,
     StrictBool,
+    StrictInt,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -246,6 +248,15 @@ class StabilityOptions(_Model):
     )
 
 
+class Intervals(_Model):
+    """Prediction intervals of groups of rows."""
+
+    by: str = Field(description="A column of groups")
+    min_rows: int = Field(
+        100, ge=10, description="Sampled held-out rows for a group to have its own"
+    )
+
+
 class HoldoutRows(_Model):
     """Held-out rows that a filter selects, or the last by time."""
 
@@ -333,6 +344,9 @@ class TrainJob(_Job):
     holdout: Share | HoldoutRows | None = Field(
         0.2, description="A share of the rows, a filter, or the last by time"
     )
+    intervals: Intervals | None = Field(
+        None, description="Intervals of their own for groups; without, one width for all rows"
+    )
     stability: StabilityOptions | None = StabilityOptions()
     penalty_factors: dict[str, Factor] = Field({}, description="Per feature; 0 is never penalised")
     bounds: dict[str, tuple[float, float]] = Field({}, description="Per feature, around zero")
@@ -354,6 +368,13 @@ class TrainJob(_Job):
             if len(times) == 2:
                 raise ValueError(f"the time of search.split, {search.split.time!r}, or none")
         return holdout
+
+    @field_validator("intervals")
+    @classmethod
+    def _of_holdout(cls, intervals: object, info: ValidationInfo) -> object:
+        if intervals is not None and info.data.get("holdout", 0.2) is None:
+            raise ValueError("null where holdout is null, for intervals come from held-out rows")
+        return intervals
 
     @property
     def time(self) -> str | None:
@@ -418,8 +439,41 @@ class ScoreJob(_Job):
     key_columns: tuple[str, ...] = Field((), alias="keys")
     output: Output
     drift: DriftOptions | None = None
-    bad_rows: Literal["quarantine", "fail"] = "quarantine"
+    rename: dict[str, str] = Field(
+        {}, description="Columns of the source that are features by another name: {SOURCE: FEATURE}"
+    )
+    missing_columns: Literal["error", "impute"] = Field(
+        "error", description="A feature that a file lacks; impute takes it as null"
+    )
+    bad_rows: Literal["quarantine", "fail"] | Share | Annotated[StrictInt, Field(ge=1)] = Field(
+        "quarantine", description="Or the share or number of bad rows above which nothing is kept"
+    )
+    late: Literal["rescore", "report"] = Field(
+        "rescore", description="When the source of a scored date has changed, in a range of dates"
+    )
     registry: str = "models"
+    _date: str | None = PrivateAttr(None)
+
+    @field_validator("rename")
+    @classmethod
+    def _one_each(cls, rename: dict[str, str]) -> dict[str, str]:
+        if len(set(rename.values())) < len(rename):
+            raise ValueError("one source column for each feature")
+        return rename
+
+    @field_validator("bad_rows", mode="wrap")
+    @classmethod
+    def _limit(cls, value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            expected = "quarantine, fail, a share between 0 and 1, or a number of rows from 1"
+            raise ValueError(expected) from error
+
+    @property
+    def date(self) -> str | None:
+        """The date that `on` has fixed."""
+        return self._date
 
     def on(self, date: str) -> "ScoreJob":
         """The same job for one date.
@@ -444,7 +498,9 @@ class ScoreJob(_Job):
             where = condition if self.data.where is None else f"({self.data.where}) and {condition}"
             parse(where, "data.where")
             return self.model_copy(update={"data": Data(path=self.data.path, where=where)}).on(date)
-        return self.model_copy(update={"data": self.data.on(date)})
+        dated = self.model_copy(update={"data": self.data.on(date)})
+        dated._date = date
+        return dated
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from lasso_jobs.jobs.train_plan import TrainPlan
 if TYPE_CHECKING:
     from distributed import Client
 
+MOST_GROUPS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -37,9 +39,11 @@ class Gathered:
     sample : Sample
         Of all rows: the columns' values.
     held : Sample
-        Of the held-out rows: the columns' values, the target, the weight.
+        Of the held-out rows: the columns' values, the target, the weight, the group.
     counts : Counts
     folds : KFold or RollingOrigin
+    groups : tuple of str
+        Names of the groups that may have intervals of their own.
     """
 
     columns: Columns
@@ -49,6 +53,7 @@ class Gathered:
     held: s.Sample
     counts: Counts
     folds: Folds
+    groups: tuple[str, ...]
 
 
 def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -> Gathered:
@@ -75,7 +80,8 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
     check_folds_have_rows(planned, reading, folds, moments)
     scanned = part.counts.bytes_read + of_levels + of_times
     counts = replace(part.counts, bytes_read=scanned)
-    return Gathered(columns, reading, moments, part.sample, part.held, counts, folds)
+    groups = _groups(job, levels)
+    return Gathered(columns, reading, moments, part.sample, part.held, counts, folds, groups)
 
 
 def _part(client: "Client", planned: TrainPlan, reading: Reading, report: Report | None) -> Part:
@@ -109,8 +115,10 @@ def _caching(planned: TrainPlan) -> Caching | None:
 def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tuple[Tally, int]:
     from lasso_jobs.engine.tasks import tree_reduce
 
-    fold = planned.job.search.split.fold
-    names = [name for name, _ in planned.features.categorical] + ([fold] if fold else [])
+    job = planned.job
+    by = None if job.intervals is None else job.intervals.by
+    more = [name for name in (job.search.split.fold, by) if name]
+    names = list(dict.fromkeys([*(name for name, _ in planned.features.categorical), *more]))
     if not names:
         return {}, 0
     return tree_reduce(
@@ -119,7 +127,7 @@ def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tupl
         merge_tallies,
         planned.partitions,
         names,
-        planned.job.data.conditions(),
+        job.data.conditions(),
         planned.features.dates,
         _caching(planned),
         progress=progress_of(report, "levels"),
@@ -143,6 +151,20 @@ def _timeline(
         _caching(planned),
         progress=progress_of(report, "times"),
     )
+
+
+def _groups(job: TrainJob, levels: Tally) -> tuple[str, ...]:
+    if job.intervals is None:
+        return ()
+    found = sorted(level for level in levels[job.intervals.by] if level is not None)
+    if len(found) > MOST_GROUPS:
+        raise DataError(
+            "intervals.by",
+            f"has more than {MOST_GROUPS} values",
+            f"at most {MOST_GROUPS} groups",
+            "Name a coarser column",
+        )
+    return tuple(found)
 
 
 def _category(name: str, type_: LevelType, levels: Tally, job: TrainJob) -> Category:

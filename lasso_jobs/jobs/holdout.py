@@ -7,17 +7,20 @@ exchangeable ones); its coverage varies by about ``sqrt(coverage (1 - coverage) 
 at 10,000 rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lasso_jobs.artifacts.model import INTERVAL_COVERAGE, Holdout
+from lasso_jobs.artifacts.model import Holdout
 from lasso_jobs.core import design as d
 from lasso_jobs.core.columns import Columns, block_of
 from lasso_jobs.core.moments import Floats, Moments
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.sample import Sample
 from lasso_jobs.core.selection import Fit
+from lasso_jobs.jobs.config import Intervals
+from lasso_jobs.jobs.intervals import group_number, half_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ def evaluate(
     rows: Moments,
     sample: Sample,
     columns: Columns,
+    grouping: Intervals | None = None,
+    groups: Sequence[str] = (),
 ) -> Evaluation:
     """Measure a model, and the champion if it can be, on the held-out rows.
 
@@ -58,11 +63,15 @@ def evaluate(
     rows : Moments
         Of the held-out rows.
     sample : Sample
-        Of the held-out rows; its values end with the target and the weight.
+        Of the held-out rows; its values end with the target, the weight and the group.
     columns : Columns
         Of the moments and the sample.
+    grouping : Intervals, optional
+        Groups that are to have intervals of their own.
+    groups : sequence of str
+        Their names.
     """
-    *_, target, weights = sample.values
+    *_, target, weights, group = sample.values
     weight = float(weights.sum())
     mine = _residuals(model, columns, sample, target)
     if mine is None:
@@ -72,16 +81,20 @@ def evaluate(
     errors = d.evaluate(fit.design, fit.coef[None], rows)
     mse = sampled_mse if len(target) == rows.n else float(errors.mse[0])
     total = errors.total / rows.weight
-    rank = int(np.ceil((len(target) + 1) * INTERVAL_COVERAGE))
+    sizes = np.abs(mine)
+    enough = np.inf if grouping is None else grouping.min_rows
+    chosen = {name: sizes[group == group_number(name)] for name in groups}
     return Evaluation(
         Holdout(
             rows.n,
             mse,
             float(np.sqrt(mse)),
             1.0 - mse / total if total > 0 else float(mse == 0),
-            float(np.abs(mine) @ weights / weight),
-            float(np.sort(np.abs(mine))[min(rank, len(target)) - 1]),
+            float(sizes @ weights / weight),
+            half_width(sizes),
             len(target),
+            None if grouping is None else grouping.by,
+            {name: half_width(own) for name, own in chosen.items() if len(own) >= enough},
         ),
         sampled_mse,
         None if theirs is None else float(theirs**2 @ weights / weight),

@@ -19,6 +19,7 @@ from lasso_jobs.data.times import FORMS
 from lasso_jobs.data.times import times as times_of
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
+from lasso_jobs.jobs.intervals import group_numbers
 
 BATCH_ROWS = 32_768
 
@@ -95,6 +96,8 @@ class Reading:
         If there are any, a row's bucket is the number of those that are not after its time.
     held_from : float
         The time from which on rows are held out.
+    intervals : str or None
+        A column of groups that have intervals of their own.
     """
 
     columns: Columns
@@ -115,10 +118,11 @@ class Reading:
     time: str | None = None
     edges: tuple[float, ...] = ()
     held_from: float = math.inf
+    intervals: str | None = None
 
     def names(self) -> list[str]:
         """The columns to read."""
-        roles = [self.target, self.weight, self.group, self.fold, self.time]
+        roles = [self.target, self.weight, self.group, self.fold, self.time, self.intervals]
         held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
         named = [*self.columns.stored, *(r for r in roles if r), *held]
         return list(dict.fromkeys([*named, *self.complete, *self.also]))
@@ -127,6 +131,7 @@ class Reading:
         """Those of them that are just decoded, one after the other."""
         at_once = {c for w in self.holdout_where or () for c in w.columns}
         at_once.update(self.also, self.complete, (date.name for date in self.columns.dates))
+        at_once.update(name for name in (self.weight, self.intervals) if name)
         return [name for name in self.columns.numeric if name not in at_once]
 
     def block_rows(self) -> int:
@@ -148,6 +153,8 @@ class TrainingRows:
     hashes : ndarray of uint64, shape (n,)
         By row identity.
     buckets : ndarray of intp, shape (n,)
+    groups : ndarray, shape (n,)
+        As `lasso_jobs.jobs.intervals.group_numbers`; -1 if there are none.
     counts : Counts
     """
 
@@ -157,6 +164,7 @@ class TrainingRows:
     weights: Floats | None
     hashes: b.Hashes
     buckets: NDArray[np.intp]
+    groups: Floats
     counts: Counts
 
 
@@ -199,6 +207,9 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         _weights(piece, table, reading),
         hashes,
         _buckets(piece, table, hashes, reading),
+        np.full(len(values), -1.0)
+        if reading.intervals is None
+        else group_numbers(table.column(reading.intervals)),
         Counts(len(values), rows.n_filtered, int(without.sum()), int(lacking.sum()), rows.n_bytes),
     )
 
@@ -353,5 +364,6 @@ def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
         np.concatenate(weights) if weights else None,
         np.concatenate([part.hashes for part in parts]),
         np.concatenate([part.buckets for part in parts]),
+        np.concatenate([part.groups for part in parts]),
         sum((part.counts for part in parts), Counts()),
     )

@@ -1,5 +1,8 @@
 """What a scoring run will read and write: made from footers only."""
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -7,10 +10,16 @@ import pyarrow as pa
 
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registered, Registry
-from lasso_jobs.data import schema
+from lasso_jobs.core.columns import Columns
+from lasso_jobs.data import schema, sinks
+from lasso_jobs.data.contract import Contract, hold
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.intervals import Interval
+from lasso_jobs.jobs.journal import Journal
+from lasso_jobs.jobs.output import quarantine_of
+from lasso_jobs.jobs.record import records
 from lasso_jobs.jobs.references import PREDICTION
 from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, Scoring
 
@@ -25,17 +34,24 @@ class ScorePlan:
     registered : Registered
         The model, resolved once.
     dataset : Dataset
+    contract : Contract
+        What the files have for each column.
     columns_read : tuple of str
     partitions : tuple of Partition
     scoring : Scoring
+    output_version, quarantine_version : int
+        Of the tables when the plan was made, -1 for none: a commit refuses what came after.
     """
 
     job: ScoreJob
     registered: Registered
     dataset: Dataset
+    contract: Contract
     columns_read: tuple[str, ...]
     partitions: tuple[Partition, ...]
     scoring: Scoring
+    output_version: int
+    quarantine_version: int
 
     @property
     def run_id(self) -> str:
@@ -47,6 +63,18 @@ class ScorePlan:
         """Compressed bytes of the columns."""
         return self.dataset.column_bytes(self.columns_read)
 
+    @property
+    def journal(self) -> Journal:
+        """Where the run notes what it has done."""
+        return Journal(self.scoring.root, self.scoring.quarantine, self.run_id)
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """By the throughput of the newest run that measured it; None before there is one."""
+        measured = (record.bytes_per_second for _, record in records(self.scoring.root))
+        rate = next((rate for rate in measured if rate), None)
+        return None if rate is None else self.n_bytes / rate
+
 
 def plan(job: ScoreJob) -> ScorePlan:
     """Resolve the model, read the footers, and hold the job against both.
@@ -56,50 +84,97 @@ def plan(job: ScoreJob) -> ScorePlan:
     LassoJobsError
     """
     registered = Registry(job.registry).load(job.model)
-    model = registered.model
     conditions = job.data.conditions()
     dataset = discover(job.data.path, conditions)
-    watched = _watched(job, model)
+    filters = [name for condition in conditions for name in sorted(condition.columns)]
+    scoring, contract = _scoring(job, registered, dataset, filters)
+    columns = tuple(dict.fromkeys([*scoring.names(), *filters]))
+    by = scoring.partition_by
+    return ScorePlan(
+        job,
+        registered,
+        dataset,
+        contract,
+        columns,
+        dataset.partitions(columns),
+        scoring,
+        sinks.check(scoring.root, extended(contract.carried, RESULT), by),
+        sinks.check(scoring.quarantine, extended(contract.carried, QUARANTINE), by),
+    )
+
+
+def _scoring(
+    job: ScoreJob, registered: Registered, dataset: Dataset, filters: Sequence[str]
+) -> tuple[Scoring, Contract]:
+    """What the workers need, and the verdict on the columns that they will read."""
+    model, watched = registered.model, _watched(job, registered.model)
     used = frozenset(model.predictor.used)
     predictor = model.predictor.only(used | set(watched))
-    filters = [name for condition in conditions for name in sorted(condition.columns)]
-    by_key = [
-        ("keys", job.key_columns),
-        ("output.partition_by", job.output.partition_by),
-        ("data.where", filters),
-    ]
-    for key, names in by_key:
-        for name in names:
-            schema.require(dataset, name, key)
-    _check_carried(job, dataset)
-    for name in predictor.columns.stored:
-        schema.require(dataset, name, f"a feature of {registered.reference},")
-    schema.check_types(dataset.schema, predictor.columns, dataset.path)
-    every = [*predictor.columns.stored, *(name for _, names in by_key for name in names)]
-    schema.check_files(dataset, tuple(dict.fromkeys(every)))
+    sources = _sources(job, predictor.columns, registered)
+    nulls_allowed = model.job["preprocess"]["missing"] in ("mean", "indicator")
+    interval = Interval.of(model.holdout, {new: old for old, new in job.rename.items()})
+    others = dict.fromkeys(filters, "data.where")
+    if interval is not None and interval.column is not None:
+        others |= {interval.column: "the groups of the model's intervals"}
+    imputes = job.missing_columns == "impute"
+    carried = _carried(job)
+    columns, reference = predictor.columns, registered.reference
+    contract = hold(dataset, reference, columns, sources, carried, others, imputes, nulls_allowed)
+    _check_partition_types(job, contract.carried)
+    run_id = job.digest(registered.digest, *dataset.identities)[:16]
+    quarantine = quarantine_of(job.output.path)
     scoring = Scoring(
         predictor,
         used,
         {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
-        model.job["preprocess"]["missing"] in ("mean", "indicator"),
-        None if model.holdout is None else model.holdout.interval,
-        job.key_columns,
+        nulls_allowed,
+        interval,
+        sources,
+        contract.absent,
+        contract.carried,
         job.output.partition_by,
-        conditions,
+        job.data.conditions(),
         job.output.path,
-        f"{job.output.path.rstrip('/')}-quarantine",
+        quarantine,
         f"v{registered.version}",
-        job.digest(registered.digest, *dataset.identities)[:16],
-        datetime.now(UTC),
+        run_id,
+        Journal(job.output.path, quarantine, run_id).scored_at() or datetime.now(UTC),
     )
-    columns = tuple(dict.fromkeys([*scoring.names(), *filters]))
-    return ScorePlan(job, registered, dataset, columns, dataset.partitions(columns), scoring)
+    return scoring, contract
 
 
-def _check_carried(job: ScoreJob, dataset: Dataset) -> None:
-    """Keys and partition columns stand beside what scoring writes, and name folders."""
+def extended(carried: pa.Schema, fields: pa.Schema) -> pa.Schema:
+    """The columns of a table that scoring writes."""
+    return pa.schema([*carried, *fields])
+
+
+def sources_digest(dataset: Dataset) -> str:
+    """What changes when a source file does."""
+    return hashlib.sha256(json.dumps(dataset.identities).encode()).hexdigest()[:16]
+
+
+def _sources(job: ScoreJob, columns: Columns, registered: Registered) -> dict[str, str]:
+    """The source's column for each feature."""
+    reference, holdout = registered.reference, registered.model.holdout
+    known = [*columns.stored, *([holdout.by] if holdout and holdout.by else [])]
+    renamed = {feature: source for source, feature in job.rename.items()}
+    for source, feature in job.rename.items():
+        if feature not in known:
+            raise JobError(
+                "rename",
+                f"{source!r} is to be {feature!r}, which {reference} does not use",
+                f"one of {schema.listed(known)}",
+                "Correct it, or leave it out",
+            )
+    return {name: renamed.get(name, name) for name in columns.stored}
+
+
+def _carried(job: ScoreJob) -> dict[str, str]:
+    """Keys and partition columns: they stand beside what scoring writes."""
     written = [*RESULT.names, *QUARANTINE.names]
-    for name in (*job.key_columns, *job.output.partition_by):
+    roles = dict.fromkeys(job.key_columns, "keys")
+    roles = {**roles, **dict.fromkeys(job.output.partition_by, "output.partition_by")}
+    for name in roles:
         if name in written:
             raise JobError(
                 "keys, output.partition_by",
@@ -107,11 +182,16 @@ def _check_carried(job: ScoreJob, dataset: Dataset) -> None:
                 f"names other than {', '.join(dict.fromkeys(written))}",
                 "Rename the column in the source",
             )
+    return roles
+
+
+def _check_partition_types(job: ScoreJob, carried: pa.Schema) -> None:
+    """Partition columns name folders."""
     for name in job.output.partition_by:
-        type_ = dataset.schema.field(name).type
+        type_ = carried.field(name).type
         if schema.kind_of(type_) not in ("string", "integer", "boolean") and type_ != pa.date32():
             raise DataError(
-                f"{dataset.path}, output.partition_by {name!r}",
+                f"{job.data.path}, output.partition_by {name!r}",
                 f"has type {type_}",
                 "text, integers, booleans or dates",
                 "Name another column, or derive one such as the date",

@@ -1,5 +1,6 @@
 """Scoring one unit of work, on a worker."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +14,12 @@ from lasso_jobs.core.columns import Block
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data import blocks, sinks
-from lasso_jobs.data.dataset import Partition
+from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.where import Condition
+from lasso_jobs.jobs.bad_rows import Reason, unfit_rows
+from lasso_jobs.jobs.intervals import Interval
 from lasso_jobs.jobs.references import PREDICTION
+from lasso_jobs.jobs.scored import Counts, Scored, Watched
 
 RESULT = pa.schema(
     [
@@ -28,7 +32,13 @@ RESULT = pa.schema(
     ]
 )
 QUARANTINE = pa.schema(
-    [("reason", pa.string()), ("file", pa.string()), ("row", pa.int64()), ("run_id", pa.string())]
+    [
+        ("reason", pa.string()),
+        ("column", pa.string()),
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("run_id", pa.string()),
+    ]
 )
 
 
@@ -44,9 +54,15 @@ class Scoring:
     watched : mapping of str to Reference
         The features whose drift is measured, and ``prediction``.
     nulls_allowed : bool
-    interval : float or None
-        Half the width of the prediction interval.
-    keys, partition_by : tuple of str
+    interval : Interval or None
+        Half the widths of the prediction intervals.
+    sources : mapping of str to str
+        The source's column for each feature.
+    absent : frozenset of str
+        Columns that are null where a file lacks them.
+    carried : pyarrow.Schema
+        The columns that go from the source to the output.
+    partition_by : tuple of str
     where : tuple of Condition
     root, quarantine : str
         The tables to write below.
@@ -58,8 +74,10 @@ class Scoring:
     used: frozenset[str]
     watched: Mapping[str, d.Reference]
     nulls_allowed: bool
-    interval: float | None
-    keys: tuple[str, ...]
+    interval: Interval | None
+    sources: Mapping[str, str]
+    absent: frozenset[str]
+    carried: pa.Schema
     partition_by: tuple[str, ...]
     where: tuple[Condition, ...]
     root: str
@@ -68,93 +86,95 @@ class Scoring:
     run_id: str
     scored_at: datetime
 
-    @property
-    def carried(self) -> list[str]:
-        """The columns that go from the source to the output."""
-        return list(dict.fromkeys([*self.keys, *self.partition_by]))
-
     def names(self) -> list[str]:
         """The columns to read."""
-        return list(dict.fromkeys([*self.predictor.columns.stored, *self.carried]))
+        features = [self.sources[name] for name in self.predictor.columns.stored]
+        by = [self.interval.column] if self.interval and self.interval.column else []
+        return list(dict.fromkeys([*features, *self.carried.names, *by]))
 
-
-Watched = dict[sinks.Partition, dict[str, d.Current]]
-"""Distributions by output partition and feature."""
+    def features(self, table: pa.Table) -> pa.Table:
+        """What the features of some rows are made of, by the names that the model knows."""
+        names = self.predictor.columns.stored
+        return table.select([self.sources[name] for name in names]).rename_columns(list(names))
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """One scored unit of work."""
+class Unit:
+    """A unit of work in memory: its rows for the output and for the quarantine."""
 
-    files: tuple[sinks.WrittenFile, ...]
-    quarantined_files: tuple[sinks.WrittenFile, ...]
-    rows_scored: int
-    rows_quarantined: int
-    rows_filtered: int
+    good: pa.Table
+    bad: pa.Table
+    counts: tuple[Counts, ...]
     bytes_read: int
     watched: Watched
-    first_reason: str | None
 
 
 def score_partition(partition: Partition, scoring: Scoring) -> Scored:
-    """Score one unit of work; runs on a worker, perhaps more than once."""
-    good: list[pa.Table] = []
-    bad: list[pa.Table] = []
-    watched: Watched = {}
-    filtered = n_bytes = 0
-    for piece in partition.pieces:
-        for rows in blocks.read(piece, scoring.names(), scoring.where):
-            filtered += rows.n_filtered
-            n_bytes += rows.n_bytes
-            block = blocks.block(rows.table, scoring.predictor.columns)
-            unfit = _unfit(block, scoring)
-            kept = np.ones(block.n_rows, bool)
-            for rows_of_reason in unfit.values():
-                kept &= ~rows_of_reason
-            prediction = scoring.predictor.predict(block)
-            good.append(_result(rows.table, prediction, kept, scoring))
-            if not kept.all():
-                bad.append(_quarantined(rows, piece.file.name, unfit, scoring))
-            _watch(watched, rows.table, block, prediction, kept, scoring)
-    scored = pa.concat_tables(good) if good else None
-    quarantined = pa.concat_tables(bad) if bad else None
+    """Score one unit of work and write its files; runs on a worker, perhaps more than once."""
+    unit = score_in_memory(partition, scoring)
+    codes, columns = unit.bad["reason"].to_pylist(), unit.bad["column"].to_pylist()
     return Scored(
-        _written(scored, scoring.root, scoring),
-        _written(quarantined, scoring.quarantine, scoring),
-        0 if scored is None else scored.num_rows,
-        0 if quarantined is None else quarantined.num_rows,
-        filtered,
-        n_bytes,
-        watched,
-        None if quarantined is None else quarantined.column("reason")[0].as_py(),
+        _written(unit.good, scoring.root, scoring),
+        _written(unit.bad, scoring.quarantine, scoring),
+        unit.counts,
+        unit.bytes_read,
+        unit.watched,
+        Counter(f"{code} {column}" for code, column in zip(codes, columns, strict=True)),
     )
 
 
-def _written(table: pa.Table | None, root: str, scoring: Scoring) -> tuple[sinks.WrittenFile, ...]:
-    if table is None:
+def score_in_memory(partition: Partition, scoring: Scoring) -> Unit:
+    """Score one unit of work, and write nothing."""
+    good: list[pa.Table] = []
+    bad: list[pa.Table] = []
+    counts: list[Counts] = []
+    watched: Watched = {}
+    n_bytes = 0
+    for piece in partition.pieces:
+        of_piece = Counts()
+        for rows in blocks.read(piece, scoring.names(), scoring.where, absent=scoring.absent):
+            n_bytes += rows.n_bytes
+            scored, quarantined = _score_rows(piece, rows, scoring, watched)
+            good.append(scored)
+            bad.append(quarantined)
+            of_piece = Counts(
+                of_piece.scored + scored.num_rows,
+                of_piece.quarantined + quarantined.num_rows,
+                of_piece.filtered + rows.n_filtered,
+            )
+        counts.append(of_piece)
+    return Unit(pa.concat_tables(good), pa.concat_tables(bad), tuple(counts), n_bytes, watched)
+
+
+def _written(table: pa.Table, root: str, scoring: Scoring) -> tuple[sinks.WrittenFile, ...]:
+    if not table.num_rows:
         return ()
     return sinks.write_files(table, root, scoring.partition_by, scoring.run_id)
 
 
-def _unfit(block: Block, scoring: Scoring) -> dict[str, NDArray[np.bool_]]:
-    """The rows that cannot be scored, by reason."""
-    unfit: dict[str, NDArray[np.bool_]] = {}
-    for name, values in zip(scoring.predictor.columns.numeric, block.numeric, strict=True):
-        if blocks.has_infinity(values):
-            unfit[f"infinite {name}"] = np.isinf(values)
-        if not scoring.nulls_allowed and name in scoring.used:
-            nulls = np.isnan(values)
-            if nulls.any():
-                unfit[f"null {name}"] = nulls
-    return unfit
+def _score_rows(
+    piece: Piece, rows: blocks.Rows, scoring: Scoring, watched: Watched
+) -> tuple[pa.Table, pa.Table]:
+    """Rows for the output, and rows for the quarantine."""
+    features = scoring.features(rows.table)
+    block = blocks.block(features, scoring.predictor.columns)
+    with np.errstate(over="ignore", invalid="ignore"):
+        prediction = scoring.predictor.predict(block)
+    strict = () if scoring.nulls_allowed else scoring.used
+    unfit = unfit_rows(features, block, scoring.predictor, prediction, strict)
+    kept = np.ones(block.n_rows, bool)
+    for rows_of_reason in unfit.values():
+        kept &= ~rows_of_reason
+    carried = rows.table.select(scoring.carried.names).cast(scoring.carried)
+    _watch(watched, carried, block, prediction, kept, scoring)
+    half = None if scoring.interval is None else scoring.interval.half_widths(rows.table)[kept]
+    return (
+        _result(carried.filter(pa.array(kept)), prediction[kept], half, scoring),
+        _quarantined(carried, rows.positions, piece.file.name, unfit, scoring),
+    )
 
 
-def _result(
-    table: pa.Table, prediction: Floats, kept: NDArray[np.bool_], scoring: Scoring
-) -> pa.Table:
-    carried = table.select(scoring.carried).filter(pa.array(kept))
-    values = prediction[kept]
-    half = scoring.interval
+def _result(carried: pa.Table, values: Floats, half: Floats | None, scoring: Scoring) -> pa.Table:
     low, high = (None, None) if half is None else (values - half, values + half)
     constants = (scoring.model_version, scoring.run_id, scoring.scored_at)
     columns = [
@@ -168,18 +188,24 @@ def _result(
 
 
 def _quarantined(
-    rows: blocks.Rows, file: str, unfit: dict[str, NDArray[np.bool_]], scoring: Scoring
+    carried: pa.Table,
+    positions: NDArray[np.int64],
+    file: str,
+    unfit: dict[Reason, NDArray[np.bool_]],
+    scoring: Scoring,
 ) -> pa.Table:
-    bad = np.flatnonzero(np.any(list(unfit.values()), axis=0))
-    reasons = [next(r for r, chosen in unfit.items() if chosen[row]) for row in bad]
-    carried = rows.table.select(scoring.carried).take(pa.array(bad))
+    reasons = list(unfit)
+    chosen = np.array(list(unfit.values()), bool).reshape(len(reasons), len(positions))
+    bad = np.flatnonzero(chosen.any(axis=0))
+    first = [reasons[i] for i in chosen[:, bad].argmax(axis=0)] if len(bad) else []
     columns = [
-        pa.array(reasons, pa.string()),
+        pa.array([code for code, _ in first], pa.string()),
+        pa.array([column for _, column in first], pa.string()),
         pa.repeat(pa.scalar(file, pa.string()), len(bad)),
-        pa.array(rows.positions[bad]),
+        pa.array(positions[bad]),
         pa.repeat(pa.scalar(scoring.run_id, pa.string()), len(bad)),
     ]
-    return _appended(carried, QUARANTINE, columns)
+    return _appended(carried.take(pa.array(bad)), QUARANTINE, columns)
 
 
 def _appended(table: pa.Table, fields: pa.Schema, columns: Sequence[pa.Array]) -> pa.Table:

@@ -87,6 +87,7 @@ def _reading(
         time=job.time,
         edges=edges,
         held_from=held_from,
+        intervals=None if job.intervals is None else job.intervals.by,
     )
 
 

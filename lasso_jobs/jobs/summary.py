@@ -4,17 +4,20 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from lasso_jobs.artifacts.cache import Entry
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import CHAMPION, Registry
 from lasso_jobs.data.dataset import Dataset, Partition
 from lasso_jobs.jobs import findings
+from lasso_jobs.jobs.nights import Night, NightResult, Only, is_due
+from lasso_jobs.jobs.rollback import RolledBack
 from lasso_jobs.jobs.score import ScoreResult
 from lasso_jobs.jobs.score_plan import ScorePlan
 from lasso_jobs.jobs.train import TrainResult
 from lasso_jobs.jobs.train_plan import TrainPlan
+from lasso_jobs.jobs.vacuum import Vacuumed
 from lasso_jobs.jobs.watch import PartitionDrift
 
 Values = dict[str, Any]
@@ -79,11 +82,63 @@ def of_scoring(result: ScoreResult) -> Values:
         "rows_scored": result.rows_scored,
         "rows_quarantined": result.rows_quarantined,
         "rows_filtered": result.rows_filtered,
+        "reasons": dict(result.reasons),
+        "partitions": result.partitions,
+        "partitions_resumed": result.partitions_resumed,
         "output_version": result.output_version,
         "drift": [of_drift(row) for row in result.drift],
         "verdict": result.verdict,
         "seconds": dict(result.seconds),
         "bytes_read": result.bytes_read,
+    }
+
+
+def of_night(night: Night, only: Only, late: Literal["rescore", "report"]) -> Values:
+    """A date, as ``score --dry-run --json`` prints it."""
+    return {**dataclasses.asdict(night), "due": is_due(night, only, late)}
+
+
+def of_night_result(result: NightResult) -> Values:
+    """A date, as ``score --from --to --json`` prints it."""
+    values: Values = {
+        "date": result.night.date,
+        "was": result.night.status,
+        "fate": result.fate,
+        "rows_scored": None,
+        "rows_quarantined": None,
+        "verdict": None,
+        "error": result.error,
+    }
+    if result.result is not None:
+        values |= of_scoring(result.result)
+    return values
+
+
+def of_vacuum(found: Vacuumed, every: bool) -> Values:
+    """Orphans, as ``vacuum`` prints them."""
+    values: Values = {
+        "orphans": len(found.orphans),
+        "orphan_bytes": sum(orphan.size_bytes for orphan in found.orphans),
+        "journals": len(found.journals),
+        "removed": found.removed,
+    }
+    if every:
+        values["files"] = [dataclasses.asdict(orphan) for orphan in found.orphans]
+        values["stale_journals"] = list(found.journals)
+    return values
+
+
+def of_rollback(found: RolledBack) -> Values:
+    """A rollback, as ``rollback --json`` prints it."""
+    return {
+        "date": found.date,
+        "old_generation": found.old.number,
+        "generation": found.new.number,
+        "run_id": found.new.record.run_id,
+        "model": found.new.record.model,
+        "rows_scored": found.new.record.rows_scored,
+        "rows_quarantined": found.new.record.rows_quarantined,
+        "output_version": found.output_version,
     }
 
 
@@ -134,7 +189,10 @@ def of_score_plan(plan: ScorePlan) -> Values:
         **_of_dataset(plan.dataset, plan.partitions, plan.n_bytes),
         "columns": list(plan.columns_read),
         "output": plan.scoring.root,
-        "schema": "every file has these columns",
+        "schema": plan.contract.summary,
+        "schema_verdicts": [dataclasses.asdict(verdict) for verdict in plan.contract.verdicts],
+        "extra_columns": list(plan.contract.extra),
+        "expected_seconds": plan.expected_seconds,
     }
 
 

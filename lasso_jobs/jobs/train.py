@@ -176,6 +176,8 @@ def evaluate(planned: TrainPlan, gathered: Gathered, selected: Selected) -> h.Ev
         gathered.moments.holdout,
         gathered.held,
         gathered.columns,
+        planned.job.intervals,
+        gathered.groups,
     )
 
 

@@ -90,7 +90,9 @@ def plan(job: TrainJob) -> TrainPlan:
                 raise JobError(
                     key, f"{name!r} is no feature", f"one of {', '.join(named)}", "Correct it"
                 )
-    columns = tuple(dict.fromkeys([*stored(named, dates), *reserved, *in_filters]))
+    columns = tuple(
+        dict.fromkeys([*stored(named, dates), *reserved, *in_filters, *_groups(dataset, job)])
+    )
     schema.check_files(dataset, columns)
     return TrainPlan(
         job,
@@ -101,6 +103,23 @@ def plan(job: TrainJob) -> TrainPlan:
         hashlib.sha256(json.dumps(dataset.identities).encode()).hexdigest(),
         job.digest(*dataset.identities)[:16],
     )
+
+
+def _groups(dataset: Dataset, job: TrainJob) -> tuple[str, ...]:
+    """The column whose groups have intervals of their own."""
+    if job.intervals is None:
+        return ()
+    name = job.intervals.by
+    schema.require(dataset, name, "intervals.by")
+    type_ = dataset.schema.field(name).type
+    if schema.kind_of(type_) not in ("string", "integer", "boolean"):
+        raise DataError(
+            f"{dataset.path}, intervals.by {name!r}",
+            f"has type {type_}",
+            "text, integers or booleans",
+            "Name another column",
+        )
+    return (name,)
 
 
 def _require_time(dataset: Dataset, job: TrainJob, name: str) -> None:

@@ -11,7 +11,7 @@ from lasso_jobs.core import drift as d
 from lasso_jobs.data import sinks
 from lasso_jobs.jobs.references import PREDICTION
 from lasso_jobs.jobs.score_plan import ScorePlan
-from lasso_jobs.jobs.score_rows import Scored, Watched
+from lasso_jobs.jobs.scored import Scored, Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,15 @@ class PartitionDrift:
     drift: d.Drift
 
 
-def measure_drift(planned: ScorePlan, parts: Sequence[Scored]) -> tuple[PartitionDrift, ...]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Drift, and the version of the table that has it; -1 if the job keeps none."""
+
+    rows: tuple[PartitionDrift, ...]
+    version: int
+
+
+def measure_drift(planned: ScorePlan, parts: Sequence[Scored]) -> Measured:
     """Compare the scored rows with training, and store the comparison in the job's drift table."""
     total: Watched = {}
     for part in parts:
@@ -36,10 +44,11 @@ def measure_drift(planned: ScorePlan, parts: Sequence[Scored]) -> tuple[Partitio
         for key in sorted(total, key=str)
         for name, current in total[key].items()
     )
-    if planned.job.drift is not None:
-        table = _drift_table(planned, rows)
-        sinks.replace_rows(planned.job.drift.path, table, "run_id", planned.run_id)
-    return rows
+    if planned.job.drift is None:
+        return Measured(rows, -1)
+    table = _drift_table(planned, rows)
+    version = sinks.replace_rows(planned.job.drift.path, table, "run_id", planned.run_id)
+    return Measured(rows, version)
 
 
 def _compared(model: Model, name: str, current: d.Current) -> d.Drift:

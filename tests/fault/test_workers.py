@@ -2,12 +2,13 @@
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ import pandas as pd
 import pytest
 import yaml
 from deltalake import DeltaTable
+from distributed import Client
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
 from lasso_jobs.errors import ClusterError
 from lasso_jobs.jobs import score as scoring
+from lasso_jobs.jobs.verify import verify
+
+from ..processes import dask_process
 
 pytestmark = [pytest.mark.fault, pytest.mark.usefixtures("small_partitions")]
 
@@ -113,6 +118,94 @@ def test_a_partition_that_kills_every_worker_is_named_and_nothing_is_committed(
     pd.testing.assert_frame_equal(scored(score_values), before)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_workers_that_die_at_random_moments_leave_each_row_once(
+    three_days: ScoreJob, score_values: Values, seed: int
+) -> None:
+    rng, total = random.Random(seed), 9
+    moments = {done: rng.uniform(0, 0.1) for done in rng.sample(range(1, total), 3)}
+    killed = []
+
+    def kill(stage: str, done: int, _: int) -> None:
+        if stage == "score" and done in moments:
+            time.sleep(moments[done])
+            victims = sorted(worker_processes())
+            os.kill(rng.choice(victims), signal.SIGKILL)
+            killed.append(done)
+
+    result = score(three_days, "local-processes", 2, kill)
+    assert sorted(killed) == sorted(moments)
+    assert result.rows_in == result.rows_scored == 450
+    assert scored(score_values)["id"].tolist() == ids(score_values)
+    verify(score_values["output"]["path"], deep=True)
+
+
+def ids(values: Values) -> list[int]:
+    folder = Path(values["data"]["path"])
+    frames = [pd.read_parquet(folder / f"day={day}" / "sales.parquet") for day in DAYS]
+    return sorted(pd.concat(frames)["id"])
+
+
+def greedy(function: Callable[..., Any], file: str, once: Path | None) -> Callable[..., Any]:
+    """The same function, which takes all memory at one file; only the first time, if so asked."""
+
+    def run(partition: Any, *arguments: Any) -> Any:
+        if partition.pieces[0].file.name == file and not (once and once.exists()):
+            if once:
+                once.touch()
+            taken = []
+            while True:
+                taken.append(bytearray(os.urandom(1 << 20) * 25))
+                time.sleep(0.02)
+        return function(partition, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def narrow_cluster(tmp_path: Path) -> Iterator[str]:
+    """A scheduler, and a worker that its nanny kills above a limit of memory."""
+    there = tmp_path / "scheduler.json"
+    common = ("--scheduler-file", str(there), "--host", "127.0.0.1", "--no-dashboard")
+    worker = ("--nthreads", "1", "--memory-limit", "700MiB")
+    allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    with (
+        dask_process("scheduler", *common, "--port", "0", folder=tmp_path, **allowed),
+        dask_process("worker", *common, *worker, folder=tmp_path),
+        Client(scheduler_file=str(there), timeout=60, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(1, timeout=60)
+        yield client.scheduler.address
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "each time"])
+def test_a_worker_killed_for_its_memory_is_replaced_or_its_partition_named(
+    three_days: ScoreJob,
+    score_values: Values,
+    narrow_cluster: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: bool,
+) -> None:
+    file, once = f"day={DAYS[1]}/sales.parquet", tmp_path / "once"
+    hungry = greedy(scoring.score_partition, file, None if again else once)
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "score_partition", hungry)
+        if not again:
+            assert score(three_days, narrow_cluster).rows_scored == 450
+            assert once.exists()
+        else:
+            with pytest.raises(ClusterError, match="its workers died, 2 times") as caught:
+                score(three_days, narrow_cluster)
+            assert file in str(caught.value)
+            assert not DeltaTable.is_deltatable(score_values["output"]["path"])
+    if again:
+        # What the other partitions had done is kept.
+        assert score(three_days, "local", 1).partitions_resumed > 0
+    assert scored(score_values)["id"].tolist() == ids(score_values)
+    verify(score_values["output"]["path"])
+
+
 # The driver dies. It runs in a process of its own, and stops just where the test wants to kill it.
 
 DRIVER = textwrap.dedent(
@@ -125,11 +218,11 @@ DRIVER = textwrap.dedent(
     job, signal, function, table = sys.argv[1:]
     original = getattr(sinks, function)
 
-    def stopped(root, *arguments):
+    def stopped(root, *arguments, **named):
         if root.endswith(table):
             Path(signal).touch()
             time.sleep(600)
-        return original(root, *arguments)
+        return original(root, *arguments, **named)
 
     setattr(sinks, function, stopped)
     score(ScoreJob.from_yaml(job), workers=1)
@@ -171,7 +264,7 @@ def two_generations(score_values: Values, own_shop: Path) -> Values:
 @pytest.mark.parametrize(
     ("function", "table"),
     [("commit", "quarantine"), ("commit", "scores"), ("replace_rows", "drift")],
-    ids=["before any commit", "between quarantine and scores", "before the drift"],
+    ids=["between drift and quarantine", "between quarantine and scores", "before the drift"],
 )
 def test_a_driver_that_is_killed_leaves_the_old_or_the_new_generation_and_can_run_again(
     two_generations: Values, tmp_path: Path, function: str, table: str
@@ -179,13 +272,11 @@ def test_a_driver_that_is_killed_leaves_the_old_or_the_new_generation_and_can_ru
     before, output = scored(two_generations), Path(two_generations["output"]["path"])
     kill_driver(two_generations, tmp_path, function, table)
     between = scored(two_generations)
-    if function == "commit":
-        # Its files are written, and no reader sees them.
-        assert len(list(output.rglob("*.parquet"))) > len(DeltaTable(output).file_uris())
-        pd.testing.assert_frame_equal(between, before)
-    else:
-        assert len(between) == 299
-    assert len(DeltaTable(two_generations["drift"]["path"]).to_pandas()) == 5
+    # Its files are written, and no reader sees them.
+    assert len(list(output.rglob("*.parquet"))) > len(DeltaTable(output).file_uris())
+    pd.testing.assert_frame_equal(between, before)
+    drift = DeltaTable(two_generations["drift"]["path"]).to_pandas()
+    assert len(drift) == (15 if function == "commit" else 5)
 
     result = score(ScoreJob.from_values(two_generations), workers=1)
     after = scored(two_generations)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,24 @@ def test_an_alarm_without_a_training_job_is_only_reported(score_values: Values) 
     assert (done["score"]["verdict"], done["train"]) == ("alarm", None)
 
 
+def test_a_night_catches_up_with_the_nights_before_that_are_due(
+    score_values: Values, client: Any
+) -> None:
+    from flows.nightly import nightly_flow
+
+    day, before = DAY + timedelta(days=2), DAY + timedelta(days=1)
+    nightly_flow(score_values, day=DAY, workers=1)
+    done = nightly_flow(score_values, day=day, look_back=3, workers=1)
+    # The first of the three was done; the other days before are of no night, but have rows.
+    assert before.isoformat() in done["caught_up"]
+    assert DAY.isoformat() not in done["caught_up"]
+    assert len(done["caught_up"]) == 2
+    rows = DeltaTable(score_values["output"]["path"]).to_pandas()
+    assert rows["day"].nunique() == 4
+    assert flow_run(client, f"score {before} with sales").state.is_completed()
+    assert nightly_flow(score_values, day=day, look_back=3, workers=1)["caught_up"] == {}
+
+
 def test_a_wrong_job_fails_without_another_try(train_values: Values, client: Any) -> None:
     from flows.train import train_flow
     from lasso_jobs import LassoJobsError
@@ -203,8 +221,8 @@ def test_a_commit_that_failed_after_it_was_made_is_tried_again_and_doubles_nothi
 
     calls = []
 
-    def interrupted(planned: Any, parts: Any) -> int:
-        version = commit(planned, parts)
+    def interrupted(*arguments: Any) -> int:
+        version = commit(*arguments)
         calls.append(version)
         if len(calls) == 1:
             raise OSError("the network went away")

@@ -354,6 +354,7 @@ def by_hand(files: list[list[tuple[int, int]]]) -> Dataset:
             schema,
             np.array([rows for rows, _ in groups], np.int64),
             np.array([[size, 7] for _, size in groups], np.int64).reshape(-1, 2),
+            np.zeros(2, np.int64),
         )
         for i, groups in enumerate(files)
     ]

@@ -1,5 +1,6 @@
 import datetime
 import json
+import os
 import pickle
 import threading
 import time
@@ -572,9 +573,10 @@ def test_a_write_that_fails_says_so(root: Path, monkeypatch: pytest.MonkeyPatch)
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left on device"):
         write_files(table_of({"a": [1]}), str(root), ["p"], "t")
+    assert not [p for p in root.rglob("*") if p.is_file()]
 
 
 @pytest.mark.parametrize(
@@ -852,3 +854,62 @@ def test_a_table_is_the_last_commit_of_each_partition(
         assert sorted(found, key=repr) == expected
         texts = sorted(((partition_text("p", p), x) for p, x in expected), key=repr)
         assert replayed(root, version) == texts
+
+
+# The fence: what the caller has not seen is not replaced.
+
+
+def fenced(root: Path, rows: Mapping[str | None, Sequence[int]], run_id: str, since: int) -> int:
+    files = write_files(table_of(rows), str(root), ["p"], run_id)
+    return commit(str(root), files, SCHEMA, ["p"], run_id, {}, since=since)
+
+
+def test_a_commit_is_refused_if_its_partitions_have_changed_since(root: Path) -> None:
+    assert fenced(root, {"a": [1]}, "first", -1) == 0
+    with pytest.raises(OutputError, match="another run committed the same partitions meanwhile"):
+        fenced(root, {"a": [2]}, "late", -1)
+    is_as(root, {"a": [1]})
+    assert fenced(root, {"a": [2], "b": [2]}, "second", 0) == 1
+    # Another partition has changed, which is no obstacle.
+    assert fenced(root, {"c": [3]}, "third", 0) == 2
+    with pytest.raises(OutputError, match="another run committed the same partitions meanwhile"):
+        fenced(root, {"b": [4], "d": [4]}, "fourth", 0)
+    is_as(root, {"a": [2], "b": [2], "c": [3]})
+    assert fenced(root, {"b": [4]}, "fourth", 2) == 3
+
+
+def test_a_commit_that_was_made_is_not_refused_when_tried_again(root: Path) -> None:
+    files = write_files(table_of({"a": [1]}), str(root), ["p"], "run")
+    for _ in range(2):
+        assert commit(str(root), files, SCHEMA, ["p"], "run", {}, since=-1) == 0
+    assert commits(root) == 1
+
+
+def test_the_check_refuses_what_the_commit_would(root: Path) -> None:
+    target = [(("p", "a"),)]
+    assert sinks.check(str(root), SCHEMA, ["p"], target, -1) == -1
+    put(root, {"a": [1]})
+    put(root, {"b": [1]})
+    assert sinks.check(str(root), SCHEMA, ["p"]) == 1
+    assert sinks.check(str(root), SCHEMA, ["p"], target, 0) == 1
+    with pytest.raises(OutputError, match="another run committed"):
+        sinks.check(str(root), SCHEMA, ["p"], target, -1)
+    with pytest.raises(OutputError, match="columns x double; expected columns x long"):
+        sinks.check(str(root), pa.schema([("p", pa.string()), ("x", pa.float64())]), ["p"])
+    assert commits(root) == 2
+
+
+def test_a_commit_is_known_by_all_its_ids(root: Path) -> None:
+    assert sinks.committed(str(root), "night") is None
+    for version, run_id in enumerate(("one", "two")):
+        files = write_files(table_of({"a": [version]}), str(root), ["p"], run_id)
+        assert commit(str(root), files, SCHEMA, ["p"], run_id, {}, also=["night"]) == version
+    assert [sinks.committed(str(root), name) for name in ("one", "two", "night")] == [0, 1, 1]
+    assert sinks.committed(str(root), "other") is None
+
+
+def test_what_stands_beside_a_new_table_is_not_foreign(root: Path) -> None:
+    (root / sinks.BESIDE / "journal").mkdir(parents=True)
+    (root / sinks.BESIDE / "journal" / "run.json").write_text("{}")
+    put(root, {"a": [1]})
+    is_as(root, {"a": [1]})

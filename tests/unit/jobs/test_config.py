@@ -85,6 +85,7 @@ def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     given = yaml.safe_load(TRAIN)
     given["search"]["split"] = RANDOM
     given["search"]["repeats"] = 1
+    given["intervals"] = None
     assert job.model_dump(mode="json") == given
 
 
@@ -104,6 +105,21 @@ def test_the_scoring_job_of_the_design_loads(tmp_path: Path) -> None:
         ("flight_id",),
         "quarantine",
     )
+
+
+@pytest.mark.parametrize("bad_rows", ["quarantine", "fail", 0.01, 7])
+def test_bad_rows_are_a_word_a_share_or_a_number(bad_rows: object) -> None:
+    assert score_job(bad_rows=bad_rows).bad_rows == bad_rows
+
+
+def test_a_scoring_job_knows_its_date_and_its_digest_does_through_the_filter() -> None:
+    job = score_job(data={"path": "d", "where": "day == '{date}'"})
+    assert job.date is None
+    first, second = job.on("2024-01-09"), job.on("2024-01-10")
+    assert (first.date, second.date) == ("2024-01-09", "2024-01-10")
+    assert first.digest() != second.digest()
+    by_column = score_job(output={"path": "o", "partition_by": "day"}).on("2024-01-09")
+    assert (by_column.date, by_column.data.where) == ("2024-01-09", "day == '2024-01-09'")
 
 
 def test_the_least_scoring_job_has_no_drift_and_replaces_the_whole_table() -> None:

@@ -1,0 +1,39 @@
+"""Completion markers: small files that other tools can wait for.
+
+``OUTPUT/_lasso/done/DATE.json`` (``latest.json`` for a run without a date) appears once a run's
+rows, quarantine and drift are committed, and names the table versions that belong together. A
+marker is made from the table's log and is never read here: the log alone says what is done.
+"""
+
+from pathlib import Path
+
+from lasso_jobs.data import sinks
+from lasso_jobs.jobs.journal import write_json
+from lasso_jobs.jobs.record import records
+
+DONE = "done"
+
+
+def marker(root: str, date: str | None) -> Path:
+    """Where the marker of a night is."""
+    return Path(root, sinks.BESIDE, DONE, f"{date or 'latest'}.json")
+
+
+def mark_done(root: str, version: int) -> None:
+    """Write the marker of the run that a version of the table is of."""
+    record = next(record for found, record in records(root) if found == version)
+    write_json(
+        marker(root, record.date),
+        {
+            "date": record.date,
+            "run_id": record.run_id,
+            "model": record.model,
+            "scored_at": record.scored_at.isoformat(),
+            "rows_scored": record.rows_scored,
+            "rows_quarantined": record.rows_quarantined,
+            "output_version": version,
+            "quarantine_version": record.quarantine_version,
+            "drift_version": record.drift_version,
+            "generation": version if record.generation is None else record.generation,
+        },
+    )
