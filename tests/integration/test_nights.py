@@ -232,6 +232,19 @@ def test_the_marker_of_a_date_names_the_versions_that_belong_together(
     assert [p.name for p in marker.parent.iterdir()] == [marker.name]
 
 
+@pytest.mark.parametrize("there", [None, "", "{}", '{"output_version": 0}'])
+def test_a_marker_that_a_kill_prevented_is_made_by_the_next_run(
+    job: ScoreJob, there: str | None
+) -> None:
+    marker = Path(job.output.path, "_lasso", "done", f"{FIRST}.json")
+    score(job.on(SECOND), workers=1)
+    score(job.on(FIRST), workers=1)
+    whole = marker.read_text()
+    marker.unlink() if there is None else marker.write_text(there)
+    assert fates(score_nights(job, [FIRST], workers=1)) == {FIRST: "done"}
+    assert marker.read_text() == whole
+
+
 def test_a_run_that_fails_leaves_the_marker_of_the_generation_that_is_shown(
     job: ScoreJob, values: Values
 ) -> None:
