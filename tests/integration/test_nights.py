@@ -209,6 +209,42 @@ def test_a_late_file_is_only_reported_where_the_job_says_so(values: Values) -> N
     assert fates(score_nights(job, [SECOND], "all", workers=1)) == {SECOND: "scored"}
 
 
+def test_a_night_that_has_lost_all_rows_of_a_partition_empties_it(
+    job: ScoreJob, values: Values
+) -> None:
+    output = {"path": values["output"]["path"], "partition_by": ["day", "promo"]}
+    job = ScoreJob.from_values({**values, "output": output})
+    score_nights(job, [FIRST, SECOND], workers=1)
+    frame = pd.read_parquet(file_of(values, FIRST), partitioning=None)
+    assert set(frame["promo"]) == {True, False}
+    frame[frame["promo"]].to_parquet(file_of(values, FIRST))
+    assert fates(score_nights(job, [FIRST], workers=1)) == {FIRST: "scored"}
+    found = table(job.output.path, "id")
+    assert sorted(found[found["day"] == FIRST]["id"]) == sorted(frame[frame["promo"]]["id"])
+    assert (found["day"] == SECOND).sum() == N
+    verify(job.output.path, deep=True)
+    rollback(job.output.path, FIRST)
+    assert len(table(job.output.path, "id")) == 2 * N
+    verify(job.output.path)
+
+
+def test_a_night_leaves_a_partition_alone_that_a_later_run_has_taken(
+    job: ScoreJob, values: Values
+) -> None:
+    output = {"path": values["output"]["path"], "partition_by": ["day", "promo"]}
+    job = ScoreJob.from_values({**values, "output": output})
+    score_nights(job, [FIRST], workers=1)
+    data = {**values["data"], "where": f"day == '{FIRST}' and promo == False"}
+    other = score(ScoreJob.from_values({**values, "output": output, "data": data}), workers=1)
+    frame = pd.read_parquet(file_of(values, FIRST), partitioning=None)
+    frame[frame["promo"]].to_parquet(file_of(values, FIRST))
+    score_nights(job, [FIRST], "all", workers=1)
+    found = table(job.output.path, "id")
+    assert (found["run_id"] == other.run_id).sum() == (~frame["promo"]).sum()
+    assert len(found) == N
+    verify(job.output.path)
+
+
 # Completion markers.
 
 
