@@ -584,6 +584,31 @@ def test_the_scored_dates_say_what_failed(lasso_jobs: Run, values: Values) -> No
     assert second["rows_scored"] == N
 
 
+def test_a_person_reads_a_line_for_each_date_and_the_errors(
+    lasso_jobs: Run, values: Values
+) -> None:
+    period = ("score", "score.yaml", "--from", FIRST, "--to", THIRD)
+    assert lasso_jobs("score", "score.yaml", "--date", FIRST, "--quiet").returncode == 0
+    file_of(values, SECOND).write_bytes(b"PAR1 no more")
+    done = lasso_jobs(*period)
+    assert done.returncode == 1
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[0][:3] == ["date", "was", "fate"]
+    assert [line[:3] for line in lines[1:]] == [
+        [FIRST, "done", "done"],
+        [SECOND, "missing", "failed"],
+        [THIRD, "missing", "scored"],
+    ]
+    assert f"lasso-jobs: {SECOND}: " in done.stderr
+    assert "not readable as Parquet" in done.stderr
+    shown = lasso_jobs(*period, "--dry-run").stdout.splitlines()
+    assert [line.split() for line in shown[1:]] == [
+        [FIRST, "done", "0", "False"],
+        [SECOND, "missing", "-", "True"],
+        [THIRD, "done", "1", "False"],
+    ]
+
+
 def test_nights_are_refused_for_a_job_that_no_date_fits(values: Values) -> None:
     output = {"path": values["output"]["path"]}
     job = ScoreJob.from_values({**values, "output": output})
