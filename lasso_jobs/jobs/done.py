@@ -2,9 +2,11 @@
 
 ``OUTPUT/_lasso/done/DATE.json`` (``latest.json`` for a run without a date) appears once a run's
 rows, quarantine and drift are committed, and names the table versions that belong together. A
-marker is made from the table's log and is never read here: the log alone says what is done.
+marker is made from the table's log, and made again if a kill came between: the log alone says what
+is done.
 """
 
+import json
 from pathlib import Path
 
 from lasso_jobs.data import sinks
@@ -17,6 +19,16 @@ DONE = "done"
 def marker(root: str, date: str | None) -> Path:
     """Where the marker of a night is."""
     return Path(root, sinks.BESIDE, DONE, f"{date or 'latest'}.json")
+
+
+def ensure_marked(root: str, date: str, version: int) -> None:
+    """Write the marker of a night that is committed, unless it is there."""
+    try:
+        marked = json.loads(marker(root, date).read_bytes())["output_version"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        marked = None
+    if marked != version:
+        mark_done(root, version)
 
 
 def mark_done(root: str, version: int) -> None:

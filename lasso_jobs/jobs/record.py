@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lasso_jobs.data import delta_log
-from lasso_jobs.data.sinks import Partition
+from lasso_jobs.data.sinks import Partition, committed
 
 KEY = "lasso_jobs"
 
@@ -94,6 +94,19 @@ def records(root: str) -> Iterator[tuple[int, Record]]:
         record = record_of(metadata)
         if record is not None:
             yield version, record
+
+
+def owned(root: str, date: str | None) -> set[Partition]:
+    """Partitions that the newest commit of a night replaced, and no later commit has."""
+    if date is None or committed(root, night(date)) is None:
+        return set()
+    taken: set[Partition] = set()
+    for _, record in records(root):
+        own = {counted.partition for counted in record.partitions}
+        if record.date == date:
+            return own - taken
+        taken |= own
+    return set()
 
 
 def record_of(metadata: Mapping[str, Any]) -> Record | None:
