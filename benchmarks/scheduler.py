@@ -23,9 +23,9 @@ def scheduler(options: argparse.Namespace) -> None:
     partitions = dataset.partitions(dataset.schema.names)
     planned, after_plan = time.perf_counter(), _peak()
     with connect(options.cluster, options.workers) as client:
-        connected = time.perf_counter()
+        connected, cpu = time.perf_counter(), time.process_time()
         found = tree_reduce(client, _rows, _add, partitions)
-        done = time.perf_counter()
+        done, cpu = time.perf_counter(), time.process_time() - cpu
     if (len(partitions), found) != (options.partitions, dataset.n_rows):
         raise SystemExit(f"{found:,} rows of {len(partitions):,} partitions")
     n_tasks = 2 * len(partitions) - 1
@@ -37,7 +37,8 @@ def scheduler(options: argparse.Namespace) -> None:
     sys.stdout.write(
         f"{len(partitions):,} partitions of {options.features} features, {n_tasks:,} tasks\n\n"
         + table(("", "seconds", "more MiB"), *rows)
-        + f"\n\n{1e3 * (done - connected) / n_tasks:.2f} ms a task\n"
+        + f"\n\n{1e3 * (done - connected) / n_tasks:.2f} ms a task, "
+        + f"{1e3 * cpu / n_tasks:.2f} ms of this process's processor time\n"
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from benchmarks import data
 from benchmarks.processes import installed, run, table
@@ -54,9 +55,9 @@ def test_score_runs_the_limits_ours_and_the_peers_that_are_there(tiny: list[str]
 def test_score_predicts_what_duckdb_computes(tiny: list[str], tmp_path: Path) -> None:
     measured("score", *tiny, "--peers", "duckdb")
     scores = tmp_path / "train-2000x5" / "scores"
-    ours = pq.read_table(scores / "lasso-jobs").sort_by("row_id")
-    theirs = pq.read_table(scores / "duckdb.parquet").sort_by("row_id")
-    assert ours["row_id"].to_pylist() == theirs["row_id"].to_pylist() == list(range(2000))
+    ours = DeltaTable(scores / "lasso-jobs").to_pandas().sort_values("row_id")
+    theirs = pq.read_table(scores / "duckdb.parquet").to_pandas().sort_values("row_id")
+    assert ours["row_id"].tolist() == theirs["row_id"].tolist() == list(range(2000))
     np.testing.assert_allclose(ours["prediction"], theirs["prediction"], rtol=1e-12)
 
 
