@@ -137,6 +137,19 @@ def test_another_kind_of_reading_is_not_taken_for_it(folder: Path, kind: str) ->
     check(folder, reads=True, **other)
 
 
+def test_a_training_reads_its_columns_once(folder: Path) -> None:
+    found = trained(folder, features={"include": ["x*"]})
+    expected = 0
+    for path in (folder / "data").rglob("*.parquet"):
+        metadata = pq.ParquetFile(path).metadata
+        for i in range(metadata.num_row_groups):
+            columns = [metadata.row_group(i).column(j) for j in range(metadata.num_columns)]
+            used = [c for c in columns if c.path_in_schema in {"y", *(f"x{j}" for j in range(9))}]
+            expected += sum(c.total_compressed_size for c in used)
+    assert found.counts.bytes_read == expected
+    assert found.registered.provenance["bytes_read"] == expected
+
+
 def test_more_features_are_read(folder: Path) -> None:
     trained(folder, features={"include": ["x1", "x2"]})
     check(folder, reads=True, features={"include": ["x1", "x2", "x3"]})
