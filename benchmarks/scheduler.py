@@ -10,7 +10,13 @@ import pyarrow as pa
 
 from benchmarks import data
 from benchmarks.processes import table
-from lasso_jobs.data.dataset import PARTITION_BYTES, Dataset, FileIdentity, Partition, SourceFile
+from lasso_jobs.data.dataset import (
+    MOST_STATIC_BYTES,
+    Dataset,
+    FileIdentity,
+    Partition,
+    SourceFile,
+)
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.engine.tasks import tree_reduce
 
@@ -20,7 +26,7 @@ def scheduler(options: argparse.Namespace) -> None:
     start, before = time.perf_counter(), _peak()
     dataset = _dataset(options.partitions, options.features)
     made = time.perf_counter()
-    partitions = dataset.partitions(dataset.schema.names)
+    partitions = dataset.static_partitions()
     planned, after_plan = time.perf_counter(), _peak()
     with connect(options.cluster, options.workers) as client:
         connected, cpu = time.perf_counter(), time.process_time()
@@ -43,10 +49,10 @@ def scheduler(options: argparse.Namespace) -> None:
 
 
 def _dataset(n: int, features: int) -> Dataset:
-    """Files of one row group, each as large as a partition."""
+    """Files of one row group, each as large as a partition of a wide table."""
     names = [*data.names(features), "y"]
     schema = pa.schema([(name, pa.float64()) for name in names])
-    column = -(-PARTITION_BYTES // len(names)) - len(names)
+    column = MOST_STATIC_BYTES // len(names)
     rows, sizes = np.array([column // 8]), np.full((1, len(names)), column)
     files = tuple(
         SourceFile(

@@ -79,11 +79,12 @@ def memory(options: argparse.Namespace) -> None:
 
 
 def retrain(options: argparse.Namespace) -> None:
-    """Train on 32 files, add one, train again: seconds of the pass, and bytes read."""
+    """Train on 32 files, then with one more, then with other folds; and on all from nothing."""
     folder = _folder(options, "retrain")
     staged = data.write(folder / "all", options.rows, options.features, 33)
     files = sorted(staged.glob("*.parquet"))
-    found: dict[str, list[Run]] = {"32 files": [], "33 files": [], "33 files, anew": []}
+    cases = ("32 files", "33 files", "33 files, 10 folds", "33 files, anew")
+    found: dict[str, list[Run]] = {name: [] for name in cases}
     for i in range(options.repeat):
         for name, n in (("32 files", 32), ("33 files", 33)):
             source = folder / f"data-{i}"
@@ -94,14 +95,16 @@ def retrain(options: argparse.Namespace) -> None:
                     link.hardlink_to(file)
             job = write_job(folder, source, f"run-{i}")
             found[name].append(run(["-m", "lasso_jobs", "train", str(job), "--json"]))
+        folds = ["--set", "search.folds=10"]
+        found[cases[2]].append(run(["-m", "lasso_jobs", "train", str(job), "--json", *folds]))
         job = write_job(folder, staged, f"anew-{i}")
         found["33 files, anew"].append(run(["-m", "lasso_jobs", "train", str(job), "--json"]))
     full = median(found["33 files, anew"], _pass)
     rows = [
-        (name, median(r, _pass), median(r, _pass) / full, f"{median(r, _bytes):,.0f}")
+        (name, median(r, _pass), median(r, _pass) / full, f"{median(r, _bytes):,.0f}", median(r))
         for name, r in found.items()
     ]
-    _say(table(("pass over", "seconds", "x anew", "bytes read"), *rows))
+    _say(table(("pass over", "seconds", "x anew", "bytes read", "whole process"), *rows))
 
 
 def startup(options: argparse.Namespace) -> None:
