@@ -3,14 +3,18 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from lasso_jobs.data import storage
 
 # Prefect reads these when it is imported.
 os.environ["DO_NOT_TRACK"] = "1"
@@ -134,6 +138,53 @@ def score_values(shop: Path, registry: Path, tmp_path: Path) -> Values:
         "drift": {"features": "selected", "path": str(tmp_path / "drift")},
         "registry": str(registry),
     }
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 API over HTTP, which the environment names."""
+    script = Path(__file__).with_name("s3_server.py")
+    server = subprocess.Popen(
+        [sys.executable, script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+    settings = {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "the-key-id",
+        "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield address
+    server.communicate()
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> str:
+    """The URI of an empty bucket."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    urlopen(Request(f"{s3_server}/{name}", method="PUT")).close()
+    return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def upload() -> Callable[[Path, str], str]:
+    """Copy the files of a folder below a URI."""
+
+    def copy(folder: Path, uri: str) -> str:
+        for path in (p for p in folder.rglob("*") if p.is_file()):
+            storage.write(f"{uri}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        return uri
+
+    return copy
 
 
 @pytest.fixture

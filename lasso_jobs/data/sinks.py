@@ -6,42 +6,27 @@ refuses concurrent commits to different partitions, and lets two of them fill th
 `commit` asks for exactly the next version and, if another writer took it, checks for itself.
 """
 
-import datetime
-import json
-import re
 import time
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from lasso_jobs.data import staging, storage
+from lasso_jobs.data.staging import Partition as Partition
+from lasso_jobs.data.staging import WrittenFile as WrittenFile
+from lasso_jobs.data.staging import by_columns, columns_of, is_ours, refuse_other
+from lasso_jobs.data.staging import partition_text as partition_text
 from lasso_jobs.errors import OutputError
 
-Partition = tuple[tuple[str, str | None], ...]
-"""Partition columns, in the table's order, with their values as `partition_text` has them."""
-_is_ours = re.compile(r"lasso-.+-[0-9a-f]{32}\.parquet").fullmatch
 _NOT_QUOTED_BY_DELTA = "/!$&'()+,;:=@~"
-_KEPT_TYPES = {pa.float32(), pa.float64(), pa.string(), pa.binary(), pa.bool_(), pa.date32()}
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """One Parquet file that an attempt wrote and no table knows of yet."""
-
-    path: str  # below the table's root, as on disk; deltalake quotes it for the log
-    partition: Partition
-    rows: int
-    size_bytes: int
-    stats: str  # Delta's, in JSON: rows and nulls, no bounds, on which readers differ (NaN, -0.0)
-    columns: tuple[str, ...]  # name and Delta type of each, the partition's too
+_State = tuple[DeltaTable, dict[str, RemoveAction]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +39,6 @@ class _Change:
     tags: dict[str, str]
 
 
-def partition_text(column: str, value: object) -> str | None:
-    """Return a partition column's value in Delta's string form; None is null."""
-    if value is None or (isinstance(value, str) and value):
-        return value
-    if isinstance(value, int) or type(value) is datetime.date:
-        return str(value).lower()  # "true", not "True"
-    # Delta reads an empty string as null: such rows would not come back as they went in.
-    expected = "a non-empty string, whole number, date, boolean or null"
-    raise OutputError(f"partition column {column}", repr(value), expected, "Clean that column")
-
-
 def write_files(
     table: pa.Table, root: str, partition_by: Sequence[str], attempt: str
 ) -> tuple[WrittenFile, ...]:
@@ -75,19 +49,16 @@ def write_files(
     table : pyarrow.Table
         Dictionaries and views become plain columns, times become UTC.
     root : str
-        The Delta table's folder, which need not exist yet.
+        The Delta table's folder or URI, which need not exist yet.
     partition_by : sequence of str
     attempt : str
         Part of the file names, for those who read them; a UUID keeps attempts apart.
     """
-    schema = _plain_schema(table.schema, partition_by, root)
     _refuse_foreign(root)
-    columns = []
-    for field in schema:
-        with _told(f"{root}, column {field.name}", f"{field.type} values", "Convert that column"):
-            columns.append(table[field.name].cast(field.type))
-    pieces = _split(pa.table(columns, schema=schema), partition_by)
-    return tuple(_write_one(rows, root, partition, attempt) for partition, rows in pieces)
+    return tuple(
+        staging.write_parquet(rows, root, "", partition, attempt)
+        for partition, rows in staging.split(table, partition_by, root)
+    )
 
 
 def commit(
@@ -115,13 +86,9 @@ def commit(
     replace : iterable of Partition
         Partitions to empty although no file belongs to them.
     """
-    plain = Schema.from_arrow(_plain_schema(schema, partition_by, root))
+    plain = Schema.from_arrow(staging.plain_schema(schema, partition_by, root))
     _refuse_foreign(root)
-    targets = {*replace, *(file.partition for file in files)}
-    for partition in targets:
-        _refuse_other(root, "partition", [_by(name for name, _ in partition)], [_by(partition_by)])
-    for file in files:
-        _refuse_other(f"{root}/{file.path}", "columns", file.columns, _columns(plain))
+    targets = staging.targets_of(root, files, plain, partition_by, replace)
     now = time.time_ns() // 1_000_000
     adds = [AddAction(f.path, f.size_bytes, dict(f.partition), now, True, f.stats) for f in files]
     by_path, tags = {add.path: add for add in adds}, {**metadata, "run_id": run_id}
@@ -137,25 +104,36 @@ def replace_rows(root: str, table: pa.Table, column: str, value: str) -> int:
     target = ((column, value),)
     files = write_files(table, root, [column], value)
     for file in files:
-        _refuse_other(root, "rows where", [str(file.partition)], [str(target)])
+        refuse_other(root, "rows where", [str(file.partition)], [str(target)])
     return commit(root, files, table.schema, [column], value, {}, [target])
 
 
+def exists(root: str) -> bool:
+    """Whether there is a table."""
+    return bool(DeltaTable.is_deltatable(root))
+
+
+def read(root: str, columns: Sequence[str], partition: Partition) -> pa.Table:
+    """The rows that the table shows now, of one partition, or of all for an empty one."""
+    filters = [(name, "=", "" if value is None else value) for name, value in partition]
+    with _told(root, "a readable Delta table", "Restore it, or name another output"):
+        return DeltaTable(root).to_pyarrow_table(partitions=filters, columns=[*columns])
+
+
 def _apply(change: _Change) -> int:
-    before: set[str] = set()
-    for attempt in range(100):
+    def look() -> tuple[_State | None, set[str]]:
         table = _open(change)
         live = _live(change, table) if table else {}
-        if table and live.keys() == change.adds.keys() and (live or attempt):
-            version = table.transaction_version(change.tags["run_id"])
-            return table.version() if version is None else version
-        if attempt and before != live.keys():
-            found, expected = "another run committed the same partitions meanwhile", "one at a time"
-            raise OutputError(change.root, found, expected, "Look at its rows, then run this again")
-        before, version = set(live), _swap(change, table, live)
-        if version is not None:
-            return version
-    raise OutputError(change.root, "too many writers at once", "a few", "Run this again later")
+        return (table, live) if table else None, set(live)
+
+    def swap(state: _State | None) -> int | None:
+        return _swap(change, *(state or (None, {})))
+
+    def version_of(state: _State) -> int:
+        version = state[0].transaction_version(change.tags["run_id"])
+        return state[0].version() if version is None else version
+
+    return staging.compare_and_swap(change.root, {*change.adds}, look, swap, version_of)
 
 
 def _swap(change: _Change, table: DeltaTable | None, live: dict[str, RemoveAction]) -> int | None:
@@ -188,10 +166,10 @@ def _open(change: _Change) -> DeltaTable | None:
         table = DeltaTable(root) if DeltaTable.is_deltatable(root) else None
     if table:
         by, features = table.metadata().partition_columns, table.protocol().writer_features or []
-        _refuse_other(root, "partitions", [_by(change.partition_by)], [_by(by)])
-        _refuse_other(root, "columns", _columns(change.schema), _columns(table.schema()))
+        refuse_other(root, "partitions", [by_columns(change.partition_by)], [by_columns(by)])
+        refuse_other(root, "columns", columns_of(change.schema), columns_of(table.schema()))
         vectors = [name for name in features if name == "deletionVectors"]
-        _refuse_other(root, "features", [], vectors)  # such files are known by more than a path
+        refuse_other(root, "features", [], vectors)  # such files are known by more than a path
     return table
 
 
@@ -204,96 +182,24 @@ def _live(change: _Change, table: DeltaTable) -> dict[str, RemoveAction]:
             continue
         # Paths come quoted and go unquoted; one that changed on the way would remove nothing.
         path = unquote(row["path"])
-        _refuse_other(change.root, "file", [quote(path, safe=_NOT_QUOTED_BY_DELTA)], [row["path"]])
+        refuse_other(change.root, "file", [quote(path, safe=_NOT_QUOTED_BY_DELTA)], [row["path"]])
         live[path] = RemoveAction(path, True, now, row["size_bytes"], dict(partition))
     return live
 
 
-def _split(table: pa.Table, partition_by: Sequence[str]) -> Iterator[tuple[Partition, pa.Table]]:
-    # The nulls make one group of all rows where there is no partition column.
-    keys = [*(str(i) for i in range(len(partition_by))), "all"]
-    added = [pa.nulls(len(table), pa.int8()), pa.array(range(len(table)))]
-    numbered = pa.table([*table.select(partition_by).columns, *added], [*keys, "rows"])
-    groups = numbered.group_by(keys, use_threads=False).aggregate([("rows", "list")])
-    for values, rows in zip(groups.select(keys).to_pylist(), groups["rows_list"], strict=True):
-        texts = map(partition_text, partition_by, values.values())
-        yield tuple(zip(partition_by, texts, strict=True)), table.take(rows.values)
-
-
-def _write_one(rows: pa.Table, root: str, partition: Partition, attempt: str) -> WrittenFile:
-    parts = [(name, value or "__HIVE_DEFAULT_PARTITION__") for name, value in partition]
-    folders = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parts]
-    readable = re.sub(r"[^\w.-]+", "-", attempt, flags=re.ASCII)[:80]
-    path = "/".join([*folders, f"lasso-{readable}-{uuid.uuid4().hex}.parquet"])
-    stored = rows.drop_columns([name for name, _ in partition])
-    target = Path(root, path)
-    with _told(str(target), "a folder that can be written to", "Mend that, then run this again"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(stored, target, compression="zstd")
-        size_bytes = target.stat().st_size
-    nulls = {name: stored[name].null_count for name in stored.column_names}
-    stats = json.dumps({"numRecords": rows.num_rows, "nullCount": nulls})
-    columns = _columns(Schema.from_arrow(rows.schema))
-    return WrittenFile(path, partition, rows.num_rows, size_bytes, stats, columns)
-
-
-def _plain_schema(schema: pa.Schema, partition_by: Sequence[str], root: str) -> pa.Schema:
-    """Every column nullable, of a type that Delta has, without metadata."""
-    names, by, lower = schema.names, set(partition_by), {name.lower() for name in schema.names}
-    if len(lower) < len(names) or not by < set(names) or len(by) < len(partition_by):
-        found = f"columns {', '.join(names)} with partitions {_by(partition_by)}"
-        expected = "distinct columns, of which some but not all are the partition's"
-        raise OutputError(root, found, expected, "Rename columns, or partition by others")
-    return pa.schema([(name, _plain_type(schema.field(name).type, name, root)) for name in names])
-
-
-def _plain_type(kind: pa.DataType, column: str, root: str) -> pa.DataType:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_unsigned_integer(kind):
-        return pa.int64()
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", tz=kind.tz and "UTC")
-    if kind in _KEPT_TYPES or pa.types.is_signed_integer(kind) or pa.types.is_decimal128(kind):
-        return kind
-    expected = "strings, bytes, numbers, booleans, dates or timestamps"
-    raise OutputError(f"{root}, column {column}", f"type {kind}", expected, "Convert that column")
-
-
-def _columns(schema: Schema) -> tuple[str, ...]:
-    fields = [(f.name, f.type.type, "" if f.nullable else " not null") for f in schema.fields]
-    return tuple(sorted(f"{name} {kind}{null}" for name, kind, null in fields))
-
-
-def _by(names: Iterable[str]) -> str:
-    return f"by {', '.join(names) or 'nothing'}"
-
-
-def _refuse_other(where: str, what: str, found: Sequence[str], expected: Sequence[str]) -> None:
-    """Refuse a list of names that is not the expected one, and name those that differ."""
-    if [*found] != [*expected]:
-        surplus = ", ".join(name for name in found if name not in expected) or "missing"
-        lacking = ", ".join(name for name in expected if name not in found) or "no such"
-        remedy = "Write what is there already, or name another output"
-        raise OutputError(where, f"{what} {surplus}", f"{what} {lacking}", remedy)
-
-
 def _refuse_foreign(root: str) -> None:
     """Refuse a place that is no table and holds more than files of unfinished runs of ours."""
-    log = Path(root, "_delta_log")  # another run may make it at any moment
-    paths = () if log.exists() else Path(root).rglob("*")
-    found = [p for p in paths if not (_is_ours(p.name) or p.is_dir() or log in p.parents)]
-    if found or "://" in root or unquote(root) != root or Path(root).is_file():
-        expected = "a Delta table, or a new or empty local folder, with no %20 and such in its path"
+    log = storage.join(root, "_delta_log")  # another run may make it at any moment
+    if storage.is_uri(root):
+        with _told(root, "a bucket that may be read", "Check its name and the credentials"):
+            names = () if exists(root) else storage.names(root)
+    else:
+        names = () if Path(log).exists() else storage.names(root)
+    found = [n for n in names if not (is_ours(n.split("/")[-1]) or n.startswith("_delta_log/"))]
+    if found or unquote(root) != root or (not storage.is_uri(root) and Path(root).is_file()):
+        expected = "a Delta table, or a new or empty folder, with no %20 and such in its path"
         raise OutputError(root, str([*found, "neither"][0]), expected, "Name another output")
 
 
-@contextmanager
-def _told(where: str, expected: str, remedy: str) -> Iterator[None]:
-    """Turn failures of the libraries and of the system into an `OutputError`."""
-    try:
-        yield
-    except (DeltaError, OSError, ValueError) as error:
-        found = (str(error) or type(error).__name__).splitlines()[0]
-        raise OutputError(where, found, expected, remedy) from error
+def _told(where: str, expected: str, remedy: str) -> AbstractContextManager[None]:
+    return staging.told(where, expected, remedy, DeltaError)

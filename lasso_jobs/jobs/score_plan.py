@@ -58,7 +58,7 @@ def plan(job: ScoreJob) -> ScorePlan:
     registered = Registry(job.registry).load(job.model)
     model = registered.model
     conditions = job.data.conditions()
-    dataset = discover(job.data.path, conditions)
+    dataset = discover(job.data.path, conditions, job.data.version)
     watched = _watched(job, model)
     used = frozenset(model.predictor.used)
     predictor = model.predictor.only(used | set(watched))
