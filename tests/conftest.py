@@ -1,12 +1,16 @@
 """What integration and fault tests share: an environment of their own, commands, and a shop."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -185,6 +189,46 @@ def upload() -> Callable[[Path, str], str]:
         return uri
 
     return copy
+
+
+PASSWORD = "pass@word of/the tests"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URI of a PostgreSQL server on loopback, which the environment names."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: p.parts[-3])
+    initdb = str(found[-1]) if found else shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql-15)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = Path(tempfile.mkdtemp())
+    # PostgreSQL refuses to run as root.
+    user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
+    if user:
+        shutil.chown(folder, **user)
+
+    def run(*command: str) -> None:
+        # The server inherits what it writes to: a pipe would never end.
+        with (folder.parent / f"{folder.name}.log").open("ab") as log:
+            subprocess.run(command, check=True, cwd=folder, stdout=log, stderr=log, **user)
+
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o644)
+    control, data = str(Path(initdb).with_name("pg_ctl")), str(folder / "data")
+    run(initdb, "-D", data, "-U", "lasso", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
+    options = f"-p {port} -h 127.0.0.1 -k '' -F"
+    run(control, "-D", data, "-o", options, "-w", "start")
+    uri = f"postgresql://lasso:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LASSO_JOBS_POSTGRESQL_URI", uri)
+        yield uri
+    run(control, "-D", data, "-m", "immediate", "-w", "stop")
+    shutil.rmtree(folder)
+    (folder.parent / f"{folder.name}.log").unlink()
 
 
 @pytest.fixture

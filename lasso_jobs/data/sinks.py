@@ -19,10 +19,15 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from lasso_jobs.data import staging, storage
-from lasso_jobs.data.staging import Partition as Partition
-from lasso_jobs.data.staging import WrittenFile as WrittenFile
-from lasso_jobs.data.staging import by_columns, columns_of, is_ours, refuse_other
-from lasso_jobs.data.staging import partition_text as partition_text
+from lasso_jobs.data.staging import (
+    Partition,
+    WrittenFile,
+    by_columns,
+    columns_of,
+    is_ours,
+    partition_text,
+    refuse_other,
+)
 from lasso_jobs.errors import OutputError
 
 _NOT_QUOTED_BY_DELTA = "/!$&'()+,;:=@~"
@@ -110,7 +115,8 @@ def replace_rows(root: str, table: pa.Table, column: str, value: str) -> int:
 
 def exists(root: str) -> bool:
     """Whether there is a table."""
-    return bool(DeltaTable.is_deltatable(root))
+    with _told(root, "a place that can be read", "Check its path, and the credentials"):
+        return bool(DeltaTable.is_deltatable(root))
 
 
 def read(root: str, columns: Sequence[str], partition: Partition) -> pa.Table:
@@ -190,11 +196,8 @@ def _live(change: _Change, table: DeltaTable) -> dict[str, RemoveAction]:
 def _refuse_foreign(root: str) -> None:
     """Refuse a place that is no table and holds more than files of unfinished runs of ours."""
     log = storage.join(root, "_delta_log")  # another run may make it at any moment
-    if storage.is_uri(root):
-        with _told(root, "a bucket that may be read", "Check its name and the credentials"):
-            names = () if exists(root) else storage.names(root)
-    else:
-        names = () if Path(log).exists() else storage.names(root)
+    there = exists(root) if storage.is_uri(root) else Path(log).exists()
+    names = () if there else storage.names(root)
     found = [n for n in names if not (is_ours(n.split("/")[-1]) or n.startswith("_delta_log/"))]
     if found or unquote(root) != root or (not storage.is_uri(root) and Path(root).is_file()):
         expected = "a Delta table, or a new or empty folder, with no %20 and such in its path"

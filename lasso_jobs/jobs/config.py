@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from lasso_jobs.data.staging import Format
 from lasso_jobs.data.storage import checked
 from lasso_jobs.data.times import duration
 from lasso_jobs.data.where import Condition, parse
@@ -374,7 +375,7 @@ class Output(_Model):
     """Where scored rows go."""
 
     path: Place
-    format: Literal["delta"] = "delta"
+    format: Format = Field("delta", description="A Delta table, a plain folder, or a database")
     partition_by: tuple[str, ...] = Field(
         (), description="A run replaces the partitions it has rows for; without, the whole table"
     )

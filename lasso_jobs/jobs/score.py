@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from deltalake import DeltaTable
 
 from lasso_jobs.core import drift as d
-from lasso_jobs.data import sinks
+from lasso_jobs.data import staging
 from lasso_jobs.errors import DataError, OutputError
 from lasso_jobs.jobs.clock import Clock, Report, progress_of
 from lasso_jobs.jobs.config import ScoreJob
@@ -102,8 +101,9 @@ def commit(planned: ScorePlan, parts: Sequence[Scored]) -> int:
     touched = {key for part in parts for key in part.watched}
     metadata = {"model": planned.registered.reference, "digest": planned.registered.digest}
     bad = [file for part in parts for file in part.quarantined_files]
-    if bad or DeltaTable.is_deltatable(scoring.quarantine):
-        sinks.commit(
+    sink = staging.sink(scoring.format)
+    if bad or sink.exists(scoring.quarantine):
+        sink.commit(
             scoring.quarantine,
             bad,
             _extended(carried, QUARANTINE),
@@ -113,7 +113,7 @@ def commit(planned: ScorePlan, parts: Sequence[Scored]) -> int:
             touched,
         )
     files = [file for part in parts for file in part.files]
-    return sinks.commit(
+    return sink.commit(
         scoring.root,
         files,
         _extended(carried, RESULT),

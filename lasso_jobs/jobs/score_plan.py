@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registered, Registry
-from lasso_jobs.data import schema
+from lasso_jobs.data import schema, staging
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.config import ScoreJob
@@ -77,6 +77,9 @@ def plan(job: ScoreJob) -> ScorePlan:
     schema.check_types(dataset.schema, predictor.columns, dataset.path)
     every = [*predictor.columns.features, *(name for _, names in by_key for name in names)]
     schema.check_files(dataset, tuple(dict.fromkeys(every)))
+    # Fails now, and not after the work, if the output cannot be reached.
+    staging.sink(job.output.format).exists(job.output.path)
+    joint = "_" if job.output.format == "postgresql" else "-"
     scoring = Scoring(
         predictor,
         used,
@@ -87,7 +90,8 @@ def plan(job: ScoreJob) -> ScorePlan:
         job.output.partition_by,
         conditions,
         job.output.path,
-        f"{job.output.path.rstrip('/')}-quarantine",
+        f"{job.output.path.rstrip('/')}{joint}quarantine",
+        job.output.format,
         f"v{registered.version}",
         job.digest(registered.digest, *dataset.identities)[:16],
         datetime.now(UTC),

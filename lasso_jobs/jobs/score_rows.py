@@ -12,7 +12,7 @@ from lasso_jobs.core import drift as d
 from lasso_jobs.core.columns import Block
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
-from lasso_jobs.data import blocks, sinks
+from lasso_jobs.data import blocks, staging
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.data.where import Condition
 from lasso_jobs.jobs.references import PREDICTION
@@ -50,6 +50,8 @@ class Scoring:
     where : tuple of Condition
     root, quarantine : str
         The tables to write below.
+    format : str
+        Their kind.
     model_version, run_id : str
     scored_at : datetime
     """
@@ -64,6 +66,7 @@ class Scoring:
     where: tuple[Condition, ...]
     root: str
     quarantine: str
+    format: staging.Format
     model_version: str
     run_id: str
     scored_at: datetime
@@ -78,7 +81,7 @@ class Scoring:
         return list(dict.fromkeys([*self.predictor.columns.features, *self.carried]))
 
 
-Watched = dict[sinks.Partition, dict[str, d.Current]]
+Watched = dict[staging.Partition, dict[str, d.Current]]
 """Distributions by output partition and feature."""
 
 
@@ -86,8 +89,8 @@ Watched = dict[sinks.Partition, dict[str, d.Current]]
 class Scored:
     """One scored unit of work."""
 
-    files: tuple[sinks.WrittenFile, ...]
-    quarantined_files: tuple[sinks.WrittenFile, ...]
+    files: tuple[staging.WrittenFile, ...]
+    quarantined_files: tuple[staging.WrittenFile, ...]
     rows_scored: int
     rows_quarantined: int
     rows_filtered: int
@@ -130,10 +133,13 @@ def score_partition(partition: Partition, scoring: Scoring) -> Scored:
     )
 
 
-def _written(table: pa.Table | None, root: str, scoring: Scoring) -> tuple[sinks.WrittenFile, ...]:
+def _written(
+    table: pa.Table | None, root: str, scoring: Scoring
+) -> tuple[staging.WrittenFile, ...]:
     if table is None:
         return ()
-    return sinks.write_files(table, root, scoring.partition_by, scoring.run_id)
+    sink = staging.sink(scoring.format)
+    return sink.write_files(table, root, scoring.partition_by, scoring.run_id)
 
 
 def _unfit(block: Block, scoring: Scoring) -> dict[str, NDArray[np.bool_]]:
@@ -213,12 +219,12 @@ def _watch(
 
 def _by_partition(
     table: pa.Table, partition_by: Sequence[str]
-) -> list[tuple[sinks.Partition, NDArray[np.intp]]]:
+) -> list[tuple[staging.Partition, NDArray[np.intp]]]:
     """The rows of each output partition that the table has rows of."""
-    groups: list[tuple[sinks.Partition, NDArray[np.intp]]] = [((), np.arange(table.num_rows))]
+    groups: list[tuple[staging.Partition, NDArray[np.intp]]] = [((), np.arange(table.num_rows))]
     for name in partition_by:
         column = table.column(name)
-        finer: list[tuple[sinks.Partition, NDArray[np.intp]]] = []
+        finer: list[tuple[staging.Partition, NDArray[np.intp]]] = []
         for key, rows in groups:
             texts, index = blocks.levels(column.take(pa.array(rows)))
             finer += [((*key, (name, t)), rows[index == i]) for i, t in enumerate(texts)]

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lasso_jobs.data import sinks
-from lasso_jobs.data.sinks import WrittenFile, commit, partition_text, replace_rows, write_files
+from lasso_jobs.data.sinks import commit, replace_rows, write_files
+from lasso_jobs.data.staging import Partition, WrittenFile, partition_text
 from lasso_jobs.errors import OutputError
 
 SCHEMA = pa.schema([("p", pa.string()), ("x", pa.int64())])
@@ -43,7 +44,7 @@ def put(
     rows: Mapping[str | None, Sequence[int]] | pa.Table,
     by: Sequence[str] = ("p",),
     run_id: str = "run",
-    replace: Sequence[sinks.Partition] = (),
+    replace: Sequence[Partition] = (),
 ) -> int:
     """Write and commit, as a job does."""
     table = rows if isinstance(rows, pa.Table) else table_of(rows)
