@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
@@ -121,9 +122,14 @@ def exists(root: str) -> bool:
 
 def read(root: str, columns: Sequence[str], partition: Partition) -> pa.Table:
     """The rows that the table shows now, of one partition, or of all for an empty one."""
-    filters = [(name, "=", "" if value is None else value) for name, value in partition]
     with _told(root, "a readable Delta table", "Restore it, or name another output"):
-        return DeltaTable(root).to_pyarrow_table(partitions=filters, columns=[*columns])
+        dataset = DeltaTable(root).to_pyarrow_dataset()
+        chosen = pc.scalar(True)
+        for name, text in partition:
+            value = pa.scalar(text, pa.string()).cast(dataset.schema.field(name).type)
+            field = pc.field(name)
+            chosen = chosen & (field.is_null() if text is None else field == value)
+        return dataset.to_table([*columns], filter=chosen)
 
 
 def _apply(change: _Change) -> int:

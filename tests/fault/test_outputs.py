@@ -57,6 +57,11 @@ def driver(output: tuple[str, str], moment: int, value: int) -> "subprocess.Pope
     return subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stderr=subprocess.PIPE)
 
 
+def ended(process: "subprocess.Popen[bytes]") -> None:
+    said = process.communicate()[1].decode()
+    assert process.returncode == 0, said
+
+
 def shown(output: tuple[staging.Format, str]) -> list[tuple[str, int]]:
     rows = staging.sink(output[0]).read(output[1], ["p", "x"], ()).to_pydict()
     return sorted(zip(rows["p"], rows["x"], strict=True))
@@ -70,7 +75,7 @@ def generation(value: int) -> list[tuple[str, int]]:
 def test_killed_at_any_step_a_commit_leaves_the_old_or_the_new_rows(
     output: tuple[staging.Format, str],
 ) -> None:
-    assert driver(output, 0, 1).wait() == 0
+    ended(driver(output, 0, 1))
     now = 1
     for moment in range(1, 100):
         process = driver(output, moment, moment + 1)
@@ -117,7 +122,7 @@ def test_killed_at_random_moments_a_run_started_again_equals_an_undisturbed_one(
 def test_of_two_drivers_at_once_both_leave_whole_generations(
     output: tuple[staging.Format, str],
 ) -> None:
-    assert driver(output, 0, 1).wait() == 0
+    ended(driver(output, 0, 1))
     for value in range(2, 10, 2):
         both = [driver(output, 0, value), driver(output, 0, value + 1)]
         said = [process.communicate()[1].decode() for process in both]

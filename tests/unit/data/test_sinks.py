@@ -765,6 +765,32 @@ def history(root: Path, version: int | None = None) -> list[tuple]:
     return sorted(frame[["run_id", "feature", "psi"]].itertuples(index=False, name=None))
 
 
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.string(), ["a/b", "é", None]),
+        (pa.int32(), [1, -2, None]),
+        (pa.bool_(), [True, False, None]),
+        (pa.date32(), [datetime.date(2024, 1, 31), datetime.date(1, 1, 1), None]),
+    ],
+    ids=str,
+)
+def test_reading_gives_a_partition_or_all(root: Path, kind: pa.DataType, values: list) -> None:
+    assert not sinks.exists(str(root))
+    table = pa.table({"p": pa.array(values, kind), "x": [1, 2, 3]})
+    put(root, pa.table({"p": pa.array(values[:1], kind), "x": [9]}))
+    put(root, table)
+    assert sinks.exists(str(root))
+    found = sinks.read(str(root), ["p", "x"], ()).to_pylist()
+    assert sorted(found, key=repr) == sorted(table.to_pylist(), key=repr)
+    for x, value in enumerate(values, start=1):
+        one = sinks.read(str(root), ["x"], (("p", partition_text("p", value)),))
+        assert one.to_pydict() == {"x": [x]}
+
+
 def test_the_same_run_twice_is_in_the_history_once(root: Path) -> None:
     one = [("2013-10-01 a/b", "f0", 0.5), ("2013-10-01 a/b", "f1", 1.5)]
     two = [("run'2", "f0", 2.5)]
