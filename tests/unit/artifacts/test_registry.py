@@ -114,6 +114,29 @@ def test_leftovers_of_a_killed_training_are_ignored(three: Registry, model: Mode
     assert three.register(variant(model, 4), {}).version == 4
 
 
+def test_a_training_killed_between_its_files_leaves_a_number_unused(
+    three: Registry, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    create = registry_module.storage.create
+
+    def killed(place: str, content: bytes) -> None:
+        if place.endswith("model.json"):
+            raise KilledError
+        create(place, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry_module.storage, "create", killed)
+        with pytest.raises(KilledError):
+            three.register(variant(model, 4), {})
+    assert three.versions("births") == [1, 2, 3]
+    assert "there is no 'v4'" in refused(three.load, "births@v4")
+    assert three.register(variant(model, 4), {}).version == 5
+    assert three.versions("births") == [1, 2, 3, 5]
+
+
 def test_a_registration_that_fails_leaves_nothing(
     three: Registry, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
