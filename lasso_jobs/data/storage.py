@@ -273,7 +273,7 @@ def _errors(place: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, "there is no such object", place) from None
+        raise FileNotFoundError(errno.ENOENT, "no such object or bucket", place) from None
     except (JobError, OSError):
         raise
     except Exception as error:
