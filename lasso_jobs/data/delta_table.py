@@ -46,12 +46,14 @@ def live_files(path: str, version: int | None) -> tuple[int, list[Listed]]:
         actions = pa.table(table.get_add_actions())
     except (DeltaError, OSError, ValueError) as error:
         which = "" if version is None else f"version {version} "
+        # The text of a store's own error may hold what was taken out of this one.
+        cause = None if storage.is_uri(path) else error
         raise DataError(
             path,
             f"{which}cannot be read ({storage.one_line(error)})",
             "a Delta table with that version",
             "Check data.path and data.version",
-        ) from error
+        ) from cause
     _refuse_features(path, table)
     by = table.metadata().partition_columns
     found = []

@@ -256,4 +256,6 @@ def told(where: str, expected: str, remedy: str, *kinds: type[Exception]) -> Ite
         yield
     except caught as error:
         found = storage.one_line(error)
-        raise OutputError(where, found, expected, remedy) from error
+        # The text of a store's own error may hold what was taken out of this one.
+        cause = None if storage.is_uri(where) else error
+        raise OutputError(where, found, expected, remedy) from cause

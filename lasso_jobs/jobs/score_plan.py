@@ -77,9 +77,11 @@ def plan(job: ScoreJob) -> ScorePlan:
     schema.check_types(dataset.schema, predictor.columns, dataset.path)
     every = [*predictor.columns.features, *(name for _, names in by_key for name in names)]
     schema.check_files(dataset, tuple(dict.fromkeys(every)))
-    # Fails now, and not after the work, if the output cannot be reached.
-    staging.sink(job.output.format).exists(job.output.path)
     joint = "_" if job.output.format == "postgresql" else "-"
+    quarantine = f"{job.output.path.rstrip('/')}{joint}quarantine"
+    for place in (job.output.path, quarantine):
+        # Fails now, and not after the work, if it cannot be reached.
+        staging.sink(job.output.format).exists(place)
     scoring = Scoring(
         predictor,
         used,
@@ -90,7 +92,7 @@ def plan(job: ScoreJob) -> ScorePlan:
         job.output.partition_by,
         conditions,
         job.output.path,
-        f"{job.output.path.rstrip('/')}{joint}quarantine",
+        quarantine,
         job.output.format,
         f"v{registered.version}",
         job.digest(registered.digest, *dataset.identities)[:16],

@@ -109,6 +109,14 @@ def test_what_cannot_be_reached_is_told_at_plan_time(
         score_plan.plan(ScoreJob.from_values(score_values))
 
 
+def test_a_name_too_long_for_the_quarantine_is_told_at_plan_time(
+    postgresql: str, score_values: Values
+) -> None:
+    score_values["output"] = {"path": "a" * 50, "format": "postgresql"}
+    with pytest.raises(LassoJobsError, match="a_quarantine: is no name of a table"):
+        score_plan.plan(ScoreJob.from_values(score_values))
+
+
 def test_a_plain_folder_is_read_by_those_who_know_nothing_else(
     score_values: Values, tmp_path: Path
 ) -> None:
