@@ -4,6 +4,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,7 +20,7 @@ from deltalake.transaction import create_table_with_add_actions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lasso_jobs.data import sinks
+from lasso_jobs.data import sinks, storage
 from lasso_jobs.data.sinks import commit, replace_rows, write_files
 from lasso_jobs.data.staging import Partition, WrittenFile, partition_text
 from lasso_jobs.errors import OutputError
@@ -763,6 +764,60 @@ def drift(run: str, psi: Sequence[float | None]) -> pa.Table:
 def history(root: Path, version: int | None = None) -> list[tuple]:
     frame = DeltaTable(str(root), version).to_pandas()
     return sorted(frame[["run_id", "feature", "psi"]].itertuples(index=False, name=None))
+
+
+# In a bucket
+
+
+def in_bucket(uri: str, rows: Mapping[str | None, Sequence[int]], run_id: str = "run") -> int:
+    files = write_files(table_of(rows), uri, ["p"], run_id)
+    return commit(uri, files, SCHEMA, ["p"], run_id, {})
+
+
+def shown_in(uri: str) -> Rows:
+    rows = DeltaTable(uri).to_pyarrow_table().to_pydict()
+    return sorted(zip(rows["p"], rows["x"], strict=True), key=repr)
+
+
+def test_any_string_is_a_partition_in_a_bucket(bucket: str) -> None:
+    uri = f"{bucket}/a table/of scores"
+    assert in_bucket(uri, {value: [1] for value in WEIRD}) == 0
+    assert in_bucket(uri, {value: [2] for value in WEIRD[::2]}) == 1
+    expected = {value: [2 if i % 2 == 0 else 1] for i, value in enumerate(WEIRD)}
+    assert shown_in(uri) == pairs(expected)
+    assert sinks.read(uri, ["x"], (("p", "a/b"),)).to_pydict() == {"x": expected["a/b"]}
+
+
+def test_writers_at_once_in_a_bucket_all_get_in(bucket: str) -> None:
+    uri = f"{bucket}/table"
+    with ThreadPoolExecutor(6) as pool:
+        versions = list(pool.map(lambda i: in_bucket(uri, {f"{i}": [i]}, f"{i}"), range(6)))
+    assert sorted(versions) == list(range(6))
+    assert shown_in(uri) == pairs({f"{i}": [i] for i in range(6)})
+
+
+@pytest.mark.parametrize("start", [None, {"a": [1]}], ids=str)
+def test_a_conflict_in_a_bucket_is_told(
+    bucket: str, start: dict | None, just_before: Callable
+) -> None:
+    uri = f"{bucket}/table"
+    if start is not None:
+        in_bucket(uri, start)
+    just_before(lambda: in_bucket(uri, {"a": [20]}, "rival"))
+    with pytest.raises(OutputError, match="another run committed the same partitions meanwhile"):
+        in_bucket(uri, {"a": [10], "b": [11]}, "mine")
+    assert shown_in(uri) == [("a", 20)]
+
+
+def test_objects_of_others_are_refused(bucket: str) -> None:
+    storage.write(f"{bucket}/data/part-0.parquet", b"precious")
+    for attempt in (
+        lambda: write_files(table_of({"a": [1]}), f"{bucket}/data", ["p"], "t"),
+        lambda: commit(f"{bucket}/data", [], SCHEMA, ["p"], "run", {}),
+    ):
+        with pytest.raises(OutputError, match=r"part-0\.parquet"):
+            attempt()
+    assert storage.names(bucket) == ["data/part-0.parquet"]
 
 
 # Reading
