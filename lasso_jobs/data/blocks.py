@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +11,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lasso_jobs.core.columns import Block, Category, Columns
-from lasso_jobs.data.dataset import Piece, leaf_owners
+from lasso_jobs.data import storage
+from lasso_jobs.data.dataset import FileIdentity, Piece, leaf_owners
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
@@ -69,10 +69,10 @@ def read(
     constants = dict(piece.file.constants)
     needed = list(dict.fromkeys([*columns, *(c for w in where for c in sorted(w.columns))]))
     physical = [name for name in needed if name not in constants]
-    _check_unchanged(piece)
     position = piece.first_row
     try:
-        with pq.ParquetFile(piece.file.path, memory_map=True, pre_buffer=False) as file:
+        _check_unchanged(piece.file)
+        with _open(piece.file) as file:
             for index in piece.row_groups:
                 table = file.read_row_group(index, columns=physical, use_threads=False)
                 table = _plain(table)
@@ -82,8 +82,7 @@ def read(
                 rows = file.metadata.row_group(index).num_rows
                 for name in needed:
                     if name in constants:
-                        value = pa.scalar(constants[name], pa.string())
-                        table = table.append_column(name, pa.repeat(value, rows))
+                        table = table.append_column(name, pa.repeat(constants[name], rows))
                 for name in set(absent) - set(table.column_names):
                     table = table.append_column(name, pa.nulls(rows))
                 for start in range(0, rows, BLOCK_ROWS):
@@ -100,17 +99,22 @@ def read(
         ) from error
 
 
-def _check_unchanged(piece: Piece) -> None:
-    path = Path(piece.file.path)
+def _open(file: FileIdentity) -> pq.ParquetFile:
+    """Map a local file; fetch the wanted ranges of an object, neighbouring ones at once."""
+    source = storage.source(file.path, file.state)
+    return pq.ParquetFile(source, memory_map=True, pre_buffer=storage.is_uri(file.path))
+
+
+def _check_unchanged(file: FileIdentity) -> None:
     try:
-        status = path.stat()
+        state = storage.state(file.path)
     except FileNotFoundError as error:
         raise DataError(
-            str(path), "has disappeared", "the file that the plan names", "Restore it, or plan anew"
+            file.path, "has disappeared", "the file that the plan names", "Restore it, or plan anew"
         ) from error
-    if (status.st_size, status.st_mtime_ns) != (piece.file.size_bytes, piece.file.mtime_ns):
+    if state != file.state:
         raise DataError(
-            str(path), "has changed since the plan", "the planned file", "Run the job again"
+            file.path, "has changed since the plan", "the planned file", "Run the job again"
         )
 
 

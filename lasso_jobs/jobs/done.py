@@ -5,23 +5,20 @@ rows, quarantine and drift are committed, and names the table versions that belo
 marker is made from the table's log and is never read here: the log alone says what is done.
 """
 
-from pathlib import Path
-
-from lasso_jobs.data import sinks
+from lasso_jobs.data import storage
+from lasso_jobs.data.staging import MARKERS, Format
 from lasso_jobs.jobs.journal import write_json
 from lasso_jobs.jobs.record import records
 
-DONE = "done"
 
-
-def marker(root: str, date: str | None) -> Path:
+def marker(root: str, date: str | None) -> str:
     """Where the marker of a night is."""
-    return Path(root, sinks.BESIDE, DONE, f"{date or 'latest'}.json")
+    return storage.join(root, MARKERS, f"{date or 'latest'}.json")
 
 
-def mark_done(root: str, version: int) -> None:
+def mark_done(root: str, version: int, format_: Format = "delta") -> None:
     """Write the marker of the run that a version of the table is of."""
-    record = next(record for found, record in records(root) if found == version)
+    record = next(record for found, record in records(root, format_) if found == version)
     write_json(
         marker(root, record.date),
         {

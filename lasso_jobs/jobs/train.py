@@ -280,6 +280,7 @@ def finish(
         "rows_without_target": gathered.counts.without_target,
         "files": len(planned.dataset.files),
         "data_plan": planned.data_digest,
+        "data_version": planned.dataset.version,
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},
     }
     model = build(planned, gathered, selected, evaluation)

@@ -50,7 +50,7 @@ def plan(job: TrainJob) -> TrainPlan:
     DataError
         If the data is not there, or not what the job says.
     """
-    dataset = discover(job.data.path, job.data.conditions())
+    dataset = discover(job.data.path, job.data.conditions(), job.data.version)
     schema.require(dataset, job.target, "target", number=True)
     reserved = {job.target: "target"}
     for key, name in (
