@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeVar, cast
 from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import Schema
@@ -101,7 +102,7 @@ def split(
     plain = pa.table(columns, schema=schema)
     # The nulls make one group of all rows where there is no partition column.
     keys = [*(str(i) for i in range(len(partition_by))), "all"]
-    added = [pa.nulls(len(plain), pa.int8()), pa.array(range(len(plain)))]
+    added = [pa.nulls(len(plain), pa.int8()), pa.array(np.arange(len(plain)))]
     numbered = pa.table([*plain.select(partition_by).columns, *added], [*keys, "rows"])
     groups = numbered.group_by(keys, use_threads=False).aggregate([("rows", "list")])
     for values, rows in zip(groups.select(keys).to_pylist(), groups["rows_list"], strict=True):
