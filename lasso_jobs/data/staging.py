@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, Protocol, TypeVar, cast
 
+import numpy as np
 import pyarrow as pa
 from deltalake import Schema
 
@@ -151,7 +152,7 @@ def split(
     plain = pa.table(columns, schema=schema)
     # The nulls make one group of all rows where there is no partition column.
     keys = [*(str(i) for i in range(len(partition_by))), "all"]
-    added = [pa.nulls(len(plain), pa.int8()), pa.array(range(len(plain)))]
+    added = [pa.nulls(len(plain), pa.int8()), pa.array(np.arange(len(plain)))]
     numbered = pa.table([*plain.select(partition_by).columns, *added], [*keys, "rows"])
     groups = numbered.group_by(keys, use_threads=False).aggregate([("rows", "list")])
     for values, rows in zip(groups.select(keys).to_pylist(), groups["rows_list"], strict=True):
