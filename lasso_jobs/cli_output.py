@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from lasso_jobs.jobs.config import ScoreJob
 
 DONE, FAILED, ALARM = 0, 1, 3
+_SHOWN = (
+    *("date", "status", "version", "due"),
+    *("was", "fate", "rows_scored", "rows_quarantined", "verdict"),
+)
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -80,9 +84,12 @@ def score_nights(job: "ScoreJob", options: argparse.Namespace) -> int:
     if options.json:
         terminal.print_json({"dates": rows})
     elif not options.quiet:
-        hidden = ("drift", "seconds", "reasons")
-        terminal.table([{k: v for k, v in row.items() if k not in hidden} for row in rows])
-    if any(result.error for result in results):
+        names = [name for name in _SHOWN if name in rows[0]]
+        terminal.table([{name: row.get(name) for name in names} for row in rows])
+    failed = [result for result in results if result.error]
+    for result in failed:
+        sys.stderr.write(f"lasso-jobs: {result.night.date}: {result.error}\n")
+    if failed:
         return FAILED
     alarms = [result for result in results if result.result and result.result.verdict == "alarm"]
     return ALARM if alarms else DONE

@@ -14,6 +14,7 @@ from lasso_jobs.data.staging import FOLDERS, sink
 from lasso_jobs.errors import JobError, LassoJobsError
 from lasso_jobs.jobs.clock import Clock, Report
 from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.done import ensure_marked
 from lasso_jobs.jobs.journal import unfinished
 from lasso_jobs.jobs.record import night
 from lasso_jobs.jobs.score import ScoreResult, run
@@ -198,6 +199,8 @@ def _one(
     found = Night(day, "missing", None)
     try:
         found = status(job, day)
+        if found.version is not None and job.output.format in FOLDERS:
+            ensure_marked(job.output.path, day, found.version, job.output.format)
         if not is_due(found, only, job.late):
             return NightResult(found)
         clock = Clock()

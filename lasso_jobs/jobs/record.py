@@ -95,6 +95,19 @@ def records(root: str, format_: Format = "delta") -> Iterator[tuple[int, Record]
             yield version, record
 
 
+def owned(root: str, date: str | None, format_: Format = "delta") -> set[Partition]:
+    """Partitions that the newest commit of a night replaced, and no later commit has."""
+    if date is None or sink(format_).committed(root, night(date)) is None:
+        return set()
+    taken: set[Partition] = set()
+    for _, record in records(root, format_):
+        own = {counted.partition for counted in record.partitions}
+        if record.date == date:
+            return own - taken
+        taken |= own
+    return set()
+
+
 def record_of(metadata: Mapping[str, Any]) -> Record | None:
     """The record in a commit's metadata; None for a commit that is not ours."""
     return Record.model_validate_json(metadata[KEY]) if KEY in metadata else None

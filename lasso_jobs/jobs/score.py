@@ -18,7 +18,7 @@ from lasso_jobs.jobs.bad_rows import refuse_too_many
 from lasso_jobs.jobs.clock import Clock, Report, progress_of
 from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.done import mark_done
-from lasso_jobs.jobs.record import Counted, Record
+from lasso_jobs.jobs.record import Counted, Record, owned
 from lasso_jobs.jobs.score_plan import ScorePlan, extended, plan, sources_digest
 from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, score_partition
 from lasso_jobs.jobs.scored import Scored, reconcile
@@ -151,6 +151,7 @@ def commit(planned: ScorePlan, predicted: Predicted, drift_version: int) -> int:
     files = [file for part in predicted.parts for file in part.files]
     bad = [file for part in predicted.parts for file in part.quarantined_files]
     touched = {key for part in predicted.parts for key in part.watched}
+    touched |= owned(scoring.root, planned.job.date, scoring.format)  # it may have lost rows
     schema = extended(carried, RESULT)
     record = _record(planned, predicted, touched, drift_version)
     sink = staging.sink(scoring.format)

@@ -169,16 +169,21 @@ def _score_rows(
     kept = np.ones(block.n_rows, bool)
     for rows_of_reason in unfit.values():
         kept &= ~rows_of_reason
-    carried = rows.table.select(scoring.carried.names).cast(scoring.carried)
-    _watch(watched, carried, block, prediction, kept, scoring)
+    _watch(watched, rows.table, block, prediction, kept, scoring)
     half = None if scoring.interval is None else scoring.interval.half_widths(rows.table)[kept]
     return (
-        _result(carried.filter(pa.array(kept)), prediction[kept], half, scoring),
-        _quarantined(carried, rows.positions, piece.file.name, unfit, scoring),
+        _result(rows.table, kept, prediction[kept], half, scoring),
+        _quarantined(rows, piece.file.name, unfit, scoring),
     )
 
 
-def _result(carried: pa.Table, values: Floats, half: Floats | None, scoring: Scoring) -> pa.Table:
+def _result(
+    table: pa.Table,
+    kept: NDArray[np.bool_],
+    values: Floats,
+    half: Floats | None,
+    scoring: Scoring,
+) -> pa.Table:
     low, high = (None, None) if half is None else (values - half, values + half)
     constants = (scoring.model_version, scoring.run_id, scoring.scored_at)
     columns = [
@@ -188,34 +193,44 @@ def _result(carried: pa.Table, values: Floats, half: Floats | None, scoring: Sco
         pa.repeat(pa.scalar(value, field.type), len(values))
         for value, field in zip(constants, list(RESULT)[3:], strict=True)
     ]
-    return _appended(carried, RESULT, columns)
+    return _beside(_carried(table, scoring, np.flatnonzero(kept)), RESULT, columns)
 
 
 def _quarantined(
-    carried: pa.Table,
-    positions: NDArray[np.int64],
+    rows: blocks.Rows,
     file: str,
     unfit: dict[Reason, NDArray[np.bool_]],
     scoring: Scoring,
 ) -> pa.Table:
     reasons = list(unfit)
-    chosen = np.array(list(unfit.values()), bool).reshape(len(reasons), len(positions))
+    chosen = np.array(list(unfit.values()), bool).reshape(len(reasons), rows.table.num_rows)
     bad = np.flatnonzero(chosen.any(axis=0))
     first = [reasons[i] for i in chosen[:, bad].argmax(axis=0)] if len(bad) else []
     columns = [
         pa.array([code for code, _ in first], pa.string()),
         pa.array([column for _, column in first], pa.string()),
         pa.repeat(pa.scalar(file, pa.string()), len(bad)),
-        pa.array(positions[bad]),
+        pa.array(rows.positions[bad]),
         pa.repeat(pa.scalar(scoring.run_id, pa.string()), len(bad)),
     ]
-    return _appended(carried.take(pa.array(bad)), QUARANTINE, columns)
+    return _beside(_carried(rows.table, scoring, bad), QUARANTINE, columns)
 
 
-def _appended(table: pa.Table, fields: pa.Schema, columns: Sequence[pa.Array]) -> pa.Table:
-    for field, column in zip(fields, columns, strict=True):
-        table = table.append_column(field, column)
-    return table
+def _carried(
+    table: pa.Table, scoring: Scoring, rows: NDArray[np.intp]
+) -> dict[pa.Field, pa.ChunkedArray]:
+    """The columns that go to the output, of some rows."""
+    every, chosen = len(rows) == table.num_rows, pa.array(rows)
+    columns = {field: table[field.name].cast(field.type) for field in scoring.carried}
+    return {field: c if every else c.take(chosen) for field, c in columns.items()}
+
+
+def _beside(
+    carried: dict[pa.Field, pa.ChunkedArray], fields: pa.Schema, columns: Sequence[pa.Array]
+) -> pa.Table:
+    # Not by appending: a table forgets how many rows it has when it has no columns.
+    every = [*carried.values(), *columns]
+    return pa.table(every, schema=pa.schema([*carried, *fields]))
 
 
 def _watch(

@@ -209,6 +209,42 @@ def test_a_late_file_is_only_reported_where_the_job_says_so(values: Values) -> N
     assert fates(score_nights(job, [SECOND], "all", workers=1)) == {SECOND: "scored"}
 
 
+def test_a_night_that_has_lost_all_rows_of_a_partition_empties_it(
+    job: ScoreJob, values: Values
+) -> None:
+    output = {"path": values["output"]["path"], "partition_by": ["day", "promo"]}
+    job = ScoreJob.from_values({**values, "output": output})
+    score_nights(job, [FIRST, SECOND], workers=1)
+    frame = pd.read_parquet(file_of(values, FIRST), partitioning=None)
+    assert set(frame["promo"]) == {True, False}
+    frame[frame["promo"]].to_parquet(file_of(values, FIRST))
+    assert fates(score_nights(job, [FIRST], workers=1)) == {FIRST: "scored"}
+    found = table(job.output.path, "id")
+    assert sorted(found[found["day"] == FIRST]["id"]) == sorted(frame[frame["promo"]]["id"])
+    assert (found["day"] == SECOND).sum() == N
+    verify(job.output.path, deep=True)
+    rollback(job.output.path, FIRST)
+    assert len(table(job.output.path, "id")) == 2 * N
+    verify(job.output.path)
+
+
+def test_a_night_leaves_a_partition_alone_that_a_later_run_has_taken(
+    job: ScoreJob, values: Values
+) -> None:
+    output = {"path": values["output"]["path"], "partition_by": ["day", "promo"]}
+    job = ScoreJob.from_values({**values, "output": output})
+    score_nights(job, [FIRST], workers=1)
+    data = {**values["data"], "where": f"day == '{FIRST}' and promo == False"}
+    other = score(ScoreJob.from_values({**values, "output": output, "data": data}), workers=1)
+    frame = pd.read_parquet(file_of(values, FIRST), partitioning=None)
+    frame[frame["promo"]].to_parquet(file_of(values, FIRST))
+    score_nights(job, [FIRST], "all", workers=1)
+    found = table(job.output.path, "id")
+    assert (found["run_id"] == other.run_id).sum() == (~frame["promo"]).sum()
+    assert len(found) == N
+    verify(job.output.path)
+
+
 # Completion markers.
 
 
@@ -230,6 +266,19 @@ def test_the_marker_of_a_date_names_the_versions_that_belong_together(
     assert len(bad) == 2
     assert set(drift["run_id"]) == {result.run_id}
     assert [p.name for p in marker.parent.iterdir()] == [marker.name]
+
+
+@pytest.mark.parametrize("there", [None, "", "{}", '{"output_version": 0}'])
+def test_a_marker_that_a_kill_prevented_is_made_by_the_next_run(
+    job: ScoreJob, there: str | None
+) -> None:
+    marker = Path(job.output.path, "_lasso", "done", f"{FIRST}.json")
+    score(job.on(SECOND), workers=1)
+    score(job.on(FIRST), workers=1)
+    whole = marker.read_text()
+    marker.unlink() if there is None else marker.write_text(there)
+    assert fates(score_nights(job, [FIRST], workers=1)) == {FIRST: "done"}
+    assert marker.read_text() == whole
 
 
 def test_a_run_that_fails_leaves_the_marker_of_the_generation_that_is_shown(
@@ -533,6 +582,31 @@ def test_the_scored_dates_say_what_failed(lasso_jobs: Run, values: Values) -> No
     first, second = json.loads(done.stdout)["dates"]
     assert "not readable as Parquet" in first["error"]
     assert second["rows_scored"] == N
+
+
+def test_a_person_reads_a_line_for_each_date_and_the_errors(
+    lasso_jobs: Run, values: Values
+) -> None:
+    period = ("score", "score.yaml", "--from", FIRST, "--to", THIRD)
+    assert lasso_jobs("score", "score.yaml", "--date", FIRST, "--quiet").returncode == 0
+    file_of(values, SECOND).write_bytes(b"PAR1 no more")
+    done = lasso_jobs(*period)
+    assert done.returncode == 1
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[0][:3] == ["date", "was", "fate"]
+    assert [line[:3] for line in lines[1:]] == [
+        [FIRST, "done", "done"],
+        [SECOND, "missing", "failed"],
+        [THIRD, "missing", "scored"],
+    ]
+    assert f"lasso-jobs: {SECOND}: " in done.stderr
+    assert "not readable as Parquet" in done.stderr
+    shown = lasso_jobs(*period, "--dry-run").stdout.splitlines()
+    assert [line.split() for line in shown[1:]] == [
+        [FIRST, "done", "0", "False"],
+        [SECOND, "missing", "-", "True"],
+        [THIRD, "done", "1", "False"],
+    ]
 
 
 def test_nights_are_refused_for_a_job_that_no_date_fits(values: Values) -> None:

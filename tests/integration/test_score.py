@@ -18,6 +18,7 @@ from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.jobs.score import ScoreResult
 from lasso_jobs.jobs.score_plan import plan
+from lasso_jobs.jobs.verify import verify
 
 pytestmark = pytest.mark.integration
 
@@ -128,6 +129,20 @@ def test_an_output_without_partitions_is_replaced_whole(score_values: Values, sh
     assert scored(values)["id"].tolist() == source(shop, AFTER)["id"].tolist()
     assert "day" not in scored(values)
     assert set(drift_table(values)["partition"]) == {"all"}
+
+
+def test_an_output_may_have_neither_keys_nor_partitions(own_values: Values, model: Model) -> None:
+    values = {**own_values, "keys": [], "output": {"path": own_values["output"]["path"]}}
+    data = Path(values["data"]["path"])
+    rewrite(data, DAY, put("visits", [3, 70], np.inf))
+    result = run(values, DAY)
+    rows = source(data, DAY)
+    kept = model.predict(rows.drop([3, 70]))
+    found = DeltaTable(values["output"]["path"]).to_pandas()
+    assert_array_equal(np.sort(found["prediction"]), np.sort(kept))
+    assert (result.rows_scored, result.rows_quarantined) == (N - 2, 2)
+    assert sorted(quarantined(values)["row"]) == [3, 70]
+    assert verify(values["output"]["path"], deep=True).rows_rescored == N
 
 
 def test_a_filter_inside_a_day_is_accounted_for(score_values: Values, shop: Path) -> None:
