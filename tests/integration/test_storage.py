@@ -1,5 +1,6 @@
 """The whole job with all that it reads and writes in a bucket, over HTTP."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -7,7 +8,9 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from deltalake import DeltaTable, write_deltalake
@@ -15,9 +18,14 @@ from deltalake import DeltaTable, write_deltalake
 from lasso_jobs import ScoreJob, TrainJob, score, train
 from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.data import storage
+from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import LassoJobsError, ModelError
-from lasso_jobs.jobs import score_plan, summary, train_plan
+from lasso_jobs.jobs import nights, score_plan, summary, train_plan
+from lasso_jobs.jobs import score as scoring
 from lasso_jobs.jobs.config import load_yaml
+from lasso_jobs.jobs.rollback import rollback
+from lasso_jobs.jobs.vacuum import vacuum
+from lasso_jobs.jobs.verify import verify
 
 pytestmark = pytest.mark.integration
 Values = dict[str, Any]
@@ -144,6 +152,64 @@ def test_a_model_is_trained_on_one_version_of_a_table(
         result = train(TrainJob.from_values(values), workers=1)
         assert result.registered.provenance["data_version"] == 0
         assert result.registered.provenance["rows"] + result.counts.without_target == 1000
+
+
+FIRST, SECOND = DAYS = ["2024-01-09", "2024-01-10"]
+
+
+def test_nights_in_a_bucket(
+    uri: str, score_values: Values, cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    root, drift = f"{uri}/out/scores", f"{uri}/out/drift"
+    values = {
+        **score_values,
+        "data": {"path": f"{uri}/data"},
+        "output": {"path": root, "partition_by": "day"},
+        "drift": {"path": drift},
+    }
+    job = ScoreJob.from_values(values)
+    with connect("local", 1) as client:
+        scoring.predict(client, score_plan.plan(job.on(FIRST)))
+    assert [nights.status(job, day).status for day in DAYS] == ["failed", "missing"]
+    first, second = nights.score_nights(job, DAYS, workers=1)
+    assert (first.fate, second.fate) == ("scored", "scored")
+    assert first.result.partitions_resumed == first.result.partitions
+    assert [nights.status(job, day).status for day in DAYS] == ["done", "done"]
+    found = [name for name in storage.names(root) if name.startswith("_lasso/")]
+    assert found == [f"_lasso/done/{day}.json" for day in DAYS]
+    generation = rows_of(root)
+    assert verify(root, deep=True).rows_rescored > 0
+
+    content = storage.read(f"{uri}/data/day={SECOND}/sales.parquet")
+    table = pq.read_table(pa.BufferReader(content)).slice(50)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    storage.write(f"{uri}/data/day={SECOND}/sales.parquet", buffer.getvalue().to_pybytes())
+    assert nights.status(job, SECOND).status == "late"
+    with connect("local", 1) as client:
+        left = scoring.predict(client, score_plan.plan(job.on(SECOND)))
+    (orphan,) = left.parts[0].files
+    listed = cli("vacuum", root, "--grace", "0", "--json", folder=tmp_path)
+    assert json.loads(listed.stdout)["files"][0]["path"] == f"{root}/{orphan.path}"
+    assert vacuum(root).orphans == ()
+    (journal,) = vacuum(root, 0, remove=True).journals
+    assert storage.names(journal) == []
+    assert not [n for n in storage.names(root) if n == orphan.path]
+    (late,) = nights.score_nights(job, [SECOND], workers=1)
+    assert (late.fate, late.result.rows_scored) == ("scored", 100)
+    assert len(rows_of(root)) == 250
+    assert vacuum(root, 0, remove=True).orphans == ()
+    rollback(root, SECOND)
+    assert rows_of(root) == generation
+    marker = json.loads(storage.read(f"{root}/_lasso/done/{SECOND}.json"))
+    assert marker["run_id"] == second.result.run_id
+    verify(root)
+
+    shown = DeltaTable(root).file_uris()[0]
+    storage.write(shown, b"x" * storage.state(shown).size_bytes)
+    told = cli("verify", root, folder=tmp_path)
+    assert told.returncode == 1
+    assert f"{shown}: does not match the digest in its name" in told.stderr
 
 
 SECRET = "do-not-show-me"
