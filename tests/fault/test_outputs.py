@@ -20,7 +20,7 @@ pytestmark = pytest.mark.fault
 DRIVER = """
 import os, signal, sys
 import pyarrow as pa
-from lasso_jobs.data import postgresql, staging, storage
+from lasso_jobs.data import database, staging, storage
 
 format_, root, moment, value = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 step = 0
@@ -37,7 +37,7 @@ def deadly(function):
 sink = staging.sink(format_)
 table = pa.table({"p": ["a"] * 5 + ["b"] * 3, "x": [value] * 8})
 files = sink.write_files(table, root, ["p"], "run")
-postgresql._Session.run = deadly(postgresql._Session.run)
+database.Session.run = deadly(database.Session.run)
 for name in ("create", "move", "remove", "write"):
     setattr(storage, name, deadly(getattr(storage, name)))
 sink.commit(root, files, table.schema, ["p"], "run", {})

@@ -244,11 +244,11 @@ def test_the_database_may_be_named_by_a_secret(
 
     from flows.common import CONNECTION_SECRET, CONNECTION_VARIABLE
     from flows.score import score_flow
-    from lasso_jobs.data import postgresql as sink
+    from lasso_jobs.data import database
     from lasso_jobs.errors import OutputError
     from lasso_jobs.jobs.config import ScoreJob
 
-    assert sink.VARIABLE == CONNECTION_VARIABLE
+    assert database.VARIABLE == CONNECTION_VARIABLE
     score_values["output"] = {"path": "by_flow", "format": "postgresql", "partition_by": "day"}
     job = ScoreJob.from_values(score_values)
     monkeypatch.delenv(CONNECTION_VARIABLE)
