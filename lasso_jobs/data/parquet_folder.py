@@ -19,7 +19,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import Schema
 
 from lasso_jobs.data import staged, staging, storage
 from lasso_jobs.data.staging import (
@@ -108,7 +107,7 @@ def commit(
 
     Parameters are those of `Sink.commit`.
     """
-    plain = _delta_schema(schema, partition_by, root)
+    plain = staging.delta_schema(schema, partition_by, root)
     _refuse_foreign(root)
     targets = staging.targets_of(root, files, plain, partition_by, replace)
     shown = {f.path: _Shown(f.path, f.partition, f.rows, f.size_bytes) for f in files}
@@ -139,7 +138,7 @@ def check(
     since: int | None = None,
 ) -> int:
     """Refuse early what `commit` would refuse; return the folder's version, -1 if it has none."""
-    columns = [*staging.columns_of(_delta_schema(schema, partition_by, root))]
+    columns = [*staging.columns_of(staging.delta_schema(schema, partition_by, root))]
     _refuse_foreign(root)
     change = _Change(root, "", [], {}, [*partition_by], columns, {}, {*targets})
     entry = _fitting(change)
@@ -149,17 +148,13 @@ def check(
 
 def committed(root: str, application: str) -> int | None:
     """The version of the newest commit with this application transaction id, if there is one."""
-    for version in reversed(_versions(root)):
-        entry = _entry(root, version)
-        if application in (entry.run_id, *entry.also):
-            return version
-    return None
+    known = (e.version for e in _entries(root) if application in (e.run_id, *e.also))
+    return next(known, None)
 
 
 def history(root: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Versions and metadata of the commits, the newest first."""
-    for version in reversed(_versions(root)):
-        yield version, dict(_entry(root, version).metadata)
+    return ((entry.version, dict(entry.metadata)) for entry in _entries(root))
 
 
 def _fitting(change: _Change) -> _Entry | None:
@@ -209,10 +204,6 @@ def _replaced(change: _Change, entry: _Entry | None) -> set[str]:
     return {f.path for f in files if whole or f.partition in change.targets}
 
 
-def _delta_schema(schema: pa.Schema, partition_by: Sequence[str], root: str) -> Schema:
-    return Schema.from_arrow(staging.plain_schema(schema, partition_by, root))
-
-
 def exists(root: str) -> bool:
     """Whether something has been committed to the folder."""
     return _newest(root) is not None
@@ -248,14 +239,15 @@ def _place(root: str, version: int, suffix: str = "json") -> str:
 
 
 def _newest(root: str) -> _Entry | None:
-    versions = _versions(root)
-    return _entry(root, versions[-1]) if versions else None
+    return next(_entries(root), None)
 
 
-def _versions(root: str) -> list[int]:
+def _entries(root: str) -> Iterator[_Entry]:
+    """The newest first."""
     with told(root, "a folder that can be read", "Check its path, and the credentials"):
         found = [_ENTRY.fullmatch(name) for name in storage.names(storage.join(root, BESIDE))]
-    return sorted(int(match[1]) for match in found if match)
+    versions = sorted((int(match[1]) for match in found if match), reverse=True)
+    return (_entry(root, version) for version in versions)
 
 
 def _entry(root: str, version: int) -> _Entry:

@@ -85,7 +85,7 @@ def commit(
 
     Parameters are those of `Sink.commit`.
     """
-    plain = Schema.from_arrow(staging.plain_schema(schema, partition_by, root))
+    plain = staging.delta_schema(schema, partition_by, root)
     _refuse_foreign(root)
     targets = staging.targets_of(root, files, plain, partition_by, replace)
     now = time.time_ns() // 1_000_000
@@ -102,7 +102,7 @@ def check(
     since: int | None = None,
 ) -> int:
     """Refuse early what `commit` would refuse; return the table's version, -1 if there is none."""
-    plain = Schema.from_arrow(staging.plain_schema(schema, partition_by, root))
+    plain = staging.delta_schema(schema, partition_by, root)
     _refuse_foreign(root)
     change = _Change(root, plain, [*partition_by], {}, {*targets}, {}, since=since)
     table, before = _open(change), _before(change)

@@ -176,6 +176,11 @@ def plain_schema(schema: pa.Schema, partition_by: Sequence[str], root: str) -> p
     return pa.schema([(name, _plain_type(schema.field(name).type, name, root)) for name in names])
 
 
+def delta_schema(schema: pa.Schema, partition_by: Sequence[str], root: str) -> Schema:
+    """The same in Delta's types."""
+    return Schema.from_arrow(plain_schema(schema, partition_by, root))
+
+
 def _plain_type(kind: pa.DataType, column: str, root: str) -> pa.DataType:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -231,9 +236,11 @@ def compare_and_swap(
     before : set of str, optional
         The names that they have to show; by default those that the first look finds.
     """
-    for attempt in range(100):
+    for _ in range(100):
         state, live = look()
-        if state is not None and live == wanted and (live or attempt):
+        changed = before is not None and before != live
+        # Partitions that were empty and are to be is no sign of a commit: it has yet to be noted.
+        if state is not None and live == wanted and (live or changed):
             return version_of(state)
         refuse_overtaken(root, before, live)
         before, version = live, swap(state)

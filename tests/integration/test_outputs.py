@@ -111,6 +111,25 @@ def test_a_commit_that_is_repeated_does_nothing_twice(values: Values) -> None:
     assert len(committed(values)) == 12 * 150
 
 
+def test_a_commit_that_empties_the_quarantine_may_be_repeated(
+    values: Values, own_shop: Path
+) -> None:
+    path = own_shop / "day=2024-01-03" / "sales.parquet"
+    table = pq.ParquetFile(path).read()
+    prices = pa.array([np.inf, *table["price"].to_pylist()[1:]])
+    job = ScoreJob.from_values({**values, "data": {"path": str(own_shop)}}).on("2024-01-03")
+    pq.write_table(table.set_column(table.column_names.index("price"), "price", prices), path)
+    assert score(job, workers=1).rows_quarantined == 1
+    pq.write_table(table, path)
+    planned = score_plan.plan(job)
+    with connect("local", 1) as client:
+        parts = scoring.predict(client, planned)
+    assert [scoring.commit(planned, parts, -1) for _ in range(2)] == [1, 1]
+    assert len(committed(values)) == 150
+    sink = staging.sink(values["output"]["format"])
+    assert sink.read(planned.scoring.quarantine, ["id"], ()).num_rows == 0
+
+
 FIRST, SECOND, THIRD = DAYS = [f"2024-01-{day:02d}" for day in (9, 10, 11)]
 
 

@@ -36,8 +36,11 @@ class Table:
         self.names, self.version = mine, self.version + 1
         return self.version
 
-    def commit(self, mine: set[str]) -> int:
-        return compare_and_swap("t", mine, self.look, lambda s: self.swap(s, mine), lambda v: v)
+    def commit(self, mine: set[str], before: set[str] | None = None) -> int:
+        def swap(state: int | None) -> int | None:
+            return self.swap(state, mine)
+
+        return compare_and_swap("t", mine, self.look, swap, lambda v: v, before)
 
 
 def test_whoever_is_alone_writes_the_next_version_once() -> None:
@@ -59,6 +62,22 @@ def test_a_rival_that_changes_the_names_wins() -> None:
 
 def test_a_rival_that_writes_the_same_names_has_done_it() -> None:
     assert Table({"a"}).commit({"a"}) == 0
+
+
+def test_partitions_that_stay_empty_are_committed_after_rivals_too() -> None:
+    table = Table()
+    assert [table.commit(set()), table.commit(set())] == [0, 1]
+    assert Table(set(), set()).commit(set()) == 2
+
+
+def test_what_has_changed_since_it_was_seen_is_refused_unless_it_is_as_wanted() -> None:
+    table = Table()
+    table.commit({"a"})
+    with pytest.raises(OutputError, match="another run committed the same partitions meanwhile"):
+        table.commit({"b"}, before=set())
+    assert table.commit(set(), before={"a"}) == 1
+    assert table.commit(set(), before={"a"}) == 1  # a second try
+    assert table.commit({"c"}, before=set()) == 2
 
 
 def test_there_is_an_end_to_waiting() -> None:
