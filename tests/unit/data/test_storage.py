@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -224,3 +225,45 @@ def test_local_places_need_no_package(tmp_path: Path) -> None:
         "assert not {'obstore', 'deltalake', 'pyarrow'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_is_replaced_by_another(root: str) -> None:
+    place = storage.join(root, "below", "a.json")
+    for content in (b"old", b"", b"new"):
+        storage.replace(place, content)
+        assert storage.read(place) == content
+        assert storage.names(root) == ["below/a.json"]
+
+
+def test_a_file_that_cannot_be_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(tmp_path / "a.json")
+    storage.replace(place, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        storage.replace(place, b"new")
+    assert storage.read(place) == b"old"
+    assert storage.names(str(tmp_path)) == ["a.json"]
+
+
+def test_entries_have_sizes_and_times(root: str) -> None:
+    assert storage.entries(root) == []
+    before = time.time()
+    for name, size in (("b/c", 3), ("a", 0), ("b/a", 5)):
+        storage.write(storage.join(root, name), b"x" * size)
+    found = storage.entries(root)
+    assert [(e.name, e.size_bytes) for e in found] == [("a", 0), ("b/a", 5), ("b/c", 3)]
+    assert all(before - 2 < e.modified < time.time() + 2 for e in found)
+
+
+def test_a_folder_is_removed_with_all_below_and_nothing_else(root: str) -> None:
+    for name in ("a/1", "a/b/2", "ab/3"):
+        storage.write(storage.join(root, name), b"x")
+    for _ in range(2):
+        storage.remove_all(storage.join(root, "a"))
+        assert storage.names(root) == ["ab/3"]
