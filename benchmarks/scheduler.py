@@ -54,9 +54,14 @@ def _dataset(n: int, features: int) -> Dataset:
     schema = pa.schema([(name, pa.float64()) for name in names])
     column = MOST_STATIC_BYTES // len(names)
     rows, sizes = np.array([column // 8]), np.full((1, len(names)), column)
+    nulls = np.zeros(len(names), np.int64)
     files = tuple(
         SourceFile(
-            FileIdentity(f"/data/{i}.parquet", f"{i}.parquet", 1, 1, ()), schema, rows, sizes
+            FileIdentity(f"/data/{i}.parquet", f"{i}.parquet", 1, "1", ()),
+            schema,
+            rows,
+            sizes,
+            nulls,
         )
         for i in range(n)
     )

@@ -1,10 +1,12 @@
 """What the flows share: job parameters, retries, progress, artifact keys."""
 
+import os
 import re
 from datetime import date, datetime
 from typing import Any, TypeVar
 
 from prefect import Task, get_run_logger
+from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import TaskRun
 from prefect.client.schemas.objects import State
@@ -14,6 +16,8 @@ from lasso_jobs.errors import LassoJobsError
 from lasso_jobs.jobs.clock import Report
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
 
+CONNECTION_SECRET = "lasso-jobs-postgresql-uri"
+CONNECTION_VARIABLE = "LASSO_JOBS_POSTGRESQL_URI"
 Job = TypeVar("Job", TrainJob, ScoreJob)
 
 
@@ -26,7 +30,23 @@ def scheduled_day() -> date:
 def load(model: type[Job], job: Job | str, day: date | None) -> Job:
     """The job that a flow's parameter means, which may be the path of a file; as of a day."""
     loaded = model.from_yaml(job) if isinstance(job, str) else job
+    if isinstance(loaded, ScoreJob) and loaded.output.format == "postgresql":
+        _resolve_connection()
     return loaded if day is None else loaded.on(day.isoformat())
+
+
+def _resolve_connection() -> None:
+    """Give the sink the database's URI that a Prefect secret holds, unless the environment does.
+
+    Workers on other machines need the variable themselves.
+    """
+    if CONNECTION_VARIABLE in os.environ:
+        return
+    try:
+        secret: Any = Secret.load(CONNECTION_SECRET)
+    except ValueError:  # there is no such block; the sink says what it lacks
+        return
+    os.environ[CONNECTION_VARIABLE] = secret.get()
 
 
 def _worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

@@ -73,6 +73,7 @@ def score_nights(job: "ScoreJob", options: argparse.Namespace) -> int:
     days = nights.dates(first, last, options.newest_first)
     only: nights.Only = options.only or "missing"
     if options.dry_run:
+        nights.refuse_unknown(job, only)
         rows = [summary.of_night(nights.status(job, day), only, job.late) for day in days]
         results: tuple[nights.NightResult, ...] = ()
     else:

@@ -1,16 +1,24 @@
 """What integration and fault tests share: an environment of their own, commands, and a shop."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from lasso_jobs.data import storage
 
 # Prefect reads these when it is imported.
 os.environ["DO_NOT_TRACK"] = "1"
@@ -134,6 +142,93 @@ def score_values(shop: Path, registry: Path, tmp_path: Path) -> Values:
         "drift": {"features": "selected", "path": str(tmp_path / "drift")},
         "registry": str(registry),
     }
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 API over HTTP, which the environment names."""
+    script = Path(__file__).with_name("s3_server.py")
+    server = subprocess.Popen(
+        [sys.executable, script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+    settings = {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "the-key-id",
+        "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield address
+    server.communicate()
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> str:
+    """The URI of an empty bucket."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    urlopen(Request(f"{s3_server}/{name}", method="PUT")).close()
+    return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def upload() -> Callable[[Path, str], str]:
+    """Copy the files of a folder below a URI."""
+
+    def copy(folder: Path, uri: str) -> str:
+        for path in (p for p in folder.rglob("*") if p.is_file()):
+            storage.write(f"{uri}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        return uri
+
+    return copy
+
+
+PASSWORD = "pass@word of/the tests"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URI of a PostgreSQL server on loopback, which the environment names."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: p.parts[-3])
+    initdb = str(found[-1]) if found else shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql-15)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = Path(tempfile.mkdtemp())
+    # PostgreSQL refuses to run as root.
+    user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
+    if user:
+        shutil.chown(folder, **user)
+
+    def run(*command: str) -> None:
+        # The server inherits what it writes to: a pipe would never end.
+        with (folder.parent / f"{folder.name}.log").open("ab") as log:
+            subprocess.run(command, check=True, cwd=folder, stdout=log, stderr=log, **user)
+
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o644)
+    control, data = str(Path(initdb).with_name("pg_ctl")), str(folder / "data")
+    run(initdb, "-D", data, "-U", "lasso", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
+    options = f"-p {port} -h 127.0.0.1 -k '' -F"
+    run(control, "-D", data, "-o", options, "-w", "start")
+    uri = f"postgresql://lasso:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LASSO_JOBS_POSTGRESQL_URI", uri)
+        yield uri
+    run(control, "-D", data, "-m", "immediate", "-w", "stop")
+    shutil.rmtree(folder)
+    (folder.parent / f"{folder.name}.log").unlink()
 
 
 @pytest.fixture

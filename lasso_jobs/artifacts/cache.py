@@ -9,9 +9,7 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import time
-import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.data import storage
 from lasso_jobs.errors import OutputError
 
 FOLDER = "_cache"
@@ -35,20 +34,20 @@ class Entry:
 
     Parameters
     ----------
-    path : Path
+    path : str
     size_bytes : int
     used : float
-        When it was written or last used, in seconds since the epoch.
+        When it was written or, of local files, last used; in seconds since 1970.
     """
 
-    path: Path
+    path: str
     size_bytes: int
     used: float
 
     @property
     def kind(self) -> str:
         """Of the key: what was read."""
-        return self.path.parent.name.rpartition("-")[0]
+        return self.path.split("/")[-2].rpartition("-")[0]
 
 
 class Cache:
@@ -56,35 +55,38 @@ class Cache:
 
     Parameters
     ----------
-    registry : str or Path
+    registry : str
+        A local path or a URI.
     """
 
     def __init__(self, registry: str | Path) -> None:
-        self.root = Path(registry) / FOLDER
+        self.root = storage.join(str(registry), FOLDER)
 
-    def about(self, key: str) -> Iterator[tuple[Path, Content]]:
+    def about(self, key: str) -> Iterator[tuple[str, Content]]:
         """The entries of a key, each with its content; not checked yet."""
-        for path in sorted((self.root / key).glob("*.npz")):
+        folder = storage.join(self.root, key)
+        for name in storage.names(folder):
+            if not name.endswith(".npz"):
+                continue
+            place = storage.join(folder, name)
             try:
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                    content = json.loads(stored[_CONTENT].tobytes())
+                yield place, _content(place)
             except FileNotFoundError:
                 continue  # pruned meanwhile
-            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-                path.unlink(missing_ok=True)
-            else:
-                yield path, content
+            except (EOFError, ValueError, KeyError, zipfile.BadZipFile):
+                storage.remove(place)
 
-    def load(self, path: Path) -> Arrays | None:
+    def load(self, place: str) -> Arrays | None:
         """The arrays of an entry; None, and the entry is gone, if it is not what was written."""
         try:
-            data = path.read_bytes()
+            data = storage.read(place)
         except FileNotFoundError:
             return None
-        if hashlib.sha256(data).hexdigest() != path.stem:
-            path.unlink(missing_ok=True)
+        if hashlib.sha256(data).hexdigest() != Path(place).stem:
+            storage.remove(place)
             return None
-        os.utime(path)
+        if not storage.is_uri(place):
+            os.utime(place)
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files if name != _CONTENT}
 
@@ -99,16 +101,13 @@ class Cache:
         buffer = io.BytesIO()
         text = np.frombuffer(json.dumps(content).encode(), np.uint8)
         np.savez(buffer, allow_pickle=False, **{_CONTENT: text}, **arrays)
-        folder = self.root / key
-        beside = folder / f".{uuid.uuid4().hex}"
+        data = buffer.getvalue()
+        place = storage.join(self.root, key, f"{hashlib.sha256(data).hexdigest()}.npz")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(buffer.getbuffer())
-            beside.replace(folder / f"{hashlib.sha256(buffer.getbuffer()).hexdigest()}.npz")
+            storage.replace(place, data)
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise OutputError(
-                str(folder),
+                place,
                 f"cannot be written ({error})",
                 "a registry that the workers can write to",
                 "Make room or give access, or set cache to false",
@@ -116,13 +115,11 @@ class Cache:
 
     def entries(self) -> list[Entry]:
         """All entries, the least recently used first."""
-        found = []
-        for path in self.root.glob("*/*.npz"):
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            found.append(Entry(path, status.st_size, status.st_mtime))
+        found = [
+            Entry(storage.join(self.root, each.name), each.size_bytes, each.modified)
+            for each in storage.entries(self.root)
+            if each.name.endswith(".npz")
+        ]
         return sorted(found, key=lambda entry: (entry.used, entry.path))
 
     def prune(self, days: float | None = None, max_bytes: int | None = None) -> list[Entry]:
@@ -141,10 +138,15 @@ class Cache:
         removed = []
         for entry in entries:
             if entry.used < since or (max_bytes is not None and left > max_bytes):
-                entry.path.unlink(missing_ok=True)
+                storage.remove(entry.path)
                 left -= entry.size_bytes
                 removed.append(entry)
-        for folder in self.root.glob("*"):
-            if folder.is_dir() and not any(folder.iterdir()):
-                shutil.rmtree(folder, ignore_errors=True)
         return removed
+
+
+def _content(place: str) -> Content:
+    """Only the JSON of a local entry is read."""
+    source = io.BytesIO(storage.read(place)) if storage.is_uri(place) else place
+    with np.load(source, allow_pickle=False) as stored:
+        content: Content = json.loads(stored[_CONTENT].tobytes())
+        return content

@@ -6,6 +6,7 @@ models are bitwise the same if and only if their digests are.
 
 import dataclasses
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +20,11 @@ from lasso_jobs.artifacts.model import Certificate, Curve, Holdout, Model
 from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.predict import Predictor
+from lasso_jobs.data import storage
 from lasso_jobs.errors import ModelError
 
 FORMAT = 2
+ARRAYS, DOCUMENT = "arrays.npz", "model.json"
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -30,13 +33,12 @@ def digest(model: Model) -> str:
     return _digest(*_split(model))
 
 
-def write(model: Model, folder: Path, provenance: Mapping[str, Any]) -> None:
-    """Write a model into an empty folder.
+def pack(model: Model, provenance: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of a model, by name; ``model.json`` comes last.
 
     Parameters
     ----------
     model : Model
-    folder : Path
     provenance : mapping
         When and how this training ran; not part of the model, nor of its digest.
     """
@@ -47,12 +49,13 @@ def write(model: Model, folder: Path, provenance: Mapping[str, Any]) -> None:
         "model": content,
         "provenance": dict(provenance),
     }
-    np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+    archive = io.BytesIO()
+    np.savez(archive, allow_pickle=False, **arrays)
     text = json.dumps(document, indent=2, allow_nan=False)
-    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+    return {ARRAYS: archive.getvalue(), DOCUMENT: (text + "\n").encode()}
 
 
-def read(folder: Path) -> tuple[Model, str, dict[str, Any]]:
+def read(folder: str | Path) -> tuple[Model, str, dict[str, Any]]:
     """Read a model, its digest and its provenance.
 
     Raises
@@ -70,8 +73,8 @@ def read(folder: Path) -> tuple[Model, str, dict[str, Any]]:
                 f"format {FORMAT}",
                 "Use the version of lasso_jobs that wrote it, or retrain",
             )
-        # numpy leaves a file open that is no archive, if it opened it itself.
-        with (folder / "arrays.npz").open("rb") as f, np.load(f, allow_pickle=False) as stored:
+        archive = io.BytesIO(storage.read(storage.join(str(folder), ARRAYS)))
+        with np.load(archive, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         content, stated, provenance = document["model"], document["digest"], document["provenance"]
     except ModelError:
@@ -88,7 +91,7 @@ def read(folder: Path) -> tuple[Model, str, dict[str, Any]]:
     return _join(content, arrays), stated, provenance
 
 
-def stated_digest(folder: Path) -> str:
+def stated_digest(folder: str | Path) -> str:
     """The digest that a stored model claims; only `read` checks it.
 
     Raises
@@ -98,9 +101,9 @@ def stated_digest(folder: Path) -> str:
     return str(_document(folder).get("digest"))
 
 
-def _document(folder: Path) -> dict[str, Any]:
+def _document(folder: str | Path) -> dict[str, Any]:
     try:
-        document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        document = json.loads(storage.read(storage.join(str(folder), DOCUMENT)))
     except (OSError, ValueError) as error:
         raise _damaged(folder, error) from error
     if not isinstance(document, dict):
@@ -108,7 +111,7 @@ def _document(folder: Path) -> dict[str, Any]:
     return document
 
 
-def _damaged(folder: Path, error: Exception) -> ModelError:
+def _damaged(folder: str | Path, error: Exception) -> ModelError:
     return ModelError(
         str(folder),
         f"cannot be read ({error!r})",

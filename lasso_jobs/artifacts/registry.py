@@ -1,16 +1,15 @@
 """Where models live: ``<registry>/<name>/v1, v2, ...`` and the log of their aliases.
 
-A version is written beside its place and renamed into it, so it is whole or absent, and never
-changes. The log is a folder of numbered files, each written once: an alias move is the creation
-of the next number, which one of several concurrent writers wins.
+Every file is created once and never changes; of several writers of one name, one succeeds. The
+arrays of a version take its number, and its ``model.json``, which comes last, makes it a version:
+it is whole or absent, and a training that is killed in between leaves a number unused. The log is a
+folder of numbered files: an alias move is the creation of the next one.
 """
 
 import getpass
 import json
 import os
 import re
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,13 +19,14 @@ from typing import Any, Literal
 
 from lasso_jobs.artifacts import model_file
 from lasso_jobs.artifacts.model import Model
+from lasso_jobs.data import remote, storage
 from lasso_jobs.errors import ModelError
 
 CHAMPION = "champion"
-_VERSION = re.compile(r"v([1-9][0-9]*)")
+_VERSION = re.compile(r"v([1-9][0-9]*)(?![^/])")
+_DOCUMENT = re.compile(r"(?P<name>[^/]+)/v(?P<number>[1-9][0-9]*)/model\.json")
+_ENTRY = re.compile(r"[0-9]+\.json").fullmatch
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(@(?P<selector>[A-Za-z0-9_-]+))?")
-
-
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
@@ -76,25 +76,35 @@ class Registry:
     Parameters
     ----------
     path : str or Path
-        Created by the first `register`.
+        A folder, or the URI of one; created by the first `register`.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = remote.checked(str(path))
 
     def names(self) -> list[str]:
         """Names of the models, sorted."""
-        if not self.path.is_dir():
-            return []
-        return sorted(p.name for p in self.path.iterdir() if p.is_dir() and self.versions(p.name))
+        found = (_DOCUMENT.fullmatch(name) for name in self._listed())
+        return sorted({match["name"] for match in found if match})
 
     def versions(self, name: str) -> list[int]:
         """Versions of a model, ascending."""
-        folder = self.path / name
-        if not folder.is_dir():
-            return []
-        found = (_VERSION.fullmatch(p.name) for p in folder.iterdir())
-        return sorted(int(match[1]) for match in found if match)
+        found = (_DOCUMENT.fullmatch(f"{name}/{f}") for f in self._listed(name))
+        return sorted(int(match["number"]) for match in found if match)
+
+    def _place(self, *names: str) -> str:
+        return storage.join(self.path, *names)
+
+    def _listed(self, *names: str) -> list[str]:
+        try:
+            return storage.names(self._place(*names))
+        except OSError as error:
+            raise ModelError(
+                self._place(*names),
+                f"cannot be listed ({error})",
+                "a folder that may be read",
+                "Check its path, and the credentials in the environment",
+            ) from error
 
     def register(self, model: Model, provenance: Mapping[str, Any]) -> Registered:
         """Store a model as a new version, unless one is bitwise the same: then it is that one.
@@ -109,39 +119,30 @@ class Registry:
         same = self._with_digest(model.name, digest)
         if same is not None:
             return self.load(f"{model.name}@v{same}")
-        folder = self.path / model.name
-        folder.mkdir(parents=True, exist_ok=True)
-        staged = folder / f".staged-{uuid.uuid4().hex}"
-        staged.mkdir()
-        try:
-            model_file.write(model, staged, provenance)
-            version = self._publish(staged, folder)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
-        return Registered(model, version, digest, dict(provenance))
+        return Registered(model, self._publish(model, provenance), digest, dict(provenance))
 
     def _with_digest(self, name: str, start: str) -> int | None:
         """The oldest version whose digest starts like this."""
         for version in self.versions(name):
             try:
-                stated = model_file.stated_digest(self.path / name / f"v{version}")
+                stated = model_file.stated_digest(self._place(name, f"v{version}"))
             except ModelError:  # damaged: it is not the one
                 continue
             if stated.startswith(start):
                 return version
         return None
 
-    def _publish(self, staged: Path, folder: Path) -> int:
+    def _publish(self, model: Model, provenance: Mapping[str, Any]) -> int:
+        files = model_file.pack(model, provenance)
         while True:
-            version = max(self.versions(folder.name), default=0) + 1
+            found = (_VERSION.match(f) for f in self._listed(model.name))
+            version = max((int(match[1]) for match in found if match), default=0) + 1
             try:
-                staged.rename(folder / f"v{version}")
-            except OSError:
-                # Another training took this number; a folder that is not empty is not replaced.
-                if not (folder / f"v{version}").exists():
-                    raise
-            else:
-                return version
+                for name, content in files.items():
+                    storage.create(self._place(model.name, f"v{version}", name), content)
+            except FileExistsError:  # another training took this number
+                continue
+            return version
 
     def load(self, reference: str) -> Registered:
         """Load a model by reference.
@@ -158,7 +159,7 @@ class Registry:
             If there is none, or it is damaged.
         """
         name, version = self.resolve(reference)
-        model, digest, provenance = model_file.read(self.path / name / f"v{version}")
+        model, digest, provenance = model_file.read(self._place(name, f"v{version}"))
         return Registered(model, version, digest, provenance)
 
     def resolve(self, reference: str) -> tuple[str, int]:
@@ -179,7 +180,7 @@ class Registry:
             known = self.names()
             close = get_close_matches(name, known, 1)
             raise ModelError(
-                str(self.path),
+                self.path,
                 f"there is no model {name!r}",
                 f"one of: {', '.join(known)}" if known else "a trained model; it holds none",
                 f"Did you mean {close[0]!r}?" if close else "Train it, or correct the name",
@@ -195,7 +196,7 @@ class Registry:
             if same is not None:
                 return name, same
         raise ModelError(
-            f"{self.path / name}",
+            self._place(name),
             f"there is no {selector!r}",
             f"one of: {', '.join([*aliases, *(f'v{v}' for v in versions)])}",
             "Correct the reference, or promote a version",
@@ -203,9 +204,8 @@ class Registry:
 
     def moves(self, name: str) -> list[Move]:
         """The alias log, oldest first."""
-        folder = self.path / name / "aliases"
-        files = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
-        return [_move(f) for f in files]
+        folder = self._place(name, "aliases")
+        return [_move(storage.join(folder, f)) for f in self._listed(name, "aliases") if _ENTRY(f)]
 
     def aliases(self, name: str) -> dict[str, int]:
         """Current aliases and their versions."""
@@ -248,7 +248,7 @@ class Registry:
                     history.pop()
         if len(history) < 2:
             raise ModelError(
-                f"{self.path / name}",
+                self._place(name),
                 f"{alias} has had no version before v{history[-1]}",
                 "an earlier promotion to go back to",
                 "Promote a version by name instead",
@@ -266,22 +266,16 @@ class Registry:
         why: str,
     ) -> Move:
         move = Move(alias, action, old, new, datetime.now(UTC).isoformat(), _user(), why)
-        folder = self.path / name / "aliases"
-        folder.mkdir(parents=True, exist_ok=True)
-        staged = folder / f".staged-{uuid.uuid4().hex}"
-        staged.write_text(json.dumps(asdict(move), indent=2) + "\n", encoding="utf-8")
+        content = json.dumps(asdict(move), indent=2) + "\n"
         try:
-            # A link is made whole or not at all, and never replaces a file.
-            os.link(staged, folder / f"{number + 1:08d}.json")
+            storage.create(self._place(name, "aliases", f"{number + 1:08d}.json"), content.encode())
         except FileExistsError as error:
             raise ModelError(
-                f"{self.path / name}",
+                self._place(name),
                 "an alias was moved by someone else at the same time",
                 "to be alone",
                 "Look at it with 'lasso-jobs models show', and try again",
             ) from error
-        finally:
-            staged.unlink()
         return move
 
 
@@ -312,10 +306,10 @@ def load_model(registry: str | Path, reference: str) -> Model:
     return Registry(registry).load(reference).model
 
 
-def _move(path: Path) -> Move:
+def _move(path: str) -> Move:
     try:
-        return Move(**json.loads(path.read_text(encoding="utf-8")))
+        return Move(**json.loads(storage.read(path)))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(
-            str(path), f"cannot be read ({error})", "an entry of the alias log", "Restore it"
+            path, f"cannot be read ({error})", "an entry of the alias log", "Restore it"
         ) from error

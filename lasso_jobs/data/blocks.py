@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lasso_jobs.core.columns import Block, Category, Columns, DateFeature
-from lasso_jobs.data.dataset import Piece, leaf_owners
+from lasso_jobs.data import storage
+from lasso_jobs.data.dataset import FileIdentity, Piece, leaf_owners
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
@@ -88,19 +88,20 @@ def read(
     physical = [name for name in needed if name not in constants]
     at_once = [name for name in physical if name not in later or name in in_filter]
     most = block_rows or BLOCK_ROWS
-    _check_unchanged(piece)
     position = piece.first_row
     with _intact(piece):
+        _check_unchanged(piece.file)
         # Not closed here: `Rows.later` may outlive the iteration.
-        file = pq.ParquetFile(piece.file.path, memory_map=True, pre_buffer=False)
+        file = _open(piece.file)
         for index in piece.row_groups:
             group = file.metadata.row_group(index)
-            by_column = ROWS_BY_COLUMN <= group.num_rows <= most
+            by_column = not storage.is_uri(piece.file.path)
+            by_column = by_column and ROWS_BY_COLUMN <= group.num_rows <= most
             table = _read_group(file, index, at_once if by_column else physical)
             for name in needed:
                 if name in constants:
-                    value = pa.scalar(constants[name], pa.string())
-                    table = table.append_column(name, pa.repeat(value, group.num_rows))
+                    value = pa.repeat(constants[name], group.num_rows)
+                    table = table.append_column(name, value)
             for name in set(absent) - set(table.column_names):
                 table = table.append_column(name, pa.nulls(group.num_rows))
             n_bytes = _read_bytes(group, file.schema_arrow, set(physical))
@@ -151,17 +152,22 @@ def _intact(piece: Piece) -> Iterator[None]:
         ) from error
 
 
-def _check_unchanged(piece: Piece) -> None:
-    path = Path(piece.file.path)
+def _open(file: FileIdentity) -> pq.ParquetFile:
+    """Map a local file; fetch the wanted ranges of an object, neighbouring ones at once."""
+    source = storage.source(file.path, file.state)
+    return pq.ParquetFile(source, memory_map=True, pre_buffer=storage.is_uri(file.path))
+
+
+def _check_unchanged(file: FileIdentity) -> None:
     try:
-        status = path.stat()
+        state = storage.state(file.path)
     except FileNotFoundError as error:
         raise DataError(
-            str(path), "has disappeared", "the file that the plan names", "Restore it, or plan anew"
+            file.path, "has disappeared", "the file that the plan names", "Restore it, or plan anew"
         ) from error
-    if (status.st_size, status.st_mtime_ns) != (piece.file.size_bytes, piece.file.mtime_ns):
+    if state != file.state:
         raise DataError(
-            str(path), "has changed since the plan", "the planned file", "Run the job again"
+            file.path, "has changed since the plan", "the planned file", "Run the job again"
         )
 
 

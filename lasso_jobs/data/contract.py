@@ -134,8 +134,8 @@ def _found(dataset: Dataset, column: str) -> Found:
         if place >= 0:
             found.append((file, file.schema.field(place).type))
         else:
-            constant = any(name == column for name, _ in file.identity.constants)
-            found.append((file, pa.string() if constant else None))
+            constant = dict(file.identity.constants).get(column)
+            found.append((file, None if constant is None else constant.type))
     return found
 
 

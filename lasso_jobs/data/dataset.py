@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +11,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lasso_jobs.core import buckets as b
+from lasso_jobs.data import delta_table, listing, storage
+from lasso_jobs.data.listing import Constants, Listed
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 
@@ -22,8 +22,8 @@ PARTITION_BYTES = 64 * 2**20
 PARTITION_ROWS = 2_000_000
 PARTITION_FILES = 32
 MOST_STATIC_BYTES = 256 * 2**20
-HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 FOOTER_THREADS = 8
+OBJECT_THREADS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,23 @@ class FileIdentity:
         Where it is.
     name : str
         Relative to the dataset's root: the identity of its rows.
-    size_bytes, mtime_ns : int
-    constants : tuple of (str, str or None)
-        Column values that its folders' names give, such as ``date=2013-01-01``.
+    size_bytes : int
+    stamp : str
+        Its time, or entity tag, as in `storage.State`.
+    constants : tuple of (str, pyarrow.Scalar)
+        Column values that its folders' names give, such as ``date=2013-01-01``, or a table's log.
     """
 
     path: str
     name: str
     size_bytes: int
-    mtime_ns: int
-    constants: tuple[tuple[str, str | None], ...]
+    stamp: str
+    constants: Constants
+
+    @property
+    def state(self) -> storage.State:
+        """What a file that took its place would differ in."""
+        return storage.State(self.size_bytes, self.stamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +127,16 @@ class Dataset:
     schema : pyarrow.Schema
         Of the first file that knows each column's type, with the constants last.
     constants : tuple of str
-        The columns that come from folder names.
+        The columns that come from folder names, or from a table's log.
+    version : int or None
+        Of a Delta table.
     """
 
     path: str
     files: tuple[SourceFile, ...]
     schema: pa.Schema
     constants: tuple[str, ...]
+    version: int | None = None
 
     @property
     def n_rows(self) -> int:
@@ -135,9 +145,9 @@ class Dataset:
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """Name, size and time of each file: what a change of the data changes."""
+        """Name, size and stamp of each file: what a change of the data changes."""
         return tuple(
-            f"{f.identity.name} {f.identity.size_bytes} {f.identity.mtime_ns}" for f in self.files
+            f"{f.identity.name} {f.identity.size_bytes} {f.identity.stamp}" for f in self.files
         )
 
     def column_bytes(self, columns: Iterable[str]) -> int:
@@ -217,113 +227,63 @@ def _aim(n_columns: int) -> int:
     return max(PARTITION_BYTES, min(4 * state, MOST_STATIC_BYTES))
 
 
-def discover(path: str, where: Sequence[Condition] = ()) -> Dataset:
-    """Find the Parquet files of a file, folder or glob, and read their footers.
+def discover(path: str, where: Sequence[Condition] = (), version: int | None = None) -> Dataset:
+    """Find the Parquet files of a file, folder, glob or Delta table, and read their footers.
 
     Parameters
     ----------
     path : str
+        A local path or a URI.
     where : sequence of Condition
-        Files whose folder names contradict a condition are left out.
+        Files whose constants contradict a condition are left out.
+    version : int, optional
+        Of a Delta table; by default its newest.
 
     Raises
     ------
     DataError
         If there is nothing there, or a file is not Parquet.
     """
-    root, paths = _list(path)
-    named = [(p, p.relative_to(root).as_posix()) for p in paths]
-    kept = [
-        (p, name, constants)
-        for p, name, constants in ((p, name, _constants(name)) for p, name in named)
-        if _may_hold(constants, where)
-    ]
+    if delta_table.is_table(path):
+        version, found = delta_table.live_files(path, version)
+        if not found:
+            raise DataError(path, f"version {version} holds no files", "rows", "Check data.path")
+    elif version is not None:
+        raise DataError(path, "is no Delta table", "one, as data.version is set", "Remove it")
+    else:
+        found = listing.files(path)
+    kept = [file for file in found if _may_hold(file.constants, where)]
     if not kept:
         raise DataError(
             path,
-            f"none of its {len(paths)} files is left by data.where",
+            f"none of its {len(found)} files is left by data.where",
             "at least one file",
             "Widen data.where",
         )
-    with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        files = tuple(pool.map(lambda item: _open(*item), kept))
+    with ThreadPoolExecutor(OBJECT_THREADS if storage.is_uri(path) else FOOTER_THREADS) as pool:
+        files = tuple(pool.map(_open, kept))
     if not any(file.rows.sum() for file in files):
         raise DataError(path, f"its {len(files)} files hold no rows", "rows", "Check data.path")
-    return Dataset(
-        path, files, _common_schema(files), tuple(name for name, _ in files[0].identity.constants)
-    )
+    constants = tuple(name for name, _ in files[0].identity.constants)
+    return Dataset(path, files, _common_schema(files), constants, version)
 
 
-def _list(path: str) -> tuple[Path, list[Path]]:
-    if "://" in path:
-        raise DataError(
-            path, "a URI", "a local path", "Copy or mount the data, and name its folder"
-        )
-    if any(mark in path for mark in "*?[") and not Path(path).exists():
-        fixed = Path(*_before_glob(Path(path)))
-        pattern = Path(path).relative_to(fixed).as_posix()
-        found = sorted(
-            p for p in fixed.glob(pattern) if p.is_file() and not _hidden(p.relative_to(fixed))
-        )
-        return fixed, _nonempty(path, found, "no file matches")
-    folder = Path(path)
-    if folder.is_file():
-        return folder.parent, [folder]
-    if not folder.is_dir():
-        raise DataError(
-            path, "does not exist", "a Parquet file, a folder or a glob", "Check data.path"
-        )
-    if (folder / "_delta_log").is_dir():
-        raise DataError(
-            path,
-            "is a Delta table",
-            "Parquet files",
-            "Name the files of one version, or export the table to Parquet",
-        )
-    found = sorted(
-        p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder))
-    )
-    return folder, _nonempty(path, found, "holds no files")
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(("_", ".")) for part in path.parts)
-
-
-def _before_glob(path: Path) -> list[str]:
-    parts: list[str] = []
-    for part in path.parts:
-        if any(mark in part for mark in "*?["):
-            break
-        parts.append(part)
-    return parts
-
-
-def _nonempty(path: str, found: list[Path], what: str) -> list[Path]:
-    if not found:
-        raise DataError(path, what, "at least one Parquet file", "Check data.path")
-    return found
-
-
-def _constants(name: str) -> tuple[tuple[str, str | None], ...]:
-    pairs = [part.split("=", 1) for part in name.split("/")[:-1] if "=" in part]
-    return tuple((key, None if value == HIVE_NULL else unquote(value)) for key, value in pairs)
-
-
-def _may_hold(constants: tuple[tuple[str, str | None], ...], where: Sequence[Condition]) -> bool:
+def _may_hold(constants: Constants, where: Sequence[Condition]) -> bool:
     names = {name for name, _ in constants}
-    row = pa.table({name: pa.array([value], pa.string()) for name, value in constants})
+    row = pa.table({name: pa.repeat(value, 1) for name, value in constants})
     decided = [c for c in where if c.columns and c.columns <= names]
     return all(c.filter(row).num_rows for c in decided)
 
 
-def _open(path: Path, name: str, constants: tuple[tuple[str, str | None], ...]) -> SourceFile:
+def _open(listed: Listed) -> SourceFile:
+    path = listed.path
     try:
-        with pq.ParquetFile(path) as file:
+        state = storage.state(path)
+        with pq.ParquetFile(storage.source(path, state)) as file:
             metadata, schema = file.metadata, file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            str(path),
+            path,
             f"not readable as Parquet ({error})",
             "a Parquet file",
             "Replace or remove it",
@@ -332,7 +292,7 @@ def _open(path: Path, name: str, constants: tuple[tuple[str, str | None], ...]) 
     twice = [name for name, count in Counter(schema.names).items() if count > 1]
     if twice:
         raise DataError(
-            str(path), f"has several columns {twice[0]!r}", "names that differ", "Mend the file"
+            path, f"has several columns {twice[0]!r}", "names that differ", "Mend the file"
         )
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     column_bytes = np.zeros((len(groups), len(schema)), np.int64)
@@ -348,10 +308,9 @@ def _open(path: Path, name: str, constants: tuple[tuple[str, str | None], ...]) 
                     nulls[place] += known.null_count
                 else:
                     nulls[place] = -1
-    status = path.stat()
     rows = np.array([group.num_rows for group in groups], np.int64)
     return SourceFile(
-        FileIdentity(str(path), name, status.st_size, status.st_mtime_ns, constants),
+        FileIdentity(path, listed.name, state.size_bytes, state.stamp, listed.constants),
         schema.remove_metadata(),
         rows,
         column_bytes,
@@ -365,8 +324,8 @@ def _common_schema(files: Sequence[SourceFile]) -> pa.Schema:
         for name, field in fields.items():
             if pa.types.is_null(field.type) and name in file.schema.names:
                 fields[name] = file.schema.field(name)
-    for name, _ in files[0].identity.constants:
-        fields[name] = pa.field(name, pa.string())
+    for name, value in files[0].identity.constants:
+        fields[name] = pa.field(name, value.type)
     return pa.schema(list(fields.values()))
 
 

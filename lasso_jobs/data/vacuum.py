@@ -3,10 +3,9 @@
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
-from lasso_jobs.data import delta_log
-from lasso_jobs.data.sinks import BESIDE, told
+from lasso_jobs.data import delta_log, storage
+from lasso_jobs.data.staging import BESIDE, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +40,18 @@ def orphans(root: str, grace_hours: float, kept: Collection[str] = ()) -> tuple[
     """
     # The files first: one that is committed meanwhile is in the log by the time it is read.
     with told(root, "a folder that can be read", "Mend that"):
-        found = [p for p in Path(root).rglob("*.parquet") if not _beside(p.relative_to(root))]
-        states = [(p, p.stat()) for p in found if p.is_file()]
+        found = [f for f in storage.entries(root) if f.name.endswith(".parquet")]
     named, now = delta_log.named_files(root) | set(kept), time.time()
     return tuple(
-        Orphan(str(path), state.st_size, (now - state.st_mtime) / 3600)
-        for path, state in sorted(states)
-        if path.relative_to(root).as_posix() not in named
-        and now - state.st_mtime > grace_hours * 3600
+        Orphan(storage.join(root, file.name), file.size_bytes, (now - file.modified) / 3600)
+        for file in found
+        if file.name not in named
+        and file.name.split("/")[0] not in (BESIDE, "_delta_log")
+        and now - file.modified > grace_hours * 3600
     )
 
 
 def remove(path: str) -> None:
     """Remove an orphan."""
     with told(path, "a file that can be removed", "Mend that, then run this again"):
-        Path(path).unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> bool:
-    return path.parts[0] in (BESIDE, "_delta_log")
+        storage.remove(path)

@@ -22,7 +22,7 @@ from lasso_jobs.core import sample as s
 from lasso_jobs.core.buckets import BucketMoments
 from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.core.moments import Moments
-from lasso_jobs.data.dataset import Partition
+from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.where import Condition
 from lasso_jobs.jobs.part import Part, read_part
 from lasso_jobs.jobs.reading import Counts, Reading
@@ -60,11 +60,18 @@ def key(kind: str, partition: Partition, where: Sequence[Condition], *more: obje
         _code(),
         [version(name) for name in ("numpy", "numba", "pyarrow")],
         platform.machine(),
-        [dataclasses.astuple(piece) for piece in partition.pieces],
+        [_facts(piece) for piece in partition.pieces],
         [part.text for part in where if not part.columns or not part.columns <= constants],
         *more,
     ]
     return f"{kind}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:40]}"
+
+
+def _facts(piece: Piece) -> list[object]:
+    file = piece.file
+    constants = [[name, str(value.type), str(value)] for name, value in file.constants]
+    identity = [file.path, file.name, file.size_bytes, file.stamp, constants]
+    return [*identity, piece.row_groups, piece.first_row, piece.rows]
 
 
 @cache
@@ -96,7 +103,7 @@ def cached_part(partition: Partition, reading: Reading, caching: Caching | None)
     return part
 
 
-def _kept(entry: tuple[Path, Content]) -> int:
+def _kept(entry: tuple[str, Content]) -> int:
     return min(int(below) for below in entry[1]["below"])
 
 
@@ -225,7 +232,7 @@ def _split(part: Part, n_rows: int, reading: Reading, caching: Caching) -> tuple
     return content, arrays
 
 
-def _load(entries: Cache, path: Path, content: Content) -> Part | None:
+def _load(entries: Cache, path: str, content: Content) -> Part | None:
     arrays = entries.load(path)
     if arrays is None:
         return None

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -28,6 +29,8 @@ from pydantic import (
 )
 
 from lasso_jobs.core.columns import DatePart
+from lasso_jobs.data.remote import checked
+from lasso_jobs.data.staging import Format
 from lasso_jobs.data.times import duration
 from lasso_jobs.data.where import Condition, parse
 from lasso_jobs.errors import JobError
@@ -40,6 +43,7 @@ Portions = Annotated[tuple[Portion, ...], Field(min_length=1)]
 GAMMAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DATE = "{date}"
 Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Place = Annotated[str, AfterValidator(checked)]
 
 
 class _Model(BaseModel):
@@ -49,7 +53,8 @@ class _Model(BaseModel):
 class Data(_Model):
     """Where the rows are."""
 
-    path: str = Field(description="A Parquet file, a folder of them, or a glob")
+    path: Place = Field(description="A Parquet file, a folder, a glob, a Delta table; or a URI")
+    version: int | None = Field(None, ge=0, description="Of a Delta table; its newest if null")
     where: str | None = Field(
         None, description="Which rows, such as: date < '2013-10-01', or date < '{date}'"
     )
@@ -80,7 +85,7 @@ class Data(_Model):
         except ValueError as error:
             raise JobError("date", repr(date), "a date, YYYY-MM-DD", "Correct it") from error
         where = None if self.where is None else self.where.replace(DATE, date)
-        return Data(path=self.path, where=where)
+        return self.model_copy(update={"where": where})
 
 
 class FeatureSelection(_Model):
@@ -351,7 +356,7 @@ class TrainJob(_Job):
     penalty_factors: dict[str, Factor] = Field({}, description="Per feature; 0 is never penalised")
     bounds: dict[str, tuple[float, float]] = Field({}, description="Per feature, around zero")
     seed: int = Field(0, ge=-(2**63), lt=2**63)
-    registry: str = "models"
+    registry: Place = "models"
     promote: Literal["never", "if_better", "always"] = "if_better"
     cache: bool = Field(
         True, description="Keep in the registry what was read, so that no file is read twice"
@@ -409,8 +414,8 @@ class TrainJob(_Job):
 class Output(_Model):
     """Where scored rows go."""
 
-    path: str
-    format: Literal["delta"] = "delta"
+    path: Place
+    format: Format = Field("delta", description="A Delta table, a plain folder, or a database")
     partition_by: tuple[str, ...] = Field(
         (), description="A run replaces the partitions it has rows for; without, the whole table"
     )
@@ -427,7 +432,7 @@ class DriftOptions(_Model):
     """What to compare with training, and where the history of it goes."""
 
     features: Literal["selected", "all"] | tuple[str, ...] = "selected"
-    path: str
+    path: Place
 
 
 class ScoreJob(_Job):
@@ -451,7 +456,7 @@ class ScoreJob(_Job):
     late: Literal["rescore", "report"] = Field(
         "rescore", description="When the source of a scored date has changed, in a range of dates"
     )
-    registry: str = "models"
+    registry: Place = "models"
     _date: str | None = PrivateAttr(None)
 
     @field_validator("rename")
@@ -497,7 +502,8 @@ class ScoreJob(_Job):
             condition = f"{self.output.partition_by[0]} == '{DATE}'"
             where = condition if self.data.where is None else f"({self.data.where}) and {condition}"
             parse(where, "data.where")
-            return self.model_copy(update={"data": Data(path=self.data.path, where=where)}).on(date)
+            data = self.data.model_copy(update={"where": where})
+            return self.model_copy(update={"data": data}).on(date)
         dated = self.model_copy(update={"data": self.data.on(date)})
         dated._date = date
         return dated

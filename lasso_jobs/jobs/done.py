@@ -7,33 +7,33 @@ is done.
 """
 
 import json
-from pathlib import Path
 
-from lasso_jobs.data import sinks
+from lasso_jobs.data import storage
+from lasso_jobs.data.staging import MARKERS, Format, told
 from lasso_jobs.jobs.journal import write_json
 from lasso_jobs.jobs.record import records
 
-DONE = "done"
 
-
-def marker(root: str, date: str | None) -> Path:
+def marker(root: str, date: str | None) -> str:
     """Where the marker of a night is."""
-    return Path(root, sinks.BESIDE, DONE, f"{date or 'latest'}.json")
+    return storage.join(root, MARKERS, f"{date or 'latest'}.json")
 
 
-def ensure_marked(root: str, date: str, version: int) -> None:
+def ensure_marked(root: str, date: str, version: int, format_: Format = "delta") -> None:
     """Write the marker of a night that is committed, unless it is there."""
-    try:
-        marked = json.loads(marker(root, date).read_bytes())["output_version"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        marked = None
+    place = marker(root, date)
+    with told(place, "a file that can be read", "Mend that, then run this again"):
+        try:
+            marked = json.loads(storage.read(place))["output_version"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            marked = None
     if marked != version:
-        mark_done(root, version)
+        mark_done(root, version, format_)
 
 
-def mark_done(root: str, version: int) -> None:
+def mark_done(root: str, version: int, format_: Format = "delta") -> None:
     """Write the marker of the run that a version of the table is of."""
-    record = next(record for found, record in records(root) if found == version)
+    record = next(record for found, record in records(root, format_) if found == version)
     write_json(
         marker(root, record.date),
         {

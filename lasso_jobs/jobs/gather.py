@@ -10,6 +10,7 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core import sample as s
 from lasso_jobs.core.columns import Category, Columns, LevelType
 from lasso_jobs.core.timeline import Timeline
+from lasso_jobs.data.storage import is_uri
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.cached import Caching, cached_part
 from lasso_jobs.jobs.clock import Report, progress_of
@@ -106,10 +107,12 @@ def _part(client: "Client", planned: TrainPlan, reading: Reading, report: Report
 
 
 def _caching(planned: TrainPlan) -> Caching | None:
-    job = planned.job
-    return (
-        Caching(str(Path(job.registry).absolute()), planned.dataset.n_rows) if job.cache else None
-    )
+    registry = planned.job.registry
+    if not planned.job.cache:
+        return None
+    # Workers of a local cluster may have another working folder.
+    registry = registry if is_uri(registry) else str(Path(registry).absolute())
+    return Caching(registry, planned.dataset.n_rows)
 
 
 def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tuple[Tally, int]:

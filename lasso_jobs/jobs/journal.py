@@ -1,32 +1,26 @@
 """What a run has done so far: a driver that is killed and started again repeats only the rest.
 
 ``OUTPUT/_lasso/journal/RUN_ID/`` has ``run.json`` and a file for each accepted unit of work, each
-written beside its place and renamed into it. The run's id is a hash of the job, the model and the
+there whole or not at all. The run's id is a hash of the job, the model and the
 source files, so a journal can never be another run's. An entry counts only if its own digest is
 right, and the files that it names have their sizes and digests; else its unit is scored anew.
 """
 
 import hashlib
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lasso_jobs.core import drift as d
-from lasso_jobs.data import sinks, staged
+from lasso_jobs.data import staged, staging, storage
 from lasso_jobs.data.dataset import Partition
-from lasso_jobs.errors import OutputError
 from lasso_jobs.jobs.scored import Counts, Scored
 
-JOURNAL = "journal"
 _HEAD = "run.json"
 
 
@@ -39,20 +33,23 @@ class Journal:
     root, quarantine : str
         The tables whose files its entries name.
     run_id : str
+    format : {"delta", "parquet"}
+        Of the tables.
     """
 
     root: str
     quarantine: str
     run_id: str
+    format: staging.Format = "delta"
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> str:
         """Where it is."""
-        return journals(self.root) / self.run_id
+        return storage.join(journals(self.root), self.run_id)
 
     def scored_at(self) -> datetime | None:
         """When the run was first started; None if there is no journal, or another version's."""
-        head = _read(self.folder / _HEAD)
+        head = _read(storage.join(self.folder, _HEAD))
         if head is None or head["version"] != _version():
             return None
         return datetime.fromisoformat(head["scored_at"])
@@ -63,14 +60,14 @@ class Journal:
             self.end()
             at = scored_at.isoformat()
             head = {"run_id": self.run_id, "date": date, "scored_at": at, "version": _version()}
-            _write(self.folder / _HEAD, head)
+            _write(storage.join(self.folder, _HEAD), head)
 
     def accepted(self, partitions: Sequence[Partition]) -> dict[int, Scored]:
         """Units of work that are done, by position: those whose entries and files are intact."""
         found: dict[int, Scored] = {}
         at = self.scored_at()
         for position, partition in enumerate(partitions if at else ()):
-            entry = _read(self.folder / _entry_name(partition))
+            entry = _read(storage.join(self.folder, _entry_name(partition)))
             # Two drivers may have begun the same run at once, at times of their own.
             if entry is None or at is None or entry["scored_at"] != at.isoformat():
                 continue
@@ -81,33 +78,35 @@ class Journal:
     def accept(self, partition: Partition, scored: Scored, scored_at: datetime) -> None:
         """Note that a unit of work is done."""
         values = {**_values(scored), "scored_at": scored_at.isoformat()}
-        _write(self.folder / _entry_name(partition), values)
+        _write(storage.join(self.folder, _entry_name(partition)), values)
 
     def named_files(self) -> set[str]:
         """Paths, below their tables, of the files that its entries name."""
-        entries = (_read(path) for path in sorted(self.folder.glob("unit-*.json")))
+        names = (name for name in storage.names(self.folder) if name.startswith("unit-"))
+        entries = (_read(storage.join(self.folder, name)) for name in names)
         units = (_scored(entry) for entry in entries if entry is not None)
         return {file.path for unit in units for file in (*unit.files, *unit.quarantined_files)}
 
     def end(self, date: str | None = None) -> None:
         """Forget the run, and all others of its night: it is committed."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        storage.remove_all(self.folder)
         for run_id, other in _started(self.root):
             if date is not None and other == date:
-                shutil.rmtree(journals(self.root) / run_id, ignore_errors=True)
+                storage.remove_all(storage.join(journals(self.root), run_id))
 
     def _intact(self, scored: Scored) -> bool:
         both = ((self.root, scored.files), (self.quarantine, scored.quarantined_files))
+        place_of = staging.folder_sink(self.format).place_of
         return all(
-            staged.damage(Path(root, file.path), file.size_bytes) is None
+            staged.damage(place_of(root, file.path), file) is None
             for root, files in both
             for file in files
         )
 
 
-def journals(root: str) -> Path:
+def journals(root: str) -> str:
     """The folder of an output's journals."""
-    return Path(root, sinks.BESIDE, JOURNAL)
+    return storage.join(root, staging.JOURNALS)
 
 
 def unfinished(root: str) -> set[str]:
@@ -117,42 +116,35 @@ def unfinished(root: str) -> set[str]:
 
 def _started(root: str) -> list[tuple[str, str | None]]:
     """Runs that have a journal, and their nights."""
-    heads = (_read(path) for path in sorted(journals(root).glob(f"*/{_HEAD}")))
+    folder = journals(root)
+    names = (name for name in storage.names(folder) if name.endswith(f"/{_HEAD}"))
+    heads = (_read(storage.join(folder, name)) for name in names)
     return [(head["run_id"], head["date"]) for head in heads if head is not None]
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
+def write_json(place: str, values: Mapping[str, Any]) -> None:
     """Write a small file so that a reader finds the old one or the new one, whole.
 
     Raises
     ------
     OutputError
     """
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        expected, remedy = "a folder that can be written to", "Mend that, then run this again"
-        raise OutputError(str(path), str(error), expected, remedy) from error
+    with staging.told(place, "a folder that can be written to", "Mend that, then run this again"):
+        storage.replace(place, (json.dumps(values) + "\n").encode())
 
 
-def _write(path: Path, body: Mapping[str, Any]) -> None:
-    write_json(path, {"digest": _digest(body), "body": body})
+def _write(place: str, body: Mapping[str, Any]) -> None:
+    write_json(place, {"digest": _digest(body), "body": body})
 
 
-def _read(path: Path) -> Any:
+def _read(place: str) -> Any:
     """What was written; None if it is not there, or not as it was written."""
-    try:
-        values = json.loads(path.read_bytes())
-        return values["body"] if values["digest"] == _digest(values["body"]) else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+    with staging.told(place, "a file that can be read", "Mend that, then run this again"):
+        try:
+            values = json.loads(storage.read(place))
+            return values["body"] if values["digest"] == _digest(values["body"]) else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
 
 
 def _digest(body: Any) -> str:
@@ -200,10 +192,10 @@ def _scored(values: Mapping[str, Any]) -> Scored:
     )
 
 
-def _file(values: Mapping[str, Any]) -> sinks.WrittenFile:
+def _file(values: Mapping[str, Any]) -> staging.WrittenFile:
     partition, columns = _key(values["partition"]), tuple(values["columns"])
-    return sinks.WrittenFile(**{**values, "partition": partition, "columns": columns})
+    return staging.WrittenFile(**{**values, "partition": partition, "columns": columns})
 
 
-def _key(pairs: Sequence[Sequence[Any]]) -> sinks.Partition:
+def _key(pairs: Sequence[Sequence[Any]]) -> staging.Partition:
     return tuple((name, value) for name, value in pairs)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from lasso_jobs.data import sinks
 from lasso_jobs.data.dataset import discover
+from lasso_jobs.data.staging import FOLDERS, sink
 from lasso_jobs.errors import JobError, LassoJobsError
 from lasso_jobs.jobs.clock import Clock, Report
 from lasso_jobs.jobs.config import ScoreJob
@@ -107,14 +107,31 @@ def status(job: ScoreJob, day: str) -> Night:
     LassoJobsError
     """
     root, dated = job.output.path, job.on(day)
-    started = day in unfinished(root)
-    version = sinks.committed(root, night(day))
+    started = job.output.format in FOLDERS and day in unfinished(root)
+    output, data = sink(job.output.format), dated.data
+    version = output.committed(root, night(day))
     if version is None:
         return Night(day, "failed" if started else "missing", None)
-    sources = sources_digest(discover(dated.data.path, dated.data.conditions()))
-    if sinks.committed(root, night(day, sources)) == version:
+    sources = sources_digest(discover(data.path, data.conditions(), data.version))
+    if output.committed(root, night(day, sources)) == version:
         return Night(day, "done", version)
     return Night(day, "failed" if started else "late", version)
+
+
+def refuse_unknown(job: ScoreJob, only: Only) -> None:
+    """Refuse to look for failed dates where nothing is noted of a run before its commit.
+
+    Raises
+    ------
+    JobError
+    """
+    if only == "failed" and job.output.format not in FOLDERS:
+        raise JobError(
+            "--only",
+            f"failed, with output.format: {job.output.format}, which has no journal to tell it",
+            "missing or all",
+            "Use --only missing: a date that failed is missing there",
+        )
 
 
 def is_due(found: Night, only: Only, late: Literal["rescore", "report"]) -> bool:
@@ -164,6 +181,7 @@ def score_nights(
     """
     from lasso_jobs.engine.cluster import connect
 
+    refuse_unknown(job, only)
     for day in days:
         job.on(day)  # a job that no date fits fails here, before anything is scored
     results = []
@@ -181,8 +199,8 @@ def _one(
     found = Night(day, "missing", None)
     try:
         found = status(job, day)
-        if found.version is not None:
-            ensure_marked(job.output.path, day, found.version)
+        if found.version is not None and job.output.format in FOLDERS:
+            ensure_marked(job.output.path, day, found.version, job.output.format)
         if not is_due(found, only, job.late):
             return NightResult(found)
         clock = Clock()

@@ -1,10 +1,9 @@
 """The tables of a scoring job: its output, its quarantine, its drift."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from lasso_jobs.data import delta_log
-from lasso_jobs.data.sinks import BESIDE
+from lasso_jobs.data import delta_log, storage
+from lasso_jobs.data.staging import JOURNALS, Format, sink, told
 from lasso_jobs.errors import OutputError
 from lasso_jobs.jobs.record import Record, records
 
@@ -21,12 +20,12 @@ class Tables:
     def existing(self) -> tuple[str, ...]:
         """Those that are there."""
         paths = (self.output, self.quarantine, self.drift)
-        return tuple(path for path in paths if path and Path(path).is_dir())
+        return tuple(path for path in paths if path and storage.names(path))
 
 
-def quarantine_of(root: str) -> str:
+def quarantine_of(root: str, format_: Format = "delta") -> str:
     """The quarantine table of an output."""
-    return f"{root.rstrip('/')}-quarantine"
+    return f"{root.rstrip('/')}{'_' if format_ == 'postgresql' else '-'}quarantine"
 
 
 def tables_of(root: str) -> Tables:
@@ -35,9 +34,19 @@ def tables_of(root: str) -> Tables:
     Raises
     ------
     OutputError
-        If it is none.
+        If it is none, or is of another format than ``delta``: then its files are not all named in
+        a log, and earlier generations are gone.
     """
-    record = None if Path(root, BESIDE).is_dir() and delta_log.version(root) < 0 else newest(root)
+    if sink("parquet").exists(root):
+        raise OutputError(
+            root,
+            "has format: parquet, which keeps no earlier generations and no digests",
+            "an output with format: delta",
+            "Score a date again to replace it",
+        )
+    with told(root, "a place that can be read", "Check its path, and the credentials"):
+        waiting = delta_log.version(root) < 0 and storage.names(storage.join(root, JOURNALS))
+    record = None if waiting else newest(root)
     drift = record.job.get("drift") if record else None
     return Tables(root, quarantine_of(root), drift["path"] if drift else None)
 
@@ -52,6 +61,9 @@ def newest(root: str) -> Record | None:
     """
     if delta_log.version(root) < 0:
         raise OutputError(
-            root, "is no Delta table", "the output of a scoring job", "Correct the path"
+            root,
+            "is no Delta table",
+            "the output of a scoring job with format: delta",
+            "Correct the path",
         )
     return next((record for _, record in records(root)), None)

@@ -10,8 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from lasso_jobs.data import delta_log
-from lasso_jobs.data.sinks import Partition, committed
+from lasso_jobs.data.staging import Format, Partition, sink
 
 KEY = "lasso_jobs"
 
@@ -88,20 +87,20 @@ def night(date: str, sources: str | None = None) -> str:
     return f"date {date}" if sources is None else f"date {date} of {sources}"
 
 
-def records(root: str) -> Iterator[tuple[int, Record]]:
+def records(root: str, format_: Format = "delta") -> Iterator[tuple[int, Record]]:
     """Versions and records of an output's commits, the newest first."""
-    for version, metadata in delta_log.metadata(root):
+    for version, metadata in sink(format_).history(root):
         record = record_of(metadata)
         if record is not None:
             yield version, record
 
 
-def owned(root: str, date: str | None) -> set[Partition]:
+def owned(root: str, date: str | None, format_: Format = "delta") -> set[Partition]:
     """Partitions that the newest commit of a night replaced, and no later commit has."""
-    if date is None or committed(root, night(date)) is None:
+    if date is None or sink(format_).committed(root, night(date)) is None:
         return set()
     taken: set[Partition] = set()
-    for _, record in records(root):
+    for _, record in records(root, format_):
         own = {counted.partition for counted in record.partitions}
         if record.date == date:
             return own - taken

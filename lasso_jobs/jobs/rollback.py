@@ -1,12 +1,12 @@
 """Taking a night's output back to an earlier generation, with its quarantine and its drift."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lasso_jobs.data import delta_log, sinks, staged
+from lasso_jobs.data import delta_log, sinks, staged, storage
+from lasso_jobs.data.staging import Partition, WrittenFile
 from lasso_jobs.errors import JobError, OutputError
 from lasso_jobs.jobs.done import mark_done
 from lasso_jobs.jobs.output import Tables, tables_of
@@ -121,24 +121,22 @@ def _chosen(
     raise JobError("--to", f"{to}", f"a generation of {date}: one of {numbers}", "Correct it")
 
 
-def _whole(
-    root: str, version: int, partitions: set[sinks.Partition]
-) -> tuple[sinks.WrittenFile, ...]:
+def _whole(root: str, version: int, partitions: set[Partition]) -> tuple[WrittenFile, ...]:
     """Files of a version, each of them checked."""
     if version < 0 or not partitions:
         return ()
     files = delta_log.files_at(root, version, partitions)
     for file in files:
-        wrong = staged.damage(Path(root, file.path), file.size_bytes)
+        wrong = staged.damage(storage.join(root, file.path), file)
         if wrong is not None:
             raise OutputError(
-                f"{root}/{file.path}", wrong, f"the file of version {version}", "Restore it"
+                storage.join(root, file.path), wrong, f"the file of version {version}", "Restore it"
             )
     return files
 
 
 def _restore_quarantine(
-    tables: Tables, record: Record, touched: set[sinks.Partition], kept: set[sinks.Partition]
+    tables: Tables, record: Record, touched: set[Partition], kept: set[Partition]
 ) -> int:
     if delta_log.version(tables.quarantine) < 0:
         return -1
@@ -150,16 +148,16 @@ def _restore_drift(tables: Tables, old: Record, new: Record) -> int:
     """The rows of the run that is shown no more go; those of the other are there again."""
     if tables.drift is None or delta_log.version(tables.drift) < 0:
         return -1
-    kept: set[sinks.Partition] = {(("run_id", new.run_id),)}
+    kept: set[Partition] = {(("run_id", new.run_id),)}
     files = _whole(tables.drift, new.drift_version, kept)
     return _show(tables.drift, files, new, {*kept, (("run_id", old.run_id),)}, None)
 
 
 def _show(
     root: str,
-    files: tuple[sinks.WrittenFile, ...],
+    files: tuple[WrittenFile, ...],
     record: Record,
-    touched: set[sinks.Partition],
+    touched: set[Partition],
     since: int | None,
 ) -> int:
     """Commit files that an earlier version has."""

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deltalake import DeltaTable
-
 from lasso_jobs.core import drift as d
-from lasso_jobs.data import sinks
+from lasso_jobs.data import staging
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.bad_rows import refuse_too_many
 from lasso_jobs.jobs.clock import Clock, Report, progress_of
@@ -100,8 +98,9 @@ def predict(client: "Client", planned: ScorePlan, report: Report | None = None) 
     from lasso_jobs.engine.tasks import bounded_map
 
     job, journal = planned.job, planned.journal
-    results = journal.accepted(planned.partitions)
-    journal.begin(planned.scoring.scored_at, job.date)
+    results = journal.accepted(planned.partitions) if journal else {}
+    if journal:
+        journal.begin(planned.scoring.scored_at, job.date)
     n_resumed = len(results)
     rest = [i for i in range(len(planned.partitions)) if i not in results]
     units = [planned.partitions[i] for i in rest]
@@ -114,7 +113,8 @@ def predict(client: "Client", planned: ScorePlan, report: Report | None = None) 
         if job.bad_rows == "fail":
             n_rows = scored.rows_scored + scored.rows_quarantined
             refuse_too_many(job, str(units[i]), scored.rows_quarantined, n_rows, scored.reasons)
-        journal.accept(units[i], scored, planned.scoring.scored_at)
+        if journal:
+            journal.accept(units[i], scored, planned.scoring.scored_at)
         results[rest[i]] = scored
         n_bytes += scored.bytes_read
     seconds = time.perf_counter() - started
@@ -151,14 +151,15 @@ def commit(planned: ScorePlan, predicted: Predicted, drift_version: int) -> int:
     files = [file for part in predicted.parts for file in part.files]
     bad = [file for part in predicted.parts for file in part.quarantined_files]
     touched = {key for part in predicted.parts for key in part.watched}
-    touched |= owned(scoring.root, planned.job.date)  # a night that has lost rows may lose all
+    touched |= owned(scoring.root, planned.job.date, scoring.format)  # it may have lost rows
     schema = extended(carried, RESULT)
     record = _record(planned, predicted, touched, drift_version)
-    before = sinks.committed(scoring.root, scoring.run_id)
+    sink = staging.sink(scoring.format)
+    before = sink.committed(scoring.root, scoring.run_id)
     if before is None or before <= planned.output_version:  # else this is a second try
-        sinks.check(scoring.root, schema, by, touched, planned.output_version)
-    if bad or DeltaTable.is_deltatable(scoring.quarantine):
-        version = sinks.commit(
+        sink.check(scoring.root, schema, by, touched, planned.output_version)
+    if bad or sink.exists(scoring.quarantine):
+        version = sink.commit(
             scoring.quarantine,
             bad,
             extended(carried, QUARANTINE),
@@ -169,7 +170,7 @@ def commit(planned: ScorePlan, predicted: Predicted, drift_version: int) -> int:
             since=planned.quarantine_version,
         )
         record = record.model_copy(update={"quarantine_version": version})
-    return sinks.commit(
+    return sink.commit(
         scoring.root,
         files,
         schema,
@@ -183,7 +184,7 @@ def commit(planned: ScorePlan, predicted: Predicted, drift_version: int) -> int:
 
 
 def _record(
-    planned: ScorePlan, predicted: Predicted, touched: set[sinks.Partition], drift_version: int
+    planned: ScorePlan, predicted: Predicted, touched: set[staging.Partition], drift_version: int
 ) -> Record:
     counts = {key: [0, 0] for key in touched}
     for part in predicted.parts:
@@ -262,8 +263,9 @@ def run(
 
 def finish(planned: ScorePlan, version: int) -> None:
     """Write the completion marker, and forget the journal: the log has it all."""
-    mark_done(planned.scoring.root, version)
-    planned.journal.end(planned.job.date)
+    if planned.journal:
+        mark_done(planned.scoring.root, version, planned.scoring.format)
+        planned.journal.end(planned.job.date)
 
 
 def summed_up(

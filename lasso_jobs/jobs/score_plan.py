@@ -11,11 +11,11 @@ import pyarrow as pa
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registered, Registry
 from lasso_jobs.core.columns import Columns
-from lasso_jobs.data import schema, sinks
+from lasso_jobs.data import schema, staging
 from lasso_jobs.data.contract import Contract, hold
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.errors import DataError, JobError
-from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.config import Output, ScoreJob
 from lasso_jobs.jobs.intervals import Interval
 from lasso_jobs.jobs.journal import Journal
 from lasso_jobs.jobs.output import quarantine_of
@@ -64,14 +64,16 @@ class ScorePlan:
         return self.dataset.column_bytes(self.columns_read)
 
     @property
-    def journal(self) -> Journal:
-        """Where the run notes what it has done."""
-        return Journal(self.scoring.root, self.scoring.quarantine, self.run_id)
+    def journal(self) -> Journal | None:
+        """Where the run notes what it has done; None if its output is no folder."""
+        return _journal(self.job.output, self.run_id)
 
     @property
     def expected_seconds(self) -> float | None:
         """By the throughput of the newest run that measured it; None before there is one."""
-        measured = (record.bytes_per_second for _, record in records(self.scoring.root))
+        measured = (
+            record.bytes_per_second for _, record in records(self.scoring.root, self.scoring.format)
+        )
         rate = next((rate for rate in measured if rate), None)
         return None if rate is None else self.n_bytes / rate
 
@@ -85,11 +87,11 @@ def plan(job: ScoreJob) -> ScorePlan:
     """
     registered = Registry(job.registry).load(job.model)
     conditions = job.data.conditions()
-    dataset = discover(job.data.path, conditions)
+    dataset = discover(job.data.path, conditions, job.data.version)
     filters = [name for condition in conditions for name in sorted(condition.columns)]
     scoring, contract = _scoring(job, registered, dataset, filters)
     columns = tuple(dict.fromkeys([*scoring.names(), *filters]))
-    by = scoring.partition_by
+    by, check = scoring.partition_by, staging.sink(scoring.format).check
     return ScorePlan(
         job,
         registered,
@@ -98,8 +100,8 @@ def plan(job: ScoreJob) -> ScorePlan:
         columns,
         dataset.partitions(columns),
         scoring,
-        sinks.check(scoring.root, extended(contract.carried, RESULT), by),
-        sinks.check(scoring.quarantine, extended(contract.carried, QUARANTINE), by),
+        check(scoring.root, extended(contract.carried, RESULT), by),
+        check(scoring.quarantine, extended(contract.carried, QUARANTINE), by),
     )
 
 
@@ -122,7 +124,8 @@ def _scoring(
     contract = hold(dataset, reference, columns, sources, carried, others, imputes, nulls_allowed)
     _check_partition_types(job, contract.carried)
     run_id = job.digest(registered.digest, *dataset.identities)[:16]
-    quarantine = quarantine_of(job.output.path)
+    output = job.output
+    journal = _journal(output, run_id)
     scoring = Scoring(
         predictor,
         used,
@@ -132,15 +135,23 @@ def _scoring(
         sources,
         contract.absent,
         contract.carried,
-        job.output.partition_by,
+        output.partition_by,
         job.data.conditions(),
-        job.output.path,
-        quarantine,
+        output.path,
+        quarantine_of(output.path, output.format),
+        output.format,
         f"v{registered.version}",
         run_id,
-        Journal(job.output.path, quarantine, run_id).scored_at() or datetime.now(UTC),
+        (journal and journal.scored_at()) or datetime.now(UTC),
     )
     return scoring, contract
+
+
+def _journal(output: Output, run_id: str) -> Journal | None:
+    if output.format not in staging.FOLDERS:
+        return None
+    quarantine = quarantine_of(output.path, output.format)
+    return Journal(output.path, quarantine, run_id, output.format)
 
 
 def extended(carried: pa.Schema, fields: pa.Schema) -> pa.Schema:

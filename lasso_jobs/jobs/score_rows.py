@@ -13,7 +13,7 @@ from lasso_jobs.core import drift as d
 from lasso_jobs.core.columns import Block
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
-from lasso_jobs.data import blocks, sinks
+from lasso_jobs.data import blocks, staging
 from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.where import Condition
 from lasso_jobs.jobs.bad_rows import Reason, unfit_rows
@@ -66,6 +66,8 @@ class Scoring:
     where : tuple of Condition
     root, quarantine : str
         The tables to write below.
+    format : str
+        Their kind.
     model_version, run_id : str
     scored_at : datetime
     """
@@ -82,6 +84,7 @@ class Scoring:
     where: tuple[Condition, ...]
     root: str
     quarantine: str
+    format: staging.Format
     model_version: str
     run_id: str
     scored_at: datetime
@@ -146,10 +149,11 @@ def score_in_memory(partition: Partition, scoring: Scoring) -> Unit:
     return Unit(pa.concat_tables(good), pa.concat_tables(bad), tuple(counts), n_bytes, watched)
 
 
-def _written(table: pa.Table, root: str, scoring: Scoring) -> tuple[sinks.WrittenFile, ...]:
+def _written(table: pa.Table, root: str, scoring: Scoring) -> tuple[staging.WrittenFile, ...]:
     if not table.num_rows:
         return ()
-    return sinks.write_files(table, root, scoring.partition_by, scoring.run_id)
+    sink = staging.sink(scoring.format)
+    return sink.write_files(table, root, scoring.partition_by, scoring.run_id)
 
 
 def _score_rows(
@@ -254,12 +258,12 @@ def _watch(
 
 def _by_partition(
     table: pa.Table, partition_by: Sequence[str]
-) -> list[tuple[sinks.Partition, NDArray[np.intp]]]:
+) -> list[tuple[staging.Partition, NDArray[np.intp]]]:
     """The rows of each output partition that the table has rows of."""
-    groups: list[tuple[sinks.Partition, NDArray[np.intp]]] = [((), np.arange(table.num_rows))]
+    groups: list[tuple[staging.Partition, NDArray[np.intp]]] = [((), np.arange(table.num_rows))]
     for name in partition_by:
         column = table.column(name)
-        finer: list[tuple[sinks.Partition, NDArray[np.intp]]] = []
+        finer: list[tuple[staging.Partition, NDArray[np.intp]]] = []
         for key, rows in groups:
             texts, index = blocks.levels(column.take(pa.array(rows)))
             finer += [((*key, (name, t)), rows[index == i]) for i, t in enumerate(texts)]

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lasso_jobs.core import drift as d
-from lasso_jobs.data import sinks
+from lasso_jobs.data import staging
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import OutputError
 
-Watched = dict[sinks.Partition, dict[str, d.Current]]
+Watched = dict[staging.Partition, dict[str, d.Current]]
 """Distributions by output partition and feature."""
 
 
@@ -41,8 +41,8 @@ class Scored:
         Quarantined rows by code and column.
     """
 
-    files: tuple[sinks.WrittenFile, ...]
-    quarantined_files: tuple[sinks.WrittenFile, ...]
+    files: tuple[staging.WrittenFile, ...]
+    quarantined_files: tuple[staging.WrittenFile, ...]
     counts: tuple[Counts, ...]
     bytes_read: int
     watched: Watched

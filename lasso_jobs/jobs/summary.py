@@ -199,6 +199,7 @@ def of_score_plan(plan: ScorePlan) -> Values:
 def _of_dataset(dataset: Dataset, partitions: tuple[Partition, ...], n_bytes: int) -> Values:
     return {
         "path": dataset.path,
+        "table_version": dataset.version,
         "files": len(dataset.files),
         "rows_before_filter": dataset.n_rows,
         "bytes_to_read": n_bytes,

@@ -296,6 +296,7 @@ def finish(
         "rows_with_nulls": gathered.counts.with_nulls,
         "files": len(planned.dataset.files),
         "data_plan": planned.data_digest,
+        "data_version": planned.dataset.version,
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},
     }
     model = build(planned, gathered, selected, evaluation)

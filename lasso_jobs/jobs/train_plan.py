@@ -58,7 +58,7 @@ def plan(job: TrainJob) -> TrainPlan:
             "standard, minmax or none where rows have weights, as quartiles count rows",
             "Change preprocess.scaling, or set weight to null",
         )
-    dataset = discover(job.data.path, job.data.conditions())
+    dataset = discover(job.data.path, job.data.conditions(), job.data.version)
     schema.require(dataset, job.target, "target", number=True)
     reserved = {job.target: "target"}
     for key, name in (

@@ -1,11 +1,11 @@
 """Removing what killed and refused runs left behind, after a time of grace."""
 
-import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
+from lasso_jobs.data import storage
 from lasso_jobs.data import vacuum as v
+from lasso_jobs.data.staging import told
 from lasso_jobs.errors import JobError
 from lasso_jobs.jobs.journal import Journal, journals
 from lasso_jobs.jobs.output import tables_of
@@ -50,25 +50,29 @@ def vacuum(root: str, grace_hours: float = GRACE_HOURS, *, remove: bool = False)
         raise JobError("--grace", f"{grace_hours:g}", "hours, zero or more", "Correct it")
     tables = tables_of(root)
     stale, wanted = [], set[str]()
-    for folder in sorted(p for p in journals(root).glob("*") if p.is_dir()):
-        if _age_hours(folder) > grace_hours:
-            stale.append(str(folder))
+    for run_id, modified in sorted(_written(root).items()):
+        journal = Journal(root, tables.quarantine, run_id)
+        if time.time() - modified > grace_hours * 3600:
+            stale.append(journal.folder)
         else:
-            wanted |= Journal(root, tables.quarantine, folder.name).named_files()
+            wanted |= journal.named_files()
     found = tuple(
         orphan for table in tables.existing for orphan in v.orphans(table, grace_hours, wanted)
     )
     if remove:
         for orphan in found:
             v.remove(orphan.path)
-        for journal in stale:
-            shutil.rmtree(journal, ignore_errors=True)
+        for folder in stale:
+            storage.remove_all(folder)
     return Vacuumed(found, tuple(stale), remove)
 
 
-def _age_hours(folder: Path) -> float:
-    try:
-        newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-    except FileNotFoundError:  # its run goes on, or has just ended
-        return 0.0
-    return (time.time() - newest) / 3600
+def _written(root: str) -> dict[str, float]:
+    """When each run's journal was last written to."""
+    written: dict[str, float] = {}
+    folder = journals(root)
+    with told(folder, "a folder that can be read", "Mend that"):
+        for entry in storage.entries(folder):
+            run_id = entry.name.split("/")[0]
+            written[run_id] = max(written.get(run_id, 0.0), entry.modified)
+    return written

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from lasso_jobs.data import delta_log, sinks, staged
+from lasso_jobs.data import delta_log, staged, storage
+from lasso_jobs.data.staging import Partition, WrittenFile, partition_text, told
 from lasso_jobs.errors import OutputError
 from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.output import Tables, tables_of
@@ -23,7 +23,7 @@ DEEP_RUNS = 20
 DEEP_UNITS = 3
 DEEP_ROWS = 500
 
-Files = dict[sinks.Partition, list[sinks.WrittenFile]]
+Files = dict[Partition, list[WrittenFile]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _Shown:
     """A run, and the partitions that no later run has replaced."""
 
     record: Record
-    partitions: frozenset[sinks.Partition]
+    partitions: frozenset[Partition]
 
 
 def verify(root: str, deep: bool = False, seed: int = 0) -> Verified:
@@ -100,14 +100,15 @@ def _checked_files(root: str) -> Files:
     """Files that the table shows, by partition; each is whole and has the rows of the log."""
     version, found = delta_log.version(root), Files()
     for file in () if version < 0 else delta_log.files_at(root, version):
-        path = Path(root, file.path)
-        wrong = staged.damage(path, file.size_bytes)
+        place = storage.join(root, file.path)
+        wrong = staged.damage(place, file)
         if wrong is None:
-            rows = pq.read_metadata(path).num_rows
+            with told(place, "a readable Parquet file", "Restore it"):
+                rows = pq.read_metadata(storage.source(place, storage.state(place))).num_rows
             wrong = None if rows == file.rows else f"has {rows:,} rows, not {file.rows:,}"
         if wrong is not None:
             raise OutputError(
-                str(path),
+                place,
                 wrong,
                 f"the file that version {version} of its table has",
                 "Restore it, or score its partition again",
@@ -116,14 +117,14 @@ def _checked_files(root: str) -> Files:
     return found
 
 
-def _rows(files: Files, partition: sinks.Partition | None = None) -> int:
+def _rows(files: Files, partition: Partition | None = None) -> int:
     chosen = files.values() if partition is None else [files.get(partition, [])]
     return sum(file.rows for several in chosen for file in several)
 
 
 def _shown(root: str) -> Iterator[_Shown]:
     """The runs whose rows the output shows, the newest first."""
-    taken: set[sinks.Partition] = set()
+    taken: set[Partition] = set()
     for _, record in records(root):
         own = {counted.partition for counted in record.partitions} - taken
         if own:
@@ -229,9 +230,7 @@ def _still_shown(rows: pa.Table, planned: ScorePlan, run: _Shown) -> pa.Table:
     by = planned.scoring.partition_by
     columns = [rows[name].to_pylist() for name in by]
     keys = [
-        tuple(
-            (name, sinks.partition_text(name, value)) for name, value in zip(by, row, strict=True)
-        )
+        tuple((name, partition_text(name, value)) for name, value in zip(by, row, strict=True))
         for row in (zip(*columns, strict=True) if by else [()] * rows.num_rows)
     ]
     return rows.filter(pa.array([key in run.partitions for key in keys], pa.bool_()))

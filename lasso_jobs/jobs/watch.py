@@ -9,6 +9,7 @@ import pyarrow as pa
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.core import drift as d
 from lasso_jobs.data import sinks
+from lasso_jobs.data.staging import Partition
 from lasso_jobs.jobs.references import PREDICTION
 from lasso_jobs.jobs.score_plan import ScorePlan
 from lasso_jobs.jobs.scored import Scored, Watched
@@ -87,5 +88,5 @@ def _drift_table(planned: ScorePlan, rows: Sequence[PartitionDrift]) -> pa.Table
     return pa.table(columns)
 
 
-def _partition_name(key: sinks.Partition) -> str:
+def _partition_name(key: Partition) -> str:
     return "/".join(f"{column}={value}" for column, value in key) or "all"

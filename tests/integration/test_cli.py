@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.cli import main
 from lasso_jobs.errors import LassoJobsError
 
@@ -228,7 +229,7 @@ def check_training(
     damage(folder)
     line = the_line(command("train", write_job(folder, values), "--quiet", folder=folder))
     assert [word for word in words if word not in line] == [], line
-    assert not (folder / "models").exists()
+    assert Registry(str(folder / "models")).names() == []
 
 
 @pytest.mark.parametrize("case", BAD_INPUT.values(), ids=BAD_INPUT)
@@ -431,7 +432,7 @@ def test_the_plan_of_a_training_is_of_footers(cli: Run, folder: Path) -> None:
     columns = [group.column(j) for j in range(group.num_columns)]
     size = sum(c.total_compressed_size for c in columns if c.path_in_schema in needed)
     assert values["bytes_to_read"] == 2 * size
-    assert not (folder / "models").exists()
+    assert Registry(str(folder / "models")).names() == []
 
 
 def test_the_plan_of_a_scoring_writes_nothing(

@@ -236,6 +236,33 @@ def test_a_commit_that_failed_after_it_was_made_is_tried_again_and_doubles_nothi
     assert len(rows) == rows["id"].nunique() == 150
 
 
+def test_the_database_may_be_named_by_a_secret(
+    postgresql: str, score_values: Values, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adbc_driver_postgresql import dbapi
+    from prefect.blocks.system import Secret
+
+    from flows.common import CONNECTION_SECRET, CONNECTION_VARIABLE
+    from flows.score import score_flow
+    from lasso_jobs.data import database
+    from lasso_jobs.errors import OutputError
+    from lasso_jobs.jobs.config import ScoreJob
+
+    assert database.VARIABLE == CONNECTION_VARIABLE
+    score_values["output"] = {"path": "by_flow", "format": "postgresql", "partition_by": "day"}
+    job = ScoreJob.from_values(score_values)
+    monkeypatch.delenv(CONNECTION_VARIABLE)
+    with pytest.raises(OutputError, match=f"{CONNECTION_VARIABLE} is not set"):
+        score_flow(job, DAY)
+    Secret(value=postgresql).save(CONNECTION_SECRET)
+    assert score_flow(job, DAY)["rows_scored"] == 150
+    run = flow_run(client, f"score {DAY} with sales")
+    assert postgresql.split("@")[0] not in run.model_dump_json()
+    with dbapi.connect(postgresql) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM by_flow")
+        assert cursor.fetchall() == [(150,)]
+
+
 def test_a_flow_refuses_parameters_that_are_no_job(train_values: Values) -> None:
     from prefect.exceptions import ParameterTypeError
 

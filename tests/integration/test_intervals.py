@@ -158,7 +158,7 @@ def test_groups_do_not_depend_on_the_workers_and_survive_the_registry(
     data: Path, registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lasso_jobs.data.dataset.PARTITION_ROWS", 1000)
-    job = TrainJob.from_values(training(data, tmp_path))
+    job = TrainJob.from_values(training(data, tmp_path, cache=False))
     digests = {train(job, workers=n).registered.digest for n in (1, 2)}
     assert len(digests) == 1
 

@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
-from lasso_jobs.jobs import gather
+from lasso_jobs.jobs import cached
 from lasso_jobs.jobs.train_plan import plan
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("small_partitions")]
@@ -29,6 +29,7 @@ def job(train_values: Values) -> TrainJob:
         "data": {**train_values["data"], "where": "day < '2024-01-06'"},
         "preprocess": {"missing": "indicator", "max_levels": 3},
         "registry": "models",
+        "cache": False,  # which would save the others the reading
     }
     return TrainJob.from_values(values)
 
@@ -88,7 +89,7 @@ def test_the_order_in_which_partitions_finish_does_not_matter(
     job: TrainJob, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "read.log"
-    monkeypatch.setattr(gather, "read_part", slowed(gather.read_part, log))
+    monkeypatch.setattr(cached, "read_part", slowed(cached.read_part, log))
     assert train(job, "local", 3).registered.digest == expected
     finished = log.read_text().splitlines()
     assert len(finished) == 15
@@ -99,7 +100,11 @@ def test_a_new_model_is_for_new_values_and_not_for_new_times_of_files(
     train_values: Values, own_shop: Path
 ) -> None:
     job = TrainJob.from_values(
-        {**train_values, "data": {"path": str(own_shop), "where": "day < '2024-01-06'"}}
+        {
+            **train_values,
+            "data": {"path": str(own_shop), "where": "day < '2024-01-06'"},
+            "cache": False,
+        }
     )
     first = train(job, workers=1).registered
     path = own_shop / "day=2024-01-03" / "sales.parquet"

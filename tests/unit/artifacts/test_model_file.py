@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from lasso_jobs.artifacts.model import Model
-from lasso_jobs.artifacts.model_file import FORMAT, digest, read, write
+from lasso_jobs.artifacts.model_file import FORMAT, digest, pack, read
 from lasso_jobs.errors import ModelError
 
 PROVENANCE = {"run_id": "abc", "trained_at": "2026-01-01T00:00:00+00:00", "rows": 500}
@@ -37,6 +37,11 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value.hex()
     else:
         yield path, value
+
+
+def write(model: Model, folder: Path, provenance: dict[str, Any]) -> None:
+    for name, content in pack(model, provenance).items():
+        (folder / name).write_bytes(content)
 
 
 @pytest.fixture

@@ -64,11 +64,11 @@ def test_versions_are_ordered_as_numbers(registry: Registry, model: Model) -> No
 
 
 def test_a_version_never_changes(three: Registry, model: Model) -> None:
-    before = contents(three.path / "births" / "v1")
+    before = contents(Path(three.path) / "births" / "v1")
     three.register(variant(model, 4), {})
     three.promote("births@v1", "test")
     three.register(variant(model, 1), {"number": "again"})
-    assert contents(three.path / "births" / "v1") == before
+    assert contents(Path(three.path) / "births" / "v1") == before
 
 
 def test_the_same_content_again_stays_the_newest_version(three: Registry, model: Model) -> None:
@@ -97,16 +97,16 @@ def test_names_are_apart(three: Registry, model: Model) -> None:
 
 def test_an_absent_registry_has_no_models(registry: Registry) -> None:
     assert (registry.names(), registry.versions("births"), registry.moves("births")) == ([], [], [])
-    assert not registry.path.exists()
+    assert not Path(registry.path).exists()
 
 
 def test_leftovers_of_a_killed_training_are_ignored(three: Registry, model: Model) -> None:
-    folder = three.path / "births"
+    folder = Path(three.path) / "births"
     (folder / ".staged-0123").mkdir()
     (folder / ".staged-0123" / "model.json").write_text("{")
-    (three.path / "empty").mkdir()
-    (three.path / "staged-only" / ".staged-1").mkdir(parents=True)
-    (three.path / "notes.txt").write_text("v1")
+    (Path(three.path) / "empty").mkdir()
+    (Path(three.path) / "staged-only" / ".staged-1").mkdir(parents=True)
+    (Path(three.path) / "notes.txt").write_text("v1")
     for odd in ("v0", "v01", "v", "version4", "v4.bak", "v-1"):
         (folder / odd).mkdir()
     assert three.names() == ["births"]
@@ -114,18 +114,41 @@ def test_leftovers_of_a_killed_training_are_ignored(three: Registry, model: Mode
     assert three.register(variant(model, 4), {}).version == 4
 
 
+def test_a_training_killed_between_its_files_leaves_a_number_unused(
+    three: Registry, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    create = registry_module.storage.create
+
+    def killed(place: str, content: bytes) -> None:
+        if place.endswith("model.json"):
+            raise KilledError
+        create(place, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry_module.storage, "create", killed)
+        with pytest.raises(KilledError):
+            three.register(variant(model, 4), {})
+    assert three.versions("births") == [1, 2, 3]
+    assert "there is no 'v4'" in refused(three.load, "births@v4")
+    assert three.register(variant(model, 4), {}).version == 5
+    assert three.versions("births") == [1, 2, 3, 5]
+
+
 def test_a_registration_that_fails_leaves_nothing(
     three: Registry, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = contents(three.path)
+    before = contents(Path(three.path))
 
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(registry_module.model_file, "write", no_space)
+    monkeypatch.setattr(registry_module.model_file, "pack", no_space)
     with pytest.raises(OSError, match="No space"):
         three.register(variant(model, 4), {})
-    assert contents(three.path) == before
+    assert contents(Path(three.path)) == before
     assert three.versions("births") == [1, 2, 3]
 
 
@@ -133,7 +156,7 @@ def test_a_registration_that_fails_leaves_nothing(
 def test_a_new_training_mends_a_registry_whose_newest_version_is_damaged(
     three: Registry, model: Model, name: str
 ) -> None:
-    (three.path / "births" / "v3" / name).write_bytes(b"damaged")
+    (Path(three.path) / "births" / "v3" / name).write_bytes(b"damaged")
     assert three.register(variant(model, 4), {}).version == 4
 
 
@@ -172,7 +195,7 @@ def test_a_digest_needs_eight_digits(three: Registry, model: Model) -> None:
 
 
 def test_a_digest_is_found_beside_a_damaged_version(three: Registry, model: Model) -> None:
-    (three.path / "births" / "v1" / "model.json").write_text("{")
+    (Path(three.path) / "births" / "v1" / "model.json").write_text("{")
     assert three.resolve(f"births@{digest(variant(model, 2))[:16]}") == ("births", 2)
 
 
@@ -210,8 +233,8 @@ def test_what_is_no_reference_is_refused(three: Registry, reference: str) -> Non
 
 
 def test_a_damaged_version_is_refused_by_its_folder(three: Registry) -> None:
-    (three.path / "births" / "v2" / "arrays.npz").write_bytes(b"")
-    assert str(three.path / "births" / "v2") in refused(three.load, "births@v2")
+    (Path(three.path) / "births" / "v2" / "arrays.npz").write_bytes(b"")
+    assert str(Path(three.path) / "births" / "v2") in refused(three.load, "births@v2")
     assert three.load("births@v3").version == 3
 
 
@@ -306,7 +329,7 @@ def test_rolling_back_an_unknown_name_is_refused(three: Registry) -> None:
 
 def test_leftovers_of_a_killed_promotion_are_ignored(three: Registry) -> None:
     three.promote("births@v1", "test")
-    (three.path / "births" / "aliases" / ".staged-1").write_text("{")
+    (Path(three.path) / "births" / "aliases" / ".staged-1").write_text("{")
     assert three.promote("births@v2", "test").old == 1
     assert len(three.moves("births")) == 2
 
@@ -314,16 +337,16 @@ def test_leftovers_of_a_killed_promotion_are_ignored(three: Registry) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"alias": "champion"}'])
 def test_a_damaged_log_is_refused_by_its_file(three: Registry, content: str) -> None:
     three.promote("births@v1", "test")
-    (entry,) = (three.path / "births" / "aliases").iterdir()
+    (entry,) = (Path(three.path) / "births" / "aliases").iterdir()
     entry.write_text(content)
     assert str(entry) in refused(three.load, "births")
 
 
 def test_an_entry_of_the_log_is_never_replaced(three: Registry) -> None:
     three.promote("births@v1", "test")
-    before = contents(three.path / "births" / "aliases")
+    before = contents(Path(three.path) / "births" / "aliases")
     three.promote("births@v2", "test")
-    after = contents(three.path / "births" / "aliases")
+    after = contents(Path(three.path) / "births" / "aliases")
     assert before.items() <= after.items()
     assert len(after) == 2
     assert json.loads(after["00000002.json"])["old"] == 1
@@ -356,18 +379,18 @@ def test_concurrent_registrations_get_versions_of_their_own(
     registry: Registry, model: Model, processes: ProcessPoolExecutor
 ) -> None:
     models = [variant(model, number) for number in range(24)]
-    found = list(processes.map(_register, [registry.path] * 24, models))
+    found = list(processes.map(_register, [Path(registry.path)] * 24, models))
     assert sorted(version for version, _ in found) == list(range(1, 25))
     for version, expected in found:
         assert registry.load(f"births@v{version}").digest == expected
-    assert [p.name for p in (registry.path / "births").iterdir() if p.name[0] == "."] == []
+    assert [p.name for p in (Path(registry.path) / "births").iterdir() if p.name[0] == "."] == []
 
 
 def test_concurrent_promotions_lose_no_entry_and_form_one_chain(
     three: Registry, processes: ProcessPoolExecutor
 ) -> None:
     versions = [1 + i % 3 for i in range(60)]
-    won = list(processes.map(_promote, [three.path] * 60, versions))
+    won = list(processes.map(_promote, [Path(three.path)] * 60, versions))
     moves = three.moves("births")
     assert len(moves) == sum(won)
     assert sorted(m.new for m in moves) == sorted(
@@ -383,7 +406,7 @@ def test_of_several_moves_from_one_state_exactly_one_wins(
     seen = three.moves("births")
     monkeypatch.setattr(Registry, "moves", lambda *_: seen)
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(_promote, [three.path] * 8, [1, 2, 3] * 3))
+        won = list(pool.map(_promote, [Path(three.path)] * 8, [1, 2, 3] * 3))
     assert sum(won) == 1
     monkeypatch.undo()
     assert len(three.moves("births")) == 1

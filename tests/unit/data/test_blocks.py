@@ -188,7 +188,7 @@ def test_a_file_that_was_rewritten_since_the_plan_is_refused(write: Write) -> No
 def test_a_file_of_the_same_size_but_newer_is_refused(write: Write) -> None:
     path = write("a.parquet", {"x": [1, 2]})
     (piece,) = pieces(path)
-    os.utime(path, ns=(0, piece.file.mtime_ns + 1))
+    os.utime(path, ns=(0, int(piece.file.stamp) + 1))
     with pytest.raises(DataError, match="has changed since the plan"):
         list(read(piece, ["x"]))
 

@@ -5,7 +5,8 @@ import pytest
 from deltalake import DeltaTable
 
 from lasso_jobs.data import delta_log
-from lasso_jobs.data.sinks import WrittenFile, commit, write_files
+from lasso_jobs.data.sinks import commit, write_files
+from lasso_jobs.data.staging import WrittenFile
 from lasso_jobs.errors import OutputError
 
 # Some of these end a line for str.splitlines, and none of them does in the log.

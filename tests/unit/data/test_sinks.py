@@ -5,6 +5,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote
@@ -20,8 +21,9 @@ from deltalake.transaction import create_table_with_add_actions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lasso_jobs.data import sinks
-from lasso_jobs.data.sinks import WrittenFile, commit, partition_text, replace_rows, write_files
+from lasso_jobs.data import sinks, staging, storage
+from lasso_jobs.data.sinks import commit, replace_rows, write_files
+from lasso_jobs.data.staging import Partition, WrittenFile, partition_text
 from lasso_jobs.errors import OutputError
 
 SCHEMA = pa.schema([("p", pa.string()), ("x", pa.int64())])
@@ -44,7 +46,7 @@ def put(
     rows: Mapping[str | None, Sequence[int]] | pa.Table,
     by: Sequence[str] = ("p",),
     run_id: str = "run",
-    replace: Sequence[sinks.Partition] = (),
+    replace: Sequence[Partition] = (),
 ) -> int:
     """Write and commit, as a job does."""
     table = rows if isinstance(rows, pa.Table) else table_of(rows)
@@ -664,10 +666,10 @@ def test_a_folder_that_holds_other_files_is_refused(root: Path, name: str) -> No
 def test_places_that_are_no_folder_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root.write_text("a file")
     monkeypatch.chdir(root.parent)
-    for place in (str(root), "s3://bucket/table", "a%20b"):
-        with pytest.raises(OutputError, match="local folder"):
+    for place in (str(root), "a%20b"):
+        with pytest.raises(OutputError, match="empty folder"):
             write_files(table_of({"a": [1]}), place, ["p"], "t")
-        with pytest.raises(OutputError, match="local folder"):
+        with pytest.raises(OutputError, match="empty folder"):
             commit(place, [], SCHEMA, ["p"], "run", {})
     assert [p.name for p in root.parent.iterdir()] == [root.name]
 
@@ -766,6 +768,86 @@ def drift(run: str, psi: Sequence[float | None]) -> pa.Table:
 def history(root: Path, version: int | None = None) -> list[tuple]:
     frame = DeltaTable(str(root), version).to_pandas()
     return sorted(frame[["run_id", "feature", "psi"]].itertuples(index=False, name=None))
+
+
+# In a bucket
+
+
+def in_bucket(uri: str, rows: Mapping[str | None, Sequence[int]], run_id: str = "run") -> int:
+    files = write_files(table_of(rows), uri, ["p"], run_id)
+    return commit(uri, files, SCHEMA, ["p"], run_id, {})
+
+
+def shown_in(uri: str) -> Rows:
+    rows = DeltaTable(uri).to_pyarrow_table().to_pydict()
+    return sorted(zip(rows["p"], rows["x"], strict=True), key=repr)
+
+
+def test_any_string_is_a_partition_in_a_bucket(bucket: str) -> None:
+    uri = f"{bucket}/a table/of scores"
+    assert in_bucket(uri, {value: [1] for value in WEIRD}) == 0
+    assert in_bucket(uri, {value: [2] for value in WEIRD[::2]}) == 1
+    expected = {value: [2 if i % 2 == 0 else 1] for i, value in enumerate(WEIRD)}
+    assert shown_in(uri) == pairs(expected)
+    assert sinks.read(uri, ["x"], (("p", "a/b"),)).to_pydict() == {"x": expected["a/b"]}
+
+
+def test_writers_at_once_in_a_bucket_all_get_in(bucket: str) -> None:
+    uri = f"{bucket}/table"
+    with ThreadPoolExecutor(6) as pool:
+        versions = list(pool.map(lambda i: in_bucket(uri, {f"{i}": [i]}, f"{i}"), range(6)))
+    assert sorted(versions) == list(range(6))
+    assert shown_in(uri) == pairs({f"{i}": [i] for i in range(6)})
+
+
+@pytest.mark.parametrize("start", [None, {"a": [1]}], ids=str)
+def test_a_conflict_in_a_bucket_is_told(
+    bucket: str, start: dict | None, just_before: Callable
+) -> None:
+    uri = f"{bucket}/table"
+    if start is not None:
+        in_bucket(uri, start)
+    just_before(lambda: in_bucket(uri, {"a": [20]}, "rival"))
+    with pytest.raises(OutputError, match="another run committed the same partitions meanwhile"):
+        in_bucket(uri, {"a": [10], "b": [11]}, "mine")
+    assert shown_in(uri) == [("a", 20)]
+
+
+def test_objects_of_others_are_refused(bucket: str) -> None:
+    storage.write(f"{bucket}/data/part-0.parquet", b"precious")
+    for attempt in (
+        lambda: write_files(table_of({"a": [1]}), f"{bucket}/data", ["p"], "t"),
+        lambda: commit(f"{bucket}/data", [], SCHEMA, ["p"], "run", {}),
+    ):
+        with pytest.raises(OutputError, match=r"part-0\.parquet"):
+            attempt()
+    assert storage.names(bucket) == ["data/part-0.parquet"]
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.string(), ["a/b", "é", None]),
+        (pa.int32(), [1, -2, None]),
+        (pa.bool_(), [True, False, None]),
+        (pa.date32(), [datetime.date(2024, 1, 31), datetime.date(1, 1, 1), None]),
+    ],
+    ids=str,
+)
+def test_reading_gives_a_partition_or_all(root: Path, kind: pa.DataType, values: list) -> None:
+    assert not sinks.exists(str(root))
+    table = pa.table({"p": pa.array(values, kind), "x": [1, 2, 3]})
+    put(root, pa.table({"p": pa.array(values[:1], kind), "x": [9]}))
+    put(root, table)
+    assert sinks.exists(str(root))
+    found = sinks.read(str(root), ["p", "x"], ()).to_pylist()
+    assert sorted(found, key=repr) == sorted(table.to_pylist(), key=repr)
+    for x, value in enumerate(values, start=1):
+        one = sinks.read(str(root), ["x"], (("p", partition_text("p", value)),))
+        assert one.to_pydict() == {"x": [x]}
 
 
 def test_the_same_run_twice_is_in_the_history_once(root: Path) -> None:
@@ -909,7 +991,7 @@ def test_a_commit_is_known_by_all_its_ids(root: Path) -> None:
 
 
 def test_what_stands_beside_a_new_table_is_not_foreign(root: Path) -> None:
-    (root / sinks.BESIDE / "journal").mkdir(parents=True)
-    (root / sinks.BESIDE / "journal" / "run.json").write_text("{}")
+    (root / staging.BESIDE / "journal").mkdir(parents=True)
+    (root / staging.BESIDE / "journal" / "run.json").write_text("{}")
     put(root, {"a": [1]})
     is_as(root, {"a": [1]})

@@ -5,12 +5,17 @@ import pyarrow as pa
 import pytest
 
 from lasso_jobs.data import staged
+from lasso_jobs.data.staging import WrittenFile
 
 CONTENT = b"some bytes"
 
 
 def written(folder: Path) -> Path:
-    return staged.write(folder, "run", pa.py_buffer(CONTENT))
+    return folder / staged.write(str(folder), "run", pa.py_buffer(CONTENT))
+
+
+def damage(path: Path) -> str | None:
+    return staged.damage(str(path), WrittenFile(path.name, (), 1, len(CONTENT), "", ()))
 
 
 def test_a_name_is_of_its_attempt_and_has_the_digest(tmp_path: Path) -> None:
@@ -20,7 +25,7 @@ def test_a_name_is_of_its_attempt_and_has_the_digest(tmp_path: Path) -> None:
     digest = hashlib.sha256(CONTENT).hexdigest()[:32]
     assert first.name.startswith("lasso-run-")
     assert first.name.endswith(f"-{digest}.parquet")
-    assert staged.damage(first, len(CONTENT)) is None
+    assert damage(first) is None
 
 
 @pytest.mark.parametrize(
@@ -35,12 +40,12 @@ def test_a_name_is_of_its_attempt_and_has_the_digest(tmp_path: Path) -> None:
 def test_damage_is_told(tmp_path: Path, content: bytes | None, said: str) -> None:
     path = written(tmp_path)
     path.unlink() if content is None else path.write_bytes(content)
-    assert staged.damage(path, len(CONTENT)) == said
+    assert damage(path) == said
 
 
 def test_a_file_of_another_name_is_not_as_it_was_written(tmp_path: Path) -> None:
     path = written(tmp_path).rename(tmp_path / "other.parquet")
-    assert staged.damage(path, len(CONTENT)) == "does not match the digest in its name"
+    assert damage(path) == "does not match the digest in its name"
 
 
 def test_a_file_that_cannot_be_written_whole_is_not_there(

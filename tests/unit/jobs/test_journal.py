@@ -14,7 +14,7 @@ from lasso_jobs.data.dataset import FileIdentity, Partition, Piece
 from lasso_jobs.jobs.journal import Journal, unfinished
 from lasso_jobs.jobs.scored import Counts, Scored
 
-UNIT = Partition((Piece(FileIdentity("/a", "a", 1, 1, ()), (0, 1), 0, 10),))
+UNIT = Partition((Piece(FileIdentity("/a", "a", 1, "1", ()), (0, 1), 0, 10),))
 AT = datetime(2024, 1, 9, 4, 5, 6, 7, UTC)
 
 texts = st.text(max_size=8)
@@ -81,7 +81,7 @@ def test_a_journal_has_its_start_and_its_night_until_it_ends(tmp_path: Path) -> 
     Journal(root, "q", "third").begin(AT, "2024-01-09")
     journal.end("2024-01-09")
     assert unfinished(root) == {"2024-01-10"}
-    assert [path.name for path in journal.folder.parent.iterdir()] == ["another"]
+    assert [path.name for path in Path(journal.folder).parent.iterdir()] == ["another"]
 
 
 def test_an_entry_of_another_start_counts_for_nothing(tmp_path: Path) -> None:
