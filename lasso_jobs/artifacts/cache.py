@@ -10,8 +10,8 @@ import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,33 +62,19 @@ class Cache:
     def __init__(self, registry: str | Path) -> None:
         self.root = storage.join(str(registry), FOLDER)
 
-    def about(self, key: str) -> Iterator[tuple[str, Content]]:
-        """The entries of a key, each with its content; not checked yet."""
+    def find(self, key: str) -> Iterator["Stored"]:
+        """The entries of a key that are what was written; others are removed."""
         folder = storage.join(self.root, key)
         for name in storage.names(folder):
-            if not name.endswith(".npz"):
-                continue
             place = storage.join(folder, name)
             try:
-                yield place, _content(place)
+                data = storage.read(place)
             except FileNotFoundError:
                 continue  # pruned meanwhile
-            except (EOFError, ValueError, KeyError, zipfile.BadZipFile):
+            if hashlib.sha256(data).hexdigest() == Path(place).stem:
+                yield Stored.of(place, data)
+            elif name.endswith(".npz"):
                 storage.remove(place)
-
-    def load(self, place: str) -> Arrays | None:
-        """The arrays of an entry; None, and the entry is gone, if it is not what was written."""
-        try:
-            data = storage.read(place)
-        except FileNotFoundError:
-            return None
-        if hashlib.sha256(data).hexdigest() != Path(place).stem:
-            storage.remove(place)
-            return None
-        if not storage.is_uri(place):
-            os.utime(place)
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files if name != _CONTENT}
 
     def save(self, key: str, content: Content, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write an entry; a reader sees all of it or nothing.
@@ -144,9 +130,31 @@ class Cache:
         return removed
 
 
-def _content(place: str) -> Content:
-    """Only the JSON of a local entry is read."""
-    source = io.BytesIO(storage.read(place)) if storage.is_uri(place) else place
-    with np.load(source, allow_pickle=False) as stored:
-        content: Content = json.loads(stored[_CONTENT].tobytes())
-        return content
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry that was read, and is whole.
+
+    Parameters
+    ----------
+    place : str
+    content : dict
+    data : bytes
+    """
+
+    place: str
+    content: Content
+    data: bytes
+
+    @classmethod
+    def of(cls, place: str, data: bytes) -> "Stored":
+        """Decode the content."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            return cls(place, json.loads(stored[_CONTENT].tobytes()), data)
+
+    def arrays(self) -> Arrays:
+        """Decode the arrays, and note that they are used."""
+        if not storage.is_uri(self.place):
+            with suppress(FileNotFoundError):  # pruned meanwhile
+                os.utime(self.place)
+        with np.load(io.BytesIO(self.data), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files if name != _CONTENT}

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.artifacts.cache import Arrays, Cache, Content
+from lasso_jobs.artifacts.cache import Arrays, Cache, Content, Stored
 from lasso_jobs.core import sample as s
 from lasso_jobs.core.buckets import BucketMoments
 from lasso_jobs.core.columns import Category, Columns, DateFeature
@@ -93,18 +93,17 @@ def cached_part(partition: Partition, reading: Reading, caching: Caching | None)
     entries, its_key = Cache(caching.registry), key_of_reading("moments", partition, reading)
     if not caching.fresh:
         # Of several, the one that keeps the most of the samples.
-        for path, content in sorted(entries.about(its_key), key=_kept, reverse=True):
-            place = _place(content, partition, reading)
-            part = None if place is None else _load(entries, path, content)
-            if part is not None and place is not None:
-                return part.selected(place)
+        for found in sorted(entries.find(its_key), key=_kept, reverse=True):
+            place = _place(found.content, partition, reading)
+            if place is not None:
+                return _part(found).selected(place)
     part = read_part(partition, reading)
     entries.save(its_key, *_split(part, partition.rows, reading, caching))
     return part
 
 
-def _kept(entry: tuple[str, Content]) -> int:
-    return min(int(below) for below in entry[1]["below"])
+def _kept(entry: Stored) -> int:
+    return min(int(below) for below in entry.content["below"])
 
 
 def cached_scan(
@@ -118,11 +117,9 @@ def cached_scan(
     if caching is None:
         return scan(partition)
     entries = Cache(caching.registry)
-    for path, content in entries.about(its_key):
-        if set(names) <= set(content["names"]):
-            arrays = entries.load(path)
-            if arrays is not None:
-                return content, arrays
+    for found in entries.find(its_key):
+        if set(names) <= set(found.content["names"]):
+            return found.content, found.arrays()
     content, arrays = scan(partition)
     entries.save(its_key, {**content, "names": list(names)}, arrays)
     return content, arrays
@@ -232,10 +229,8 @@ def _split(part: Part, n_rows: int, reading: Reading, caching: Caching) -> tuple
     return content, arrays
 
 
-def _load(entries: Cache, path: str, content: Content) -> Part | None:
-    arrays = entries.load(path)
-    if arrays is None:
-        return None
+def _part(found: Stored) -> Part:
+    content, arrays = found.content, found.arrays()
     ends = np.cumsum(arrays["n_nulls"]).tolist()
     q = arrays["low"].shape[1]
     buckets, at, done = [], 0, 0
