@@ -82,16 +82,16 @@ class Journal:
 
     def named_files(self) -> set[str]:
         """Paths, below their tables, of the files that its entries name."""
-        names = (name for name in storage.names(self.folder) if name.startswith("unit-"))
+        names = (name for name in _names(self.folder) if name.startswith("unit-"))
         entries = (_read(storage.join(self.folder, name)) for name in names)
         units = (_scored(entry) for entry in entries if entry is not None)
         return {file.path for unit in units for file in (*unit.files, *unit.quarantined_files)}
 
     def end(self, date: str | None = None) -> None:
         """Forget the run, and all others of its night: it is committed."""
-        storage.remove_all(self.folder)
-        for run_id, other in _started(self.root):
-            if date is not None and other == date:
+        runs = [run_id for run_id, other in _started(self.root) if date and other == date]
+        with staging.told(self.folder, "a folder that can be removed", "Remove it"):
+            for run_id in (self.run_id, *runs):
                 storage.remove_all(storage.join(journals(self.root), run_id))
 
     def _intact(self, scored: Scored) -> bool:
@@ -117,9 +117,14 @@ def unfinished(root: str) -> set[str]:
 def _started(root: str) -> list[tuple[str, str | None]]:
     """Runs that have a journal, and their nights."""
     folder = journals(root)
-    names = (name for name in storage.names(folder) if name.endswith(f"/{_HEAD}"))
+    names = (name for name in _names(folder) if name.endswith(f"/{_HEAD}"))
     heads = (_read(storage.join(folder, name)) for name in names)
     return [(head["run_id"], head["date"]) for head in heads if head is not None]
+
+
+def _names(folder: str) -> list[str]:
+    with staging.told(folder, "a folder that can be read", "Check it, and the credentials"):
+        return storage.names(folder)
 
 
 def write_json(place: str, values: Mapping[str, Any]) -> None:

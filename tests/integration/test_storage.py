@@ -212,6 +212,31 @@ def test_nights_in_a_bucket(
     assert f"{shown}: does not match the digest in its name" in told.stderr
 
 
+def test_nights_of_a_table_with_typed_partitions(
+    score_values: Values, shop: Path, tmp_path: Path
+) -> None:
+    rows = ds.dataset(shop, partitioning="hive").to_table()
+    day = rows["day"].cast(pa.string()).cast(pa.date32())
+    rows = rows.set_column(rows.column_names.index("day"), "day", day)
+    source = str(tmp_path / "source")
+    for version in (0, 1):
+        write_deltalake(source, rows, partition_by=["day"], mode="append")
+        data = {"path": source, "version": 0}
+        job = ScoreJob.from_values({**score_values, "data": data})
+        assert [r.fate for r in nights.score_nights(job, DAYS, workers=1)] == [
+            ("scored", "done")[version]
+        ] * 2
+        assert len(rows_of(score_values["output"]["path"])) == 2 * 150
+    assert DeltaTable(score_values["output"]["path"]).schema().to_arrow().field("day").type == (
+        pa.date32()
+    )
+    newest = ScoreJob.from_values({**score_values, "data": {"path": source}})
+    assert [nights.status(newest, day).status for day in DAYS] == ["late", "late"]
+    (result,) = nights.score_nights(newest, DAYS[:1], workers=1)
+    assert result.result.rows_scored == 300
+    verify(score_values["output"]["path"], deep=True)
+
+
 SECRET = "do-not-show-me"
 
 
