@@ -28,7 +28,7 @@ from lasso_jobs.jobs.verify import verify
 
 from ..conftest import a_day
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 Values = dict[str, Any]
 NIGHT = "2024-02-01"

@@ -14,7 +14,7 @@ import yaml
 
 from lasso_jobs.data import staging
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 # A driver that dies by SIGKILL at a given step of its commit; the steps are those of the sink.
 DRIVER = """

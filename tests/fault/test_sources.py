@@ -18,7 +18,7 @@ from lasso_jobs.jobs.clock import Clock
 from lasso_jobs.jobs.score import run
 from lasso_jobs.jobs.score_plan import plan
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 Values = dict[str, Any]
 FIRST, SECOND = "2024-01-09", "2024-01-10"

@@ -26,7 +26,11 @@ from lasso_jobs.jobs.verify import verify
 
 from ..processes import dask_process
 
-pytestmark = [pytest.mark.fault, pytest.mark.usefixtures("small_partitions")]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("small_partitions"),
+]
 
 Values = dict[str, Any]
 DAYS = ("2024-01-09", "2024-01-10", "2024-01-11")

@@ -107,6 +107,7 @@ def test_what_was_read_is_not_read_again_and_the_model_is_that_from_nothing(
     assert found.counts.cached >= 6
 
 
+@pytest.mark.slow
 def test_every_what_if_differs_from_the_first(folder: Path) -> None:
     digests = {from_nothing(folder, **what_if).registered.digest for what_if in WHAT_IFS.values()}
     assert len(digests) == len(WHAT_IFS)
@@ -123,12 +124,14 @@ KINDS: dict[str, Values] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_reading_can_be_cached(folder: Path, kind: str) -> None:
     trained(folder, **KINDS[kind])
     check(folder, **KINDS[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["weights", "groups", "rows without nulls", "a filter of rows"])
 def test_another_kind_of_reading_is_not_taken_for_it(folder: Path, kind: str) -> None:
     trained(folder)
@@ -211,6 +214,7 @@ def test_a_damaged_entry_is_found_out_removed_and_made_anew(folder: Path, damage
     check(folder)
 
 
+@pytest.mark.slow
 def test_small_samples_are_whole_although_only_part_of_them_is_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +223,7 @@ def test_small_samples_are_whole_although_only_part_of_them_is_kept(
     check(folder, preprocess={"scaling": "robust"})
 
 
+@pytest.mark.slow
 def test_where_too_little_of_a_sample_was_kept_the_rows_are_read_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +234,7 @@ def test_where_too_little_of_a_sample_was_kept_the_rows_are_read_again(
     assert check(folder, data=data).counts.cached > 0
 
 
+@pytest.mark.slow
 def test_of_a_filter_that_passes_few_rows_enough_of_the_sample_is_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

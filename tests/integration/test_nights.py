@@ -23,7 +23,7 @@ from lasso_jobs.jobs.rollback import rollback
 from lasso_jobs.jobs.vacuum import vacuum
 from lasso_jobs.jobs.verify import verify
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 Values = dict[str, Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
