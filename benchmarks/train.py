@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,8 @@ def retrain(options: argparse.Namespace) -> None:
     cases = ("32 files", "33 files", "33 files, 10 folds", "33 files, anew")
     found: dict[str, list[Run]] = {name: [] for name in cases}
     for i in range(options.repeat):
+        for name in (f"models-run-{i}", f"data-{i}"):
+            shutil.rmtree(folder / name, ignore_errors=True)
         for name, n in (("32 files", 32), ("33 files", 33)):
             source = folder / f"data-{i}"
             source.mkdir(exist_ok=True)
@@ -93,7 +96,7 @@ def retrain(options: argparse.Namespace) -> None:
                 link = source / file.name
                 if not link.exists():
                     link.hardlink_to(file)
-            job = write_job(folder, source, f"run-{i}")
+            job = write_job(folder, source, f"run-{i}", cache=True)
             found[name].append(run(["-m", "lasso_jobs", "train", str(job), "--json"]))
         folds = ["--set", "search.folds=10"]
         found[cases[2]].append(run(["-m", "lasso_jobs", "train", str(job), "--json", *folds]))
@@ -138,6 +141,7 @@ def write_job(folder: Path, source: Path, name: str = "bench", **more: Any) -> P
         "features": {"exclude": ["row_id"]},
         "holdout": None,
         "registry": str(folder / f"models-{name}"),
+        "cache": False,
         **more,
     }
     path = folder / f"{name}.yaml"

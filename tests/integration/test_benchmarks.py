@@ -69,6 +69,7 @@ def test_retrain_trains_on_32_files_then_on_33_and_counts_what_is_read(tmp_path:
         int(rows[name][2].replace(",", "")) for name in ("32 files", "33 files", "33 files, anew")
     )
     assert second <= anew
+    assert rows["33 files, 10 folds"][2] == "0"
     assert 31 < first / (anew / 33) < 33
 
 
