@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from pydantic import BaseModel
 
 from lasso_jobs import TrainJob, load_model, train
@@ -56,6 +57,7 @@ JOBS: dict[str, Values] = {
             "early_stop": True,
         },
         "holdout": {"last": 0.1, "time": "leaves"},
+        "intervals": {"by": "carrier", "min_rows": 50},
     },
     "by time": {
         **COMMON,
@@ -69,6 +71,7 @@ JOBS: dict[str, Values] = {
         },
         "holdout": {"where": "origin == 'LGA' and distance > 1000"},
         "stability": None,
+        "cache": False,
     },
     "by a column": {
         **COMMON,
@@ -103,7 +106,7 @@ def value_of(job: TrainJob, key: str) -> object:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every third day of the flights, with the time of departure and a weight."""
+    """Every third day of the flights, with the time of departure and a weight; and as a table."""
     folder = tmp_path_factory.mktemp("flights")
     write_flights(folder / "source")
     (folder / "data").mkdir()
@@ -117,14 +120,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pq.write_table(
             table.append_column("seats", seats), folder / "data" / f"{path.name}.parquet"
         )
+    write_deltalake(folder / "table", pq.read_table(folder / "data"))
     return folder
 
 
 def job(folder: Path, case: str) -> TrainJob:
+    place: Values = {"path": str(folder / "data")}
+    if case == "by a column":
+        place: Values = {"path": str(folder / "table"), "version": 0}
     return TrainJob.from_values(
         {
             "name": "delay-" + case.replace(" ", "-"),
-            "data": {"path": str(folder / "data"), "where": "carrier != 'HA'"},
+            "data": {**place, "where": "carrier != 'HA'"},
             "registry": str(folder / "registry"),
             **JOBS[case],
         }
@@ -165,6 +172,8 @@ def test_a_job_with_every_key_does_what_each_says(folder: Path) -> None:
     assert found["stability"]["pairs"] == 10
     assert found["promotion"]["promoted"]
     assert found["holdout"]["r2"] > 0.5
+    assert found["holdout"]["by"] == "carrier"
+    assert len(found["holdout"]["intervals"]) > 3
 
 
 def test_folds_by_time_and_dropped_rows_compose(folder: Path) -> None:
