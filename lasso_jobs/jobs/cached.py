@@ -210,7 +210,7 @@ def _split(part: Part, n_rows: int, reading: Reading, caching: Caching) -> tuple
         "mean": np.concatenate([bucket.mean for bucket in buckets]),
     }
     packed = all(np.array_equal(bucket.scatter, bucket.scatter.T) for bucket in buckets)
-    triangles = (b.scatter[np.tril_indices(len(b.mean))] for b in buckets)
+    triangles = (b.scatter[_triangle(len(b.mean))] for b in buckets)
     content["packed"] = packed
     arrays["scatter"] = np.concatenate(
         list(triangles) if packed else [bucket.scatter.ravel() for bucket in buckets]
@@ -229,6 +229,11 @@ def _split(part: Part, n_rows: int, reading: Reading, caching: Caching) -> tuple
     return content, arrays
 
 
+@cache
+def _triangle(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.tril_indices(size)
+
+
 def _part(found: Stored) -> Part:
     content, arrays = found.content, found.arrays()
     ends = np.cumsum(arrays["n_nulls"]).tolist()
@@ -240,7 +245,7 @@ def _part(found: Stored) -> Part:
         if content["packed"]:
             scatter = np.zeros((size, size))
             length = size * (size + 1) // 2
-            rows, columns = np.tril_indices(size)
+            rows, columns = _triangle(size)
             scatter[rows, columns] = arrays["scatter"][done : done + length]
             scatter[columns, rows] = scatter[rows, columns]
         else:
