@@ -23,7 +23,7 @@ from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data import storage
 from lasso_jobs.errors import ModelError
 
-FORMAT = 2
+FORMAT = 3
 ARRAYS, DOCUMENT = "arrays.npz", "model.json"
 Arrays = dict[str, NDArray[Any]]
 
