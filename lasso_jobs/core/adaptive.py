@@ -11,7 +11,6 @@ nearest to zero in a fold set what alpha means in that fold.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve
 
 from lasso_jobs.core.moments import Floats
 
@@ -35,6 +34,8 @@ def adaptive_weights(
     penalised : ndarray of bool, shape (p,)
         The coefficients whose mean size counts.
     """
+    from scipy.linalg import solve
+
     ridge = solve(gram + RIDGE * np.eye(len(gram)), covariance, assume_a="pos")
     size = np.abs(ridge * stretch)
     mean = float(size[penalised].mean()) if penalised.any() else 0.0

@@ -10,10 +10,8 @@ its kernels need not treat the last of in another way, whence the columns of zer
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lasso_jobs.core.moments import Floats, Moments, empty
@@ -64,8 +62,9 @@ class Centring:
         values = room[: room_for(n_values, n)].reshape(-1, n) if n else np.empty((n_values, 0))
         values[n_values:] = 0.0
         shape = (n_values, len(counts))
-        mean, low, high = np.empty((3, *shape))
-        return cls(values, np.asarray(counts), weights, mean, low, high, np.empty(shape, np.bool_))
+        low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+        has_nulls = np.zeros(shape, np.bool_)
+        return cls(values, np.asarray(counts), weights, np.zeros(shape), low, high, has_nulls)
 
     @classmethod
     def of_rows(cls, values: Floats, counts: Sequence[int], weights: Floats | None) -> "Centring":
@@ -78,9 +77,44 @@ class Centring:
 
     def centre(self, j: int) -> None:
         """Centre column j."""
-        weights = np.empty(0) if self.weights is None else self.weights
-        statistics = self.mean[j], self.low[j], self.high[j], self.has_nulls[j]
-        _centre(self.values[j], self.counts, weights, *statistics)
+        column, filled = self.values[j], np.flatnonzero(self.counts)
+        if not len(filled):
+            return
+        counts = self.counts[filled]
+        starts = np.cumsum(counts) - counts
+        low, high = np.minimum.reduceat(column, starts), np.maximum.reduceat(column, starts)
+        if self.weights is not None or np.isnan(low).any():
+            mean, low, high = self._of_observed(j, filled, starts)
+        else:
+            mean = np.add.reduceat(column, starts) / counts
+        # The mean of equal values is their value, without rounding.
+        mean = np.where(low == high, low, mean)
+        self.mean[j, filled], self.low[j, filled], self.high[j, filled] = mean, low, high
+        column -= np.repeat(mean, counts)
+        if self.weights is not None:
+            column[self.weights == 0] = 0.0
+
+    def _of_observed(
+        self, j: int, filled: NDArray[np.intp], starts: NDArray[np.intp]
+    ) -> tuple[Floats, Floats, Floats]:
+        """Means and extremes of a column some of whose values are null, or have weights.
+
+        The weighted mean is a correction of the plain one, which loses no digits to an offset.
+        """
+        column, null = self.values[j], np.isnan(self.values[j])
+        weights = np.ones(len(column)) if self.weights is None else self.weights
+        taken = ~null & (weights > 0)
+        self.has_nulls[j, filled] = np.logical_or.reduceat(null & (weights > 0), starts)
+        low = np.minimum.reduceat(np.where(taken, column, np.inf), starts)
+        high = np.maximum.reduceat(np.where(taken, column, -np.inf), starts)
+        n = np.add.reduceat(taken, starts, dtype=np.float64)
+        mean = np.add.reduceat(np.where(taken, column, 0.0), starts) / np.maximum(n, 1.0)
+        share = np.where(taken, weights, 0.0)
+        deviation = np.where(taken, column - np.repeat(mean, self.counts[filled]), 0.0)
+        total = np.add.reduceat(share, starts)
+        shift = np.add.reduceat(share * deviation, starts)
+        mean += np.divide(shift, total, out=np.zeros_like(shift), where=total > 0)
+        return mean, low, high
 
     def moments(self) -> tuple[Moments, ...]:
         """Moments of each set, once all columns are centred."""
@@ -119,68 +153,3 @@ def room_for(n_values: int, n: int) -> int:
 
 def _rounded(n_values: int) -> int:
     return -(-n_values // WIDTH) * WIDTH
-
-
-@njit(cache=True, nogil=True)  # type: ignore[misc, unused-ignore]
-def _centre(
-    column: Any, counts: Any, weights: Any, mean: Any, low: Any, high: Any, has_nulls: Any
-) -> None:
-    """Centre the sets of a column in place; a null stays NaN."""
-    end = 0
-    for k, n in enumerate(counts):
-        rows, some = column[end : end + n], weights[end : end + n]
-        end += n
-        has_nulls[k] = False
-        centre = _mean(rows) if n else 0.0
-        if n == 0 or len(weights) > 0 or np.isnan(centre):
-            mean[k], low[k], high[k], has_nulls[k] = _centre_observed(rows, some)
-            continue
-        low[k], high[k] = _extremes(rows)
-        mean[k] = centre
-        for i in range(n):
-            rows[i] -= centre
-
-
-@njit(cache=True, nogil=True)  # type: ignore[misc, unused-ignore]
-def _centre_observed(rows: Any, weights: Any) -> tuple[float, float, float, bool]:
-    """Centre rows some of which are null, or have weights; mean, extremes, whether there are nulls.
-
-    The weighted mean is found as a correction of the plain one, which is exact if all are the same.
-    """
-    weighted, has_nulls = len(weights) > 0, False
-    n, first, total, low, high = 0, 0.0, 0.0, np.inf, -np.inf
-    for i, value in enumerate(rows):
-        if weighted and weights[i] == 0.0:
-            continue
-        if np.isnan(value):
-            has_nulls = True
-            continue
-        first = value if n == 0 else first
-        n, total, low, high = n + 1, total + (value - first), min(low, value), max(high, value)
-    centre = first + total / n if n else 0.0
-    weight = shift = 0.0
-    for i, value in enumerate(rows):
-        w = weights[i] if weighted else 1.0
-        if w > 0.0 and not np.isnan(value):
-            weight, shift = weight + w, shift + w * (value - centre)
-    centre += shift / weight if weight > 0.0 else 0.0
-    for i in range(len(rows)):
-        rows[i] = 0.0 if weighted and weights[i] == 0.0 else rows[i] - centre
-    return centre, low, high, has_nulls
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[misc, unused-ignore]
-def _mean(values: Any) -> float:
-    """Summed in any order, so that several can be added at once; exact if all are the same."""
-    first, total = values[0], 0.0
-    for value in values:
-        total += value - first
-    return float(first + total / len(values))
-
-
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})  # type: ignore[misc, unused-ignore]
-def _extremes(values: Any) -> tuple[float, float]:
-    low, high = np.inf, -np.inf
-    for value in values:
-        low, high = min(low, value), max(high, value)
-    return low, high

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh, lstsq
-from scipy.special import stdtrit
 
 from lasso_jobs.core import design as d
 from lasso_jobs.core import moments as m
@@ -23,6 +21,9 @@ MAX_CORRELATIONS = 200
 
 MIN_ROWS_PER_COEFFICIENT = 10
 COVERAGE = 0.95
+
+ROUNDING = 0.1
+"""Residuals of which rounding may be so large a share have no variance to speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,8 @@ def collinearity(design: d.Design) -> Collinearity:
     matrix that of the pseudo-inverse is still the VIF of a column which the dependent ones do not
     involve; the others have none.
     """
+    from scipy.linalg import eigh
+
     gram, usable, p = design.problem.gram, design.usable, len(design.usable)
     kept = np.flatnonzero(usable)
     constant = tuple(np.flatnonzero(design.deviation == 0).tolist())
@@ -219,6 +222,8 @@ def information(design: d.Design, rows: Moments, alphas: Floats) -> Information 
     save that s2 counts independent columns only. Weights are scaled to a mean of 1; rows of weight
     zero count in n.
     """
+    from scipy.linalg import lstsq
+
     problem = design.problem
     if not len(problem.covariance):
         return None
@@ -232,7 +237,7 @@ def information(design: d.Design, rows: Moments, alphas: Floats) -> Information 
     coef, _ = design.original_units(path)
     errors = d.evaluate(design, coef, rows)
     sse = errors.mse * rows.n
-    if errors.bound[0] >= 1 or sse[0] <= 0:
+    if errors.bound[0] >= ROUNDING or sse[0] <= 0:
         return None
     noise_variance = float(sse[0] / free)
     size = np.count_nonzero(path[1:], axis=1)
@@ -252,6 +257,9 @@ def least_squares(fit: selection.Fit, rows: Moments) -> LeastSquares | None:
         None with fewer than `MIN_ROWS_PER_COEFFICIENT` rows for each coefficient, without
         selected columns, or where they are linearly dependent or leave no residual.
     """
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.special import stdtrit
+
     design, selected = fit.design, np.flatnonzero(fit.standardised)
     free = rows.n - len(selected) - 1
     if not len(selected) or rows.n < MIN_ROWS_PER_COEFFICIENT * (len(selected) + 1):
@@ -259,7 +267,7 @@ def least_squares(fit: selection.Fit, rows: Moments) -> LeastSquares | None:
     place = (np.cumsum(design.usable) - 1)[selected]
     try:
         factor = cho_factor(design.problem.gram[np.ix_(place, place)])
-    except LinAlgError:
+    except np.linalg.LinAlgError:
         return None
     if np.square(np.diag(factor[0])).min() <= RANK_TOLERANCE:
         return None
@@ -268,7 +276,7 @@ def least_squares(fit: selection.Fit, rows: Moments) -> LeastSquares | None:
     coef = np.zeros(len(design.usable))
     coef[selected] = cho_solve(factor, design.problem.covariance[place]) / unit
     errors = d.evaluate(design, coef[None], rows)
-    if errors.bound[0] >= 1:  # the residuals are rounding
+    if errors.bound[0] >= ROUNDING:
         return None
     variance = float(errors.sse[0] / free)
     error = np.sqrt(variance / rows.weight * np.diag(inverse)) / unit

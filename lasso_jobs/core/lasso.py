@@ -17,12 +17,9 @@ and does not mind correlated columns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_solve, lstsq
 
 from lasso_jobs.core.moments import Floats
 
@@ -171,13 +168,15 @@ def _solve(
     problem: Problem, l1: Floats, l2: Floats, strong: Floats, coef: Floats, gradient: Floats
 ) -> int:
     """Solve in place from a warm start; return the number of sweeps."""
+    from lasso_jobs.core.descent import descend  # numba takes a second to load
+
     scale = float(np.sqrt(problem.variance))
     candidates = (coef != 0) | (np.abs(gradient) >= strong)
     sweeps, tol = 0, FIRST_TOLERANCE
     while sweeps < MAX_SWEEPS:
         index = np.flatnonzero(candidates)
         limits = (problem.low, problem.high)
-        done = _descend(
+        done = descend(
             problem.gram, l1, l2, *limits, coef, gradient, index, tol * scale, SWEEPS_AT_ONCE
         )
         sweeps += done
@@ -193,41 +192,6 @@ def _solve(
                 break
             tol /= 10
     return sweeps
-
-
-@njit(cache=True, nogil=True)  # type: ignore[misc, unused-ignore]
-def _descend(
-    gram: Any,
-    l1: Any,
-    l2: Any,
-    low: Any,
-    high: Any,
-    coef: Any,
-    gradient: Any,
-    index: Any,
-    tol: float,
-    max_sweeps: int,
-) -> int:
-    """Sweep the coordinates of ``index`` until none moves by more than ``tol``."""
-    for sweep in range(max_sweeps):
-        largest = 0.0
-        for j in index:
-            old = coef[j]
-            z = gradient[j] + gram[j, j] * old
-            new = 0.0
-            if z > l1[j]:
-                new = min((z - l1[j]) / (gram[j, j] + l2[j]), high[j])
-            elif z < -l1[j]:
-                new = max((z + l1[j]) / (gram[j, j] + l2[j]), low[j])
-            step = new - old
-            if step != 0.0:
-                coef[j] = new
-                for k in range(len(gradient)):
-                    gradient[k] -= step * gram[j, k]
-                largest = max(largest, abs(step))
-        if largest <= tol:
-            return sweep + 1
-    return max_sweeps
 
 
 def _polish(
@@ -263,11 +227,13 @@ def _polish(
 
 def _newton(matrix: Floats, slope: Floats, dependent: bool) -> Floats | None:
     """Solve for a step. Of a singular system, the shortest solution, or none."""
+    from scipy.linalg import cho_solve, lstsq
+
     try:
         lower = np.linalg.cholesky(matrix)  # unlike scipy's, it lets other threads run
         if np.square(np.diag(lower)).min(initial=1.0) > RANK_TOLERANCE:
             return np.asarray(cho_solve((lower.T, False), slope, check_finite=False))
-    except LinAlgError:
+    except np.linalg.LinAlgError:
         pass
     return np.asarray(lstsq(matrix, slope, cond=RANK_TOLERANCE)[0]) if dependent else None
 

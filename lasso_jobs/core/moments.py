@@ -214,6 +214,6 @@ def of_rows(values: Floats, weights: Floats | None = None) -> Moments:
     -------
     Moments
     """
-    from lasso_jobs.core.centring import Centring  # numba takes a while to load
+    from lasso_jobs.core.centring import Centring
 
     return Centring.of_rows(values, [values.shape[1]], weights).moments()[0]
