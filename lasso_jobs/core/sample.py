@@ -73,12 +73,14 @@ class Sample:
         n = int(np.searchsorted(self.hashes, np.uint64(min(below, ALL - 1))))
         if n == len(self.hashes):
             return self
-        return Sample(self.size, self.hashes[:n], self.buckets[:n], self.values[:, :n], below)
+        return Sample(
+            self.size, self.hashes[:n], self.buckets[:n], self.values[:, :n].copy(), below
+        )
 
     def only(self, buckets: Iterable[int]) -> "Sample":
         """Those of the rows that are in some buckets."""
-        kept = np.isin(self.buckets, list(buckets))
-        values = self.values[:, kept]
+        kept = np.flatnonzero(np.isin(self.buckets, list(buckets)))
+        values = self.values.take(kept, axis=1)
         return Sample(self.size, self.hashes[kept], self.buckets[kept], values, self.below)
 
 
@@ -90,7 +92,7 @@ def empty(n_values: int, size: int) -> Sample:
 def of_rows(hashes: Hashes, buckets: NDArray[np.intp], values: Floats, size: int) -> Sample:
     """Sample rows in memory: ``values`` has shape (q, n)."""
     kept = entering(empty(len(values), size), hashes)
-    return Sample(size, hashes[kept], buckets[kept], values[:, kept])
+    return Sample(size, hashes[kept], buckets[kept], values.take(kept, axis=1))
 
 
 def entering(sample: Sample, hashes: Hashes) -> NDArray[np.intp]:
@@ -108,7 +110,9 @@ def entering(sample: Sample, hashes: Hashes) -> NDArray[np.intp]:
 def extended(sample: Sample, hashes: Hashes, buckets: NDArray[np.intp], values: Floats) -> Sample:
     """Sample some rows together with those that were sampled before."""
     kept = entering(sample, hashes)
-    return merge(sample, Sample(sample.size, hashes[kept], buckets[kept], values[:, kept]))
+    return merge(
+        sample, Sample(sample.size, hashes[kept], buckets[kept], values.take(kept, axis=1))
+    )
 
 
 def merge(a: Sample, b: Sample) -> Sample:
@@ -121,5 +125,6 @@ def merge(a: Sample, b: Sample) -> Sample:
     if below < ALL:
         kept = kept[hashes[kept] < np.uint64(below)]
     buckets = np.concatenate([a.buckets, b.buckets])
-    values = np.concatenate([a.values, b.values], axis=1)
-    return Sample(a.size, hashes[kept], buckets[kept], values[:, kept], below)
+    # Not by an index, whose result lies otherwise in memory, for other roundings of what follows.
+    values = np.concatenate([a.values, b.values], axis=1).take(kept, axis=1)
+    return Sample(a.size, hashes[kept], buckets[kept], values, below)

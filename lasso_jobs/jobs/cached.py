@@ -8,11 +8,12 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,18 +50,20 @@ class Caching:
     fresh: bool = False
 
 
-def key(kind: str, partition: Partition, where: Sequence[Condition], *more: object) -> str:
-    """What identifies a read of a partition, but for the columns.
+def key(
+    kind: str, partitions: Sequence[Partition], where: Sequence[Condition], *more: object
+) -> str:
+    """What identifies a read of partitions, but for the columns.
 
     Conditions on folder names only have chosen the files already.
     """
-    constants = {name for name, _ in partition.pieces[0].file.constants}
+    constants = {name for name, _ in partitions[0].pieces[0].file.constants}
     facts = [
         kind,
         _code(),
-        [version(name) for name in ("numpy", "numba", "pyarrow")],
+        [version(name) for name in ("numpy", "pyarrow")],
         platform.machine(),
-        [_facts(piece) for piece in partition.pieces],
+        [[_facts(piece) for piece in partition.pieces] for partition in partitions],
         [part.text for part in where if not part.columns or not part.columns <= constants],
         *more,
     ]
@@ -86,46 +89,93 @@ def _code() -> str:
     return sha.hexdigest()
 
 
-def cached_part(partition: Partition, reading: Reading, caching: Caching | None) -> Part:
-    """Read a partition, or take what another training has left of it."""
-    if caching is None:
-        return read_part(partition, reading)
-    entries, its_key = Cache(caching.registry), key_of_reading("moments", partition, reading)
-    if not caching.fresh:
+Result = TypeVar("Result")
+
+
+class Cached(ABC, Generic[Result]):
+    """A read of partitions, from the cache where it is there: of each, or of all together."""
+
+    caching: Caching | None
+
+    def __call__(self, partition: Partition) -> Result:
+        """Read a partition, or take what another training has left of it."""
+        result = self.kept([partition])
+        if result is None:
+            result = self.read(partition)
+            self.keep([partition], result)
+        return result
+
+    @abstractmethod
+    def read(self, partition: Partition) -> Result:
+        """Read its files."""
+
+    @abstractmethod
+    def kept(self, partitions: Sequence[Partition]) -> Result | None:
+        """What is in the cache of some partitions together."""
+
+    @abstractmethod
+    def keep(self, partitions: Sequence[Partition], result: Result) -> None:
+        """Put it into the cache, if there is one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts(Cached[Part]):
+    """The read of training rows."""
+
+    reading: Reading
+    caching: Caching | None = None
+
+    def read(self, partition: Partition) -> Part:
+        """Read its files."""
+        return read_part(partition, self.reading)
+
+    def kept(self, partitions: Sequence[Partition]) -> Part | None:
+        """What is in the cache, for at least these columns."""
+        if self.caching is None or self.caching.fresh:
+            return None
+        entries = Cache(self.caching.registry).find(self._key(partitions))
         # Of several, the one that keeps the most of the samples.
-        for found in sorted(entries.find(its_key), key=_kept, reverse=True):
-            place = _place(found.content, partition, reading)
+        for found in sorted(entries, key=_kept, reverse=True):
+            place = _place(found.content, partitions, self.reading)
             if place is not None:
-                return _part(found).selected(place)
-    part = read_part(partition, reading)
-    entries.save(its_key, *_split(part, partition.rows, reading, caching))
-    return part
+                return _part(found, len(partitions)).selected(place)
+        return None
+
+    def keep(self, partitions: Sequence[Partition], result: Part) -> None:
+        """Put it into the cache, if there is one."""
+        if self.caching is not None:
+            rows = sum(partition.rows for partition in partitions)
+            entry = _split(result, rows, self.reading, self.caching)
+            Cache(self.caching.registry).save(self._key(partitions), *entry)
+
+    def _key(self, partitions: Sequence[Partition]) -> str:
+        return key_of_reading("moments", partitions, self.reading)
 
 
 def _kept(entry: Stored) -> int:
     return min(int(below) for below in entry.content["below"])
 
 
-def cached_scan(
-    partition: Partition,
-    its_key: str,
-    names: Sequence[str],
-    caching: Caching | None,
-    scan: Callable[[Partition], tuple[Content, Arrays]],
-) -> tuple[Content, Arrays]:
-    """What a scan of some columns finds, now or before."""
-    if caching is None:
-        return scan(partition)
-    entries = Cache(caching.registry)
-    for found in entries.find(its_key):
-        if set(names) <= set(found.content["names"]):
-            return found.content, found.arrays()
-    content, arrays = scan(partition)
-    entries.save(its_key, {**content, "names": list(names)}, arrays)
-    return content, arrays
+def kept_scan(
+    its_key: str, names: Sequence[str], caching: Caching | None
+) -> tuple[Content, Arrays] | None:
+    """What is in the cache of a scan of at least some columns."""
+    if caching is not None:
+        for found in Cache(caching.registry).find(its_key):
+            if set(names) <= set(found.content["names"]):
+                return found.content, found.arrays()
+    return None
 
 
-def key_of_reading(kind: str, partition: Partition, reading: Reading) -> str:
+def keep_scan(
+    its_key: str, names: Sequence[str], caching: Caching | None, content: Content, arrays: Arrays
+) -> None:
+    """Put a scan of some columns into the cache, if there is one."""
+    if caching is not None:
+        Cache(caching.registry).save(its_key, {**content, "names": list(names)}, arrays)
+
+
+def key_of_reading(kind: str, partitions: Sequence[Partition], reading: Reading) -> str:
     """What identifies a read of training rows, but for their features."""
     others = {
         field.name: getattr(reading, field.name)
@@ -133,14 +183,16 @@ def key_of_reading(kind: str, partition: Partition, reading: Reading) -> str:
         if field.name not in ("columns", "where", "n_folds", "also", "holdout_where")
     }
     held = [condition.text for condition in reading.holdout_where or ()]
-    return key(kind, partition, reading.where, others, held)
+    return key(kind, partitions, reading.where, others, held)
 
 
-def _place(content: Content, partition: Partition, reading: Reading) -> NDArray[np.intp] | None:
+def _place(
+    content: Content, partitions: Sequence[Partition], reading: Reading
+) -> NDArray[np.intp] | None:
     """Where the columns are in an entry; None if it has not all of them, or was read otherwise."""
     mine, theirs = reading.columns, _columns(content["columns"])
     block_rows = (reading.block_rows(), content["block_rows"])
-    one_block = max(piece.rows for piece in partition.pieces) <= min(block_rows)
+    one_block = max(p.rows for each in partitions for p in each.pieces) <= min(block_rows)
     if content["size"] != s.sample_size(mine.n_columns + 1):
         return None
     if block_rows[0] != block_rows[1] and not one_block:
@@ -234,7 +286,15 @@ def _triangle(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.tril_indices(size)
 
 
-def _part(found: Stored) -> Part:
+@cache
+def _square(size: int) -> NDArray[np.intp]:
+    """Where each element of a symmetric matrix is in its packed triangle."""
+    place, triangle = np.zeros((size, size), np.intp), _triangle(size)
+    place[triangle] = np.arange(len(triangle[0]))
+    return np.maximum(place, place.T)
+
+
+def _part(found: Stored, n_partitions: int) -> Part:
     content, arrays = found.content, found.arrays()
     ends = np.cumsum(arrays["n_nulls"]).tolist()
     q = arrays["low"].shape[1]
@@ -243,11 +303,8 @@ def _part(found: Stored) -> Part:
         nulls = arrays["nulls"][end - int(arrays["n_nulls"][i]) : end]
         size = q + len(nulls)
         if content["packed"]:
-            scatter = np.zeros((size, size))
             length = size * (size + 1) // 2
-            rows, columns = _triangle(size)
-            scatter[rows, columns] = arrays["scatter"][done : done + length]
-            scatter[columns, rows] = scatter[rows, columns]
+            scatter = arrays["scatter"][done : done + length].take(_square(size))
         else:
             length = size * size
             scatter = arrays["scatter"][done : done + length].reshape(size, size)
@@ -266,5 +323,5 @@ def _part(found: Stored) -> Part:
         )
         for name, below in zip(("sample", "held"), content["below"], strict=True)
     )
-    counts: dict[str, Any] = {**content["counts"], "bytes_read": 0, "cached": 1}
+    counts: dict[str, Any] = {**content["counts"], "bytes_read": 0, "cached": n_partitions}
     return Part(BucketMoments(tuple(buckets)), sample, held, Counts(**counts))

@@ -1,9 +1,9 @@
 """The one read of the training data: moments per bucket, and a sample."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lasso_jobs.core import buckets as b
 from lasso_jobs.core import moments as m
@@ -12,12 +12,12 @@ from lasso_jobs.core.columns import Category, Columns, LevelType
 from lasso_jobs.core.timeline import Timeline
 from lasso_jobs.data.storage import is_uri
 from lasso_jobs.errors import DataError
-from lasso_jobs.jobs.cached import Caching, cached_part
+from lasso_jobs.jobs.cached import Cached, Caching, Parts
 from lasso_jobs.jobs.clock import Report, progress_of
 from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.part import Part, merge
 from lasso_jobs.jobs.reading import Counts, Reading
-from lasso_jobs.jobs.scan import Tally, merge_tallies, merge_times, scan_times, tally
+from lasso_jobs.jobs.scan import Levels, Tally, Times, merge_tallies, merge_times
 from lasso_jobs.jobs.splits import Folds, check_folds_have_rows, reading_for_times, split
 from lasso_jobs.jobs.train_plan import TrainPlan
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from distributed import Client
 
 MOST_GROUPS = 200
+Result = TypeVar("Result")
+
+
+class _NotKeptError(Exception):
+    """Something must be read, and there is no cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,15 @@ class Gathered:
     groups: tuple[str, ...]
 
 
-def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -> Gathered:
+def recall(planned: TrainPlan) -> Gathered | None:
+    """All of it from the cache, if an earlier training has left it there."""
+    try:
+        return gather(None, planned)
+    except _NotKeptError:
+        return None
+
+
+def gather(client: "Client | None", planned: TrainPlan, report: Report | None = None) -> Gathered:
     """Scan the categories and the times, then read everything once.
 
     Raises
@@ -85,25 +98,43 @@ def gather(client: "Client", planned: TrainPlan, report: Report | None = None) -
     return Gathered(columns, reading, moments, part.sample, part.held, counts, folds, groups)
 
 
-def _part(client: "Client", planned: TrainPlan, reading: Reading, report: Report | None) -> Part:
+def _part(
+    client: "Client | None", planned: TrainPlan, reading: Reading, report: Report | None
+) -> Part:
     """The one read, of what is not in the cache."""
-    from lasso_jobs.engine.tasks import tree_reduce
-
     caching = _caching(planned)
     while True:
-        part = tree_reduce(
-            client,
-            cached_part,
-            merge,
-            planned.partitions,
-            reading,
-            caching,
-            progress=progress_of(report, "moments"),
-        )
+        part = _reduced(client, planned, Parts(reading, caching), merge, "moments", report)
         if caching is None or (part.sample.complete and part.held.complete):
             return part
         # So many rows were filtered, or files removed, that what was kept is no whole sample.
         caching = replace(caching, fresh=True)
+
+
+def _reduced(
+    client: "Client | None",
+    planned: TrainPlan,
+    reads: Cached[Result],
+    merge: Callable[[Result, Result], Result],
+    stage: str,
+    report: Report | None,
+) -> Result:
+    """The reads of all partitions together.
+
+    They are kept as such, too, so that a training that asks only other questions needs no cluster.
+    """
+    found = reads.kept(planned.partitions)
+    if found is not None:
+        return found
+    if client is None:
+        raise _NotKeptError
+    from lasso_jobs.engine.tasks import tree_reduce
+
+    progress = progress_of(report, stage)
+    result = tree_reduce(client, reads, merge, planned.partitions, progress=progress)
+    if len(planned.partitions) > 1:
+        reads.keep(planned.partitions, result)
+    return result
 
 
 def _caching(planned: TrainPlan) -> Caching | None:
@@ -115,45 +146,26 @@ def _caching(planned: TrainPlan) -> Caching | None:
     return Caching(registry, planned.dataset.n_rows)
 
 
-def _levels(client: "Client", planned: TrainPlan, report: Report | None) -> tuple[Tally, int]:
-    from lasso_jobs.engine.tasks import tree_reduce
-
+def _levels(
+    client: "Client | None", planned: TrainPlan, report: Report | None
+) -> tuple[Tally, int]:
     job = planned.job
     by = None if job.intervals is None else job.intervals.by
     more = [name for name in (job.search.split.fold, by) if name]
     names = list(dict.fromkeys([*(name for name, _ in planned.features.categorical), *more]))
     if not names:
         return {}, 0
-    return tree_reduce(
-        client,
-        tally,
-        merge_tallies,
-        planned.partitions,
-        names,
-        job.data.conditions(),
-        planned.features.dates,
-        _caching(planned),
-        progress=progress_of(report, "levels"),
-    )
+    reads = Levels(names, job.data.conditions(), planned.features.dates, _caching(planned))
+    return _reduced(client, planned, reads, merge_tallies, "levels", report)
 
 
 def _timeline(
-    client: "Client", planned: TrainPlan, report: Report | None
+    client: "Client | None", planned: TrainPlan, report: Report | None
 ) -> tuple[Timeline | None, int]:
-    from lasso_jobs.engine.tasks import tree_reduce
-
     if planned.job.time is None:
         return None, 0
-    return tree_reduce(
-        client,
-        scan_times,
-        merge_times,
-        planned.partitions,
-        reading_for_times(planned),
-        planned.job.time,
-        _caching(planned),
-        progress=progress_of(report, "times"),
-    )
+    reads = Times(reading_for_times(planned), planned.job.time, _caching(planned))
+    return _reduced(client, planned, reads, merge_times, "times", report)
 
 
 def _groups(job: TrainJob, levels: Tally) -> tuple[str, ...]:

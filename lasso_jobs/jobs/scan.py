@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from lasso_jobs.artifacts.cache import Arrays, Content
 from lasso_jobs.core import timeline as t
 from lasso_jobs.core.columns import DateFeature, stored
 from lasso_jobs.core.sample import Sample
@@ -14,7 +14,7 @@ from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.times import times
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
-from lasso_jobs.jobs.cached import Caching, cached_scan, key, key_of_reading
+from lasso_jobs.jobs.cached import Cached, Caching, keep_scan, kept_scan, key, key_of_reading
 from lasso_jobs.jobs.reading import Reading, read_training_rows
 
 MAX_DISTINCT = 100_000
@@ -23,23 +23,32 @@ Tally = dict[str, Counter[str | None]]
 """Rows by level, per column."""
 
 
-def tally(
-    partition: Partition,
-    names: Sequence[str],
-    where: Sequence[Condition],
-    dates: Sequence[DateFeature] = (),
-    caching: Caching | None = None,
-) -> tuple[Tally, int]:
+@dataclass(frozen=True)
+class Levels(Cached[tuple[Tally, int]]):
     """Count the levels of some columns, or parts of dates; and the bytes read."""
-    n_bytes = 0
 
-    def scan(partition: Partition) -> tuple[Content, Arrays]:
-        nonlocal n_bytes
-        counts, n_bytes = _tally(partition, names, where, dates)
-        return {"counts": {name: list(counts[name].items()) for name in names}}, {}
+    names: Sequence[str]
+    where: Sequence[Condition]
+    dates: Sequence[DateFeature] = ()
+    caching: Caching | None = None
 
-    content, _ = cached_scan(partition, key("levels", partition, where), names, caching, scan)
-    return {name: Counter(dict(content["counts"][name])) for name in names}, n_bytes
+    def read(self, partition: Partition) -> tuple[Tally, int]:
+        """Read its files."""
+        return _tally(partition, self.names, self.where, self.dates)
+
+    def kept(self, partitions: Sequence[Partition]) -> tuple[Tally, int] | None:
+        """What is in the cache."""
+        found = kept_scan(key("levels", partitions, self.where), self.names, self.caching)
+        if found is None:
+            return None
+        counts = found[0]["counts"]
+        return {name: Counter(dict(counts[name])) for name in self.names}, 0
+
+    def keep(self, partitions: Sequence[Partition], result: tuple[Tally, int]) -> None:
+        """Put it into the cache, if there is one."""
+        content = {"counts": {name: list(result[0][name].items()) for name in self.names}}
+        its_key = key("levels", partitions, self.where)
+        keep_scan(its_key, self.names, self.caching, content, {})
 
 
 def _tally(
@@ -78,28 +87,43 @@ def _check_distinct(piece: Piece, name: str, counter: Counter[str | None]) -> No
         )
 
 
-def scan_times(
-    partition: Partition, reading: Reading, name: str, caching: Caching | None = None
-) -> tuple[t.Timeline, int]:
+@dataclass(frozen=True)
+class Times(Cached[tuple[t.Timeline, int]]):
     """Count the times of the rows that are not held out; and the bytes read."""
-    n_bytes = 0
 
-    def scan(partition: Partition) -> tuple[Content, Arrays]:
-        nonlocal n_bytes
-        timeline = t.empty()
-        for rows in read_training_rows(partition, reading):
-            kept = rows.buckets < reading.n_buckets
-            timeline = t.extended(timeline, rows.hashes[kept], times(rows.table.column(name))[kept])
+    reading: Reading
+    name: str
+    caching: Caching | None = None
+
+    def read(self, partition: Partition) -> tuple[t.Timeline, int]:
+        """Read its files."""
+        timeline, n_bytes = t.empty(), 0
+        for rows in read_training_rows(partition, self.reading):
+            kept = rows.buckets < self.reading.n_buckets
+            found = times(rows.table.column(self.name))[kept]
+            timeline = t.extended(timeline, rows.hashes[kept], found)
             n_bytes += rows.counts.bytes_read
-        sample = timeline.sample
+        return timeline, n_bytes
+
+    def kept(self, partitions: Sequence[Partition]) -> tuple[t.Timeline, int] | None:
+        """What is in the cache."""
+        found = kept_scan(self._key(partitions), [self.name], self.caching)
+        if found is None:
+            return None
+        content, arrays = found
+        sample = Sample(t.MAX_TIMES, arrays["hashes"], arrays["buckets"], arrays["values"])
+        return t.Timeline(arrays["times"], arrays["counts"], content["counted"], sample), 0
+
+    def keep(self, partitions: Sequence[Partition], result: tuple[t.Timeline, int]) -> None:
+        """Put it into the cache, if there is one."""
+        timeline, sample = result[0], result[0].sample
         arrays = {"times": timeline.times, "counts": timeline.counts, "hashes": sample.hashes}
         arrays |= {"buckets": sample.buckets, "values": sample.values}
-        return {"counted": timeline.counted}, arrays
+        content = {"counted": timeline.counted}
+        keep_scan(self._key(partitions), [self.name], self.caching, content, arrays)
 
-    its_key = key_of_reading("times", partition, reading)
-    content, arrays = cached_scan(partition, its_key, [name], caching, scan)
-    sample = Sample(t.MAX_TIMES, arrays["hashes"], arrays["buckets"], arrays["values"])
-    return t.Timeline(arrays["times"], arrays["counts"], content["counted"], sample), n_bytes
+    def _key(self, partitions: Sequence[Partition]) -> str:
+        return key_of_reading("times", partitions, self.reading)
 
 
 def merge_times(a: tuple[t.Timeline, int], b: tuple[t.Timeline, int]) -> tuple[t.Timeline, int]:

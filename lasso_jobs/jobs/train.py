@@ -26,7 +26,7 @@ from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import holdout as h
 from lasso_jobs.jobs.clock import Clock, Report
 from lasso_jobs.jobs.config import TrainJob
-from lasso_jobs.jobs.gather import Gathered, gather
+from lasso_jobs.jobs.gather import Gathered, gather, recall
 from lasso_jobs.jobs.promotion import Promotion, champion_of, register
 from lasso_jobs.jobs.reading import Counts
 from lasso_jobs.jobs.references import references
@@ -262,15 +262,17 @@ def train(
     ------
     LassoJobsError
     """
-    from lasso_jobs.engine.cluster import connect
-
     clock = Clock()
     planned = plan(job)
     clock.lap("plan")
-    with connect(cluster, workers) as client:
-        clock.lap("cluster")
-        gathered = gather(client, planned, report)
-        clock.lap("moments")
+    gathered = recall(planned)
+    if gathered is None:
+        from lasso_jobs.engine.cluster import connect
+
+        with connect(cluster, workers) as client:
+            clock.lap("cluster")
+            gathered = gather(client, planned, report)
+    clock.lap("moments")
     selected = select(planned, gathered)
     clock.lap("select")
     evaluation = evaluate(planned, gathered, selected)

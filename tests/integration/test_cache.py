@@ -107,6 +107,20 @@ def test_what_was_read_is_not_read_again_and_the_model_is_that_from_nothing(
     assert found.counts.cached >= 6
 
 
+def test_what_all_partitions_left_together_needs_no_cluster(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(folder)
+
+    def none(*_: object) -> None:
+        raise AssertionError("a cluster was asked for")
+
+    monkeypatch.setattr("lasso_jobs.engine.cluster.connect", none)
+    assert trained(folder, search={"alphas": 12, "folds": 10}).counts.bytes_read == 0
+    with pytest.raises(AssertionError, match="a cluster"):
+        trained(folder, features={"exclude": ["w", "shop", "at"]})
+
+
 @pytest.mark.slow
 def test_every_what_if_differs_from_the_first(folder: Path) -> None:
     digests = {from_nothing(folder, **what_if).registered.digest for what_if in WHAT_IFS.values()}
@@ -230,6 +244,8 @@ def test_where_too_little_of_a_sample_was_kept_the_rows_are_read_again(
     monkeypatch.setattr("lasso_jobs.core.sample.sample_size", lambda n_columns: 60)
     data = {"path": str(folder / "data"), "where": "number == 3"}
     check(folder, reads=True, data=data)
+    check(folder, data=data)  # of all files together the whole sample was kept
+    (folder / "data" / "day=2024-03-12" / "rows.parquet").unlink()
     check(folder, reads=True, data=data)
     assert check(folder, data=data).counts.cached > 0
 

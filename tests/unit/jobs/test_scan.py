@@ -12,7 +12,7 @@ from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import scan as scan_module
 from lasso_jobs.jobs.reading import Reading
-from lasso_jobs.jobs.scan import merge_tallies, merge_times, scan_times, tally
+from lasso_jobs.jobs.scan import Levels, Times, merge_tallies, merge_times
 
 READING = Reading(
     columns=Columns((), ()),
@@ -38,7 +38,7 @@ Write = Callable[..., Partition]
 def test_levels_are_counted_as_by_hand(write: Write, frame: pd.DataFrame) -> None:
     frame.loc[::4, "s"] = None
     partition = write(frame, frame[:100].astype({"s": "category"}))
-    counts, n_bytes = tally(partition, ["s", "f"], parse("w > 0", "data.where"))
+    counts, n_bytes = Levels(["s", "f"], parse("w > 0", "data.where"))(partition)
     rows = pd.concat([frame, frame[:100]]).query("w > 0")
     assert counts["s"] == Counter(v if isinstance(v, str) else None for v in rows["s"])
     assert counts["f"] == Counter(map(str, rows["f"]))
@@ -47,7 +47,7 @@ def test_levels_are_counted_as_by_hand(write: Write, frame: pd.DataFrame) -> Non
 
 def test_merged_tallies_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -> None:
     parts = [
-        tally(write(f, folder=k), ["s"], ()) for k, f in (("a", frame[:900]), ("b", frame[900:]))
+        Levels(["s"], ())(write(f, folder=k)) for k, f in (("a", frame[:900]), ("b", frame[900:]))
     ]
     counts, n_bytes = merge_tallies(*parts)
     assert counts == {"s": Counter(frame["s"])}
@@ -59,11 +59,11 @@ def test_a_column_with_too_many_levels_is_taken_for_an_identifier(
 ) -> None:
     monkeypatch.setattr(scan_module, "MAX_DISTINCT", 150)
     with pytest.raises(DataError, match="'g': has more than 150 distinct values"):
-        tally(write(frame), ["g"], ())
+        Levels(["g"], ())(write(frame))
 
 
 def test_times_are_those_of_the_rows_that_are_trained_on(write: Write, frame: pd.DataFrame) -> None:
-    timeline, n_bytes = scan_times(write(frame), READING, "day")
+    timeline, n_bytes = Times(READING, "day")(write(frame))
     kept = frame.query("w > 0 and s != 'a'").dropna(subset="y")
     expected = kept["day"].value_counts().sort_index()
     times, counts = timeline.distinct()
@@ -74,10 +74,10 @@ def test_times_are_those_of_the_rows_that_are_trained_on(write: Write, frame: pd
 
 def test_merged_times_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -> None:
     parts = [
-        scan_times(write(f, folder=k), READING, "day")
+        Times(READING, "day")(write(f, folder=k))
         for k, f in (("a", frame[:300]), ("b", frame[300:]))
     ]
-    whole = scan_times(write(frame, folder="c"), READING, "day")
+    whole = Times(READING, "day")(write(frame, folder="c"))
     merged = merge_times(*parts)
     for found, expected in zip(merged[0].distinct(), whole[0].distinct(), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -86,6 +86,6 @@ def test_merged_times_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -
 
 def test_rows_without_a_target_need_no_time(write: Write, frame: pd.DataFrame) -> None:
     frame.loc[frame["y"].isna(), "day"] = None
-    scan_times(write(frame), READING, "day")
+    Times(READING, "day")(write(frame))
     with pytest.raises(DataError, match="time 'day': has a null"):
-        scan_times(write(frame.assign(y=1.0), folder="b"), replace(READING, where=()), "day")
+        Times(replace(READING, where=()), "day")(write(frame.assign(y=1.0), folder="b"))
