@@ -122,8 +122,9 @@ class Moments:
         """The two parts of ``about``: the congruence, and ``u`` of the rank-one term."""
         q, size = self.n_values, len(location)
         shift = self.mean[:size] - location
-        centred = self.scatter[:size, :size].copy()
+        centred = self.scatter[:size, :size]
         if len(self.nulls):
+            centred = centred.copy()
             delta = shift[self.nulls].copy()
             rows = self.scatter[q:, :size] * delta[:, None]
             centred[self.nulls] -= rows
@@ -152,16 +153,17 @@ def merge(a: Moments, b: Moments) -> Moments:
     """Moments of two disjoint sets of rows together."""
     if a.weight == 0 or b.weight == 0:
         return replace(b if a.weight == 0 else a, n=a.n + b.n)
-    nulls = np.union1d(a.nulls, b.nulls)
+    nulls = a.nulls if np.array_equal(a.nulls, b.nulls) else np.union1d(a.nulls, b.nulls)
     a, b = a.with_nulls(nulls), b.with_nulls(nulls)
     q, weight = a.n_values, a.weight + b.weight
     share = np.full(len(a.mean), b.weight / weight)
-    observed = a.observed_weight() + b.observed_weight()
-    np.divide(b.observed_weight(), observed, out=share[:q], where=observed > 0)
+    if len(nulls):
+        new, observed = b.observed_weight(), a.observed_weight() + b.observed_weight()
+        np.divide(new, observed, out=share[:q], where=observed > 0)
     location = a.mean + (b.mean - a.mean) * share
-    (scatter, shift_a), (scatter_b, shift_b) = a.restated(location), b.restated(location)
-    scatter += scatter_b
+    (scatter_a, shift_a), (scatter_b, shift_b) = a.restated(location), b.restated(location)
     # Not a matrix product: each sum is to depend on its two columns only, and not on the others.
+    scatter = scatter_a + scatter_b
     shift = np.sqrt(a.weight) * shift_a
     product = np.multiply.outer(shift, shift)
     scatter += product
