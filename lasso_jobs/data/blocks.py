@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -196,10 +196,27 @@ def matching(
     """The rows that meet all conditions, with their positions."""
     # The position travels along, under a name that no column has.
     mark = "position of " + " ".join(table.column_names)
-    table = table.append_column(mark, pa.array(positions))
+    table = table.append_column(mark, array(positions))
     for condition in conditions:
         table = condition.filter(table)
     return table, _buffer(table.column(mark).combine_chunks(), np.int64)
+
+
+def array(values: NDArray[Any]) -> pa.Array:
+    """Numbers as a column, without a copy.
+
+    ``pyarrow.array`` would load pandas, to see whether they are one of its own.
+    """
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
+
+
+def repeated(value: str, n: int) -> pa.Array:
+    """A text in each of n rows, without pandas."""
+    content = value.encode()
+    ends = np.arange(n + 1, dtype=np.int64) * len(content)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(content * n)]
+    return pa.Array.from_buffers(pa.large_string(), n, buffers).cast(pa.string())
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:

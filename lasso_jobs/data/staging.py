@@ -17,6 +17,7 @@ import pyarrow as pa
 from deltalake import Schema
 
 from lasso_jobs.data import remote, storage
+from lasso_jobs.data.blocks import array
 from lasso_jobs.errors import OutputError
 
 State = TypeVar("State")
@@ -150,10 +151,13 @@ def split(
         with told(f"{root}, column {field.name}", f"{field.type} values", "Convert that column"):
             columns.append(table[field.name].cast(field.type))
     plain = pa.table(columns, schema=schema)
-    # The nulls make one group of all rows where there is no partition column.
-    keys = [*(str(i) for i in range(len(partition_by))), "all"]
-    added = [pa.nulls(len(plain), pa.int8()), pa.array(np.arange(len(plain)))]
-    numbered = pa.table([*plain.select(partition_by).columns, *added], [*keys, "rows"])
+    if not partition_by:
+        if plain.num_rows:
+            yield (), plain
+        return
+    keys = [str(i) for i in range(len(partition_by))]
+    rows = array(np.arange(len(plain)))
+    numbered = pa.table([*plain.select(partition_by).columns, rows], [*keys, "rows"])
     groups = numbered.group_by(keys, use_threads=False).aggregate([("rows", "list")])
     for values, rows in zip(groups.select(keys).to_pylist(), groups["rows_list"], strict=True):
         texts = map(partition_text, partition_by, values.values())

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from lasso_jobs.jobs.intervals import Interval
 from lasso_jobs.jobs.references import PREDICTION
 from lasso_jobs.jobs.scored import Counts, Scored, Watched
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RESULT = pa.schema(
     [
         ("prediction", pa.float64()),
@@ -185,13 +186,12 @@ def _result(
     scoring: Scoring,
 ) -> pa.Table:
     low, high = (None, None) if half is None else (values - half, values + half)
-    constants = (scoring.model_version, scoring.run_id, scoring.scored_at)
+    n, scored_at = len(values), (scoring.scored_at - EPOCH) // timedelta(microseconds=1)
     columns = [
-        pa.nulls(len(values), field.type) if column is None else pa.array(column, field.type)
-        for column, field in zip((values, low, high), list(RESULT)[:3], strict=True)
-    ] + [
-        pa.repeat(pa.scalar(value, field.type), len(values))
-        for value, field in zip(constants, list(RESULT)[3:], strict=True)
+        *(pa.nulls(n, pa.float64()) if c is None else blocks.array(c) for c in (values, low, high)),
+        blocks.repeated(scoring.model_version, n),
+        blocks.repeated(scoring.run_id, n),
+        blocks.array(np.full(n, scored_at)).view(pa.timestamp("us", "UTC")),
     ]
     return _beside(_carried(table, scoring, np.flatnonzero(kept)), RESULT, columns)
 
@@ -205,14 +205,17 @@ def _quarantined(
     reasons = list(unfit)
     chosen = np.array(list(unfit.values()), bool).reshape(len(reasons), rows.table.num_rows)
     bad = np.flatnonzero(chosen.any(axis=0))
-    first = [reasons[i] for i in chosen[:, bad].argmax(axis=0)] if len(bad) else []
-    columns = [
-        pa.array([code for code, _ in first], pa.string()),
-        pa.array([column for _, column in first], pa.string()),
-        pa.repeat(pa.scalar(file, pa.string()), len(bad)),
-        pa.array(rows.positions[bad]),
-        pa.repeat(pa.scalar(scoring.run_id, pa.string()), len(bad)),
-    ]
+    if len(bad):
+        first = [reasons[i] for i in chosen[:, bad].argmax(axis=0)]
+        columns = [
+            pa.array([code for code, _ in first], pa.string()),
+            pa.array([column for _, column in first], pa.string()),
+            blocks.repeated(file, len(bad)),
+            blocks.array(rows.positions[bad]),
+            blocks.repeated(scoring.run_id, len(bad)),
+        ]
+    else:
+        columns = [pa.nulls(0, field.type) for field in QUARANTINE]
     return _beside(_carried(rows.table, scoring, bad), QUARANTINE, columns)
 
 
@@ -220,7 +223,7 @@ def _carried(
     table: pa.Table, scoring: Scoring, rows: NDArray[np.intp]
 ) -> dict[pa.Field, pa.ChunkedArray]:
     """The columns that go to the output, of some rows."""
-    every, chosen = len(rows) == table.num_rows, pa.array(rows)
+    every, chosen = len(rows) == table.num_rows, blocks.array(rows)
     columns = {field: table[field.name].cast(field.type) for field in scoring.carried}
     return {field: c if every else c.take(chosen) for field, c in columns.items()}
 
@@ -265,7 +268,7 @@ def _by_partition(
         column = table.column(name)
         finer: list[tuple[staging.Partition, NDArray[np.intp]]] = []
         for key, rows in groups:
-            texts, index = blocks.levels(column.take(pa.array(rows)))
+            texts, index = blocks.levels(column.take(blocks.array(rows)))
             finer += [((*key, (name, t)), rows[index == i]) for i, t in enumerate(texts)]
         groups = finer
     return groups

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks import data
 from benchmarks.train import write_job
+from lasso_jobs import TrainJob, train
 
 pytestmark = pytest.mark.integration
 
@@ -38,3 +40,20 @@ def test_a_training_loads_neither_scikit_learn_nor_prefect(tmp_path: Path) -> No
     code = f"from lasso_jobs.cli import main; assert main(['train', {str(job)!r}]) == 0"
     found = loaded(code, "numba", "sklearn", "prefect", "dask_ml", "matplotlib")
     assert found == ["numba"]
+
+
+def test_a_scoring_loads_neither_numba_nor_pandas(tmp_path: Path) -> None:
+    source = data.write(tmp_path / "data", 400, 5, 1)
+    train(TrainJob.from_yaml(write_job(tmp_path, source)))
+    values = {
+        "model": "bench",
+        "data": {"path": str(source)},
+        "keys": ["row_id"],
+        "output": {"path": str(tmp_path / "scores")},
+        "registry": str(tmp_path / "models-bench"),
+    }
+    job = tmp_path / "score.yaml"
+    job.write_text(yaml.safe_dump(values))
+    code = f"from lasso_jobs.cli import main; assert main(['score', {str(job)!r}]) == 0"
+    found = loaded(code, "deltalake", "numba", "pandas", "scipy.linalg", "sklearn", "prefect")
+    assert found == ["deltalake"]
