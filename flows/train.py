@@ -7,6 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
+from flows import events
 from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, scheduled_day, table
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.jobs import gather as gathering
@@ -89,4 +90,8 @@ def train_flow(
         key=artifact_key("coefficients", name),
         description=f"{reference}: coefficients that are not zero, the strongest first",
     )
-    return summary.of_training(result)
+    values = summary.of_training(result)
+    if result.promotion.promoted:
+        version, reason = values["model_version"], result.promotion.reason
+        events.emit(events.MODEL_PROMOTED, name, model_version=version, reason=reason)
+    return values

@@ -22,8 +22,11 @@ def server(prefect_home: Path) -> Iterator[None]:
     """A Prefect server of the tests' own."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        # The tests look for events, which the server would store every five seconds.
+        patch.setenv("PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL", "0.2")
+        with prefect_test_harness(server_startup_timeout=120):
+            yield
 
 
 @pytest.fixture
@@ -72,6 +75,18 @@ def artifacts(client: Any, run: Any) -> dict[str, Any]:
     return {artifact.key: artifact for artifact in found}
 
 
+def events(client: Any, name: str, run: Any) -> list[Any]:
+    """A flow run's events of this name; they reach the server a moment after they were emitted."""
+    related = {"id": [f"prefect.flow-run.{run.id}"]}
+    wanted = {"event": {"name": [f"lasso-jobs.{name}"]}, "any_resource": related}
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = client.request("POST", "/events/filter", json={"filter": wanted}).json()["events"]
+        if found or time.monotonic() > deadline:
+            return list(found)
+        time.sleep(0.2)
+
+
 def job_file(folder: Path, name: str, values: Values) -> str:
     path = folder / name
     path.write_text(yaml.safe_dump(values))
@@ -99,6 +114,10 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     assert f"R2 {values['holdout']['r2']:.4f}" in found["train-sales"].data
     assert "visits" in found["coefficients-sales"].data
     assert values["model_version"] == "v1"
+    (promoted,) = events(client, "model.promoted", run)
+    assert promoted["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
+    assert promoted["payload"]["model_version"] == "v1"
+    assert promoted["payload"]["reason"] == values["promotion"]["reason"]
 
 
 def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
@@ -124,6 +143,10 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     assert "150 of 150 rows scored" in found["score-sales"].data
     assert "No feature has drifted." in found["score-sales"].data
     assert "prediction" in found["drift-sales"].data
+    (committed,) = events(client, "score.committed", run)
+    assert committed["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
+    assert committed["payload"]["day"] == DAY.isoformat()
+    assert committed["payload"]["rows_scored"] == 150
 
 
 def test_flows_take_the_paths_of_job_files(
@@ -168,6 +191,10 @@ def test_a_night_with_an_alarm_retrains_as_of_that_day(
     assert flow_run(client, f"train sales as of {SHIFTED}").state.is_completed()
     scoring = flow_run(client, f"score {SHIFTED} with sales")
     assert "**alarm** price" in artifacts(client, scoring)["score-sales"].data
+    (alarm,) = events(client, "drift.alarm", scoring)
+    assert alarm["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
+    assert (alarm["payload"]["day"], alarm["payload"]["cause"]) == (SHIFTED.isoformat(), "drift")
+    assert "price: " in alarm["payload"]["reason"]
 
 
 def test_an_alarm_without_a_training_job_is_only_reported(score_values: Values) -> None:
@@ -208,6 +235,35 @@ def test_a_wrong_job_fails_without_another_try(train_values: Values, client: Any
     assert list(tried) == ["plan wrong"]
     assert tried["plan wrong"].run_count == 1
     assert tried["plan wrong"].state.is_failed()
+
+
+@pytest.mark.parametrize("given", ["job", "file"])
+def test_a_scoring_that_failed_is_told(
+    tmp_path: Path, score_values: Values, client: Any, given: str
+) -> None:
+    from flows.score import score_flow
+    from lasso_jobs import LassoJobsError, ScoreJob
+
+    values = {**score_values, "model": f"{given}@v1"}
+    job = job_file(tmp_path, "score.yaml", values)
+    with pytest.raises(LassoJobsError, match=f"there is no model '{given}'"):
+        score_flow(job if given == "file" else ScoreJob.from_values(values), DAY, workers=1)
+    name = f"score {DAY} with {job if given == 'file' else values['model']}"
+    (failed,) = events(client, "score.failed", flow_run(client, name))
+    assert failed["resource"]["prefect.resource.id"] == f"lasso-jobs.model.{given}"
+    assert failed["payload"]["day"] == DAY.isoformat()
+    assert "there is no model" in failed["payload"]["message"]
+
+
+def test_a_scoring_without_a_job_is_told(tmp_path: Path, client: Any) -> None:
+    from flows.score import score_flow
+    from lasso_jobs import LassoJobsError
+
+    job = str(tmp_path / "nowhere.yaml")
+    with pytest.raises(LassoJobsError, match="cannot be read"):
+        score_flow(job, workers=1)
+    (failed,) = events(client, "score.failed", flow_run(client, f"score with {job}"))
+    assert failed["resource"]["prefect.resource.id"] == "lasso-jobs.model.unknown"
 
 
 def test_a_commit_that_failed_after_it_was_made_is_tried_again_and_doubles_nothing(
