@@ -27,6 +27,11 @@ def scheduled_day() -> date:
     return scheduled.date()
 
 
+def who() -> str:
+    """Name the flow run, for the audit log."""
+    return f"flow run {flow_run.name} ({flow_run.id})"
+
+
 def load(model: type[Job], job: Job | str, day: date | None) -> Job:
     """The job that a flow's parameter means, which may be the path of a file; as of a day."""
     loaded = model.from_yaml(job) if isinstance(job, str) else job

@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
 from flows import events
-from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, scheduled_day, table
+from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, scheduled_day, table, who
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.jobs import gather as gathering
 from lasso_jobs.jobs import summary, train, train_plan
@@ -77,7 +77,7 @@ def train_flow(
     clock.lap("select")
     evaluation = evaluate(planned, gathered, selected)
     clock.lap("evaluate")
-    result = register(planned, gathered, selected, evaluation, clock)
+    result = register(planned, gathered, selected, evaluation, clock, who())
     name, reference = planned.job.name, result.registered.reference
     facts = "\n".join(f"| {key} | {value} |" for key, value in summary.metrics(result).items())
     create_markdown_artifact(
