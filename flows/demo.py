@@ -63,7 +63,7 @@ def demo_flow(
         done = nightly_flow(score_job, train_job, night, cluster, workers)
         say(f"  {done['score']['rows_scored']:,} flights, drift: {done['score']['verdict']}")
         if done["train"] is not None:
-            say(f"  retrained: {done['train']['promotion']['reason']}")
+            say(f"  retrained: {done['retrain']}")
         nights[night.isoformat()] = done
     return {"train": trained, "nights": nights, "outcomes": outcomes(ready)}
 

@@ -361,6 +361,7 @@ class TrainJob(_Job):
     cache: bool = Field(
         True, description="Keep in the registry what was read, so that no file is read twice"
     )
+    _date: str | None = PrivateAttr(None)
 
     @field_validator("holdout")
     @classmethod
@@ -387,12 +388,19 @@ class TrainJob(_Job):
         held = self.holdout.time if isinstance(self.holdout, HoldoutRows) else None
         return self.search.split.time or held
 
+    @property
+    def date(self) -> str | None:
+        """The date that `on` has fixed."""
+        return self._date
+
     def on(self, date: str) -> "TrainJob":
         """The same job as of a date, which takes the place of ``{date}`` in ``data.where``."""
         holdout = self.holdout
         if isinstance(holdout, HoldoutRows) and holdout.where is not None:
             holdout = HoldoutRows(where=holdout.where.replace(DATE, date))
-        return self.model_copy(update={"data": self.data.on(date), "holdout": holdout})
+        dated = self.model_copy(update={"data": self.data.on(date), "holdout": holdout})
+        dated._date = date
+        return dated
 
     @field_serializer("bounds", when_used="json")
     def _storable(self, bounds: dict[str, tuple[float, float]]) -> dict[str, list[float | str]]:

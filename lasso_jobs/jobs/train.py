@@ -290,6 +290,7 @@ def finish(
     provenance = {
         "run_id": planned.run_id,
         "trained_at": datetime.now(UTC).isoformat(),
+        "as_of": planned.job.date,
         "bytes_read": gathered.counts.bytes_read,
         "rows": gathered.counts.rows,
         "rows_filtered": gathered.counts.filtered,

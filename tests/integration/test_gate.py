@@ -1,6 +1,7 @@
 """The gate: challenger and champion on the same held-out rows, paired, with a standard error."""
 
 import getpass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lasso_jobs.engine.cluster import connect
 from lasso_jobs.jobs import gather, train_plan
 from lasso_jobs.jobs import train as stages
 from lasso_jobs.jobs.holdout import Evaluation
+from lasso_jobs.jobs.retrain import reason_not_to
 
 pytestmark = pytest.mark.integration
 
@@ -166,3 +168,40 @@ def test_days_count_where_the_last_rows_are_held_out(data: Path, tmp_path: Path)
     assert_allclose(expected.squared_error.mean, evaluation.holdout.mse)
     assert_allclose(expected.absolute_error.mean, evaluation.holdout.mae)
     assert model.holdout == evaluation.holdout
+
+
+# When an alarm is answered by a retraining.
+
+
+@pytest.mark.parametrize(
+    ("day", "cool_down", "reason"),
+    [
+        ("2024-03-25", 3, None),  # the same night again
+        ("2024-03-26", 3, "mood@v1 is as of 2024-03-25, less than 3 days before 2024-03-26"),
+        ("2024-03-27", 3, "mood@v1 is as of 2024-03-25, less than 3 days before 2024-03-27"),
+        ("2024-03-28", 3, None),
+        ("2024-03-26", 1, None),
+        ("2024-03-26", 0, None),
+        ("2024-03-24", 0, "mood@v1 is as of 2024-03-25, which is later than 2024-03-24"),
+    ],
+)
+def test_a_training_is_not_repeated_within_the_cool_down(
+    as_of: TrainJob, day: str, cool_down: int, reason: str | None
+) -> None:
+    assert reason_not_to(as_of, date.fromisoformat(day), cool_down) == reason
+
+
+@pytest.fixture(scope="module")
+def as_of(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainJob:
+    """A job that has trained as of the 25th."""
+    training = job(data, tmp_path_factory.mktemp("registry") / "models")
+    train(training.on("2024-03-25"), workers=1)
+    return training
+
+
+def test_a_training_without_a_date_is_as_of_when_it_ran(data: Path, tmp_path: Path) -> None:
+    training, today = job(data, tmp_path / "models"), datetime.now(UTC).date()
+    assert reason_not_to(training, today) is None  # nothing was trained
+    train(training, workers=1)
+    assert "less than 3 days before" in str(reason_not_to(training, today + timedelta(days=2)))
+    assert reason_not_to(training, today + timedelta(days=3)) is None
