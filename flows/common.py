@@ -15,10 +15,11 @@ from prefect.runtime import flow_run
 from lasso_jobs.errors import LassoJobsError
 from lasso_jobs.jobs.clock import Report
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
+from lasso_jobs.jobs.monitor_job import MonitorJob
 
 CONNECTION_SECRET = "lasso-jobs-postgresql-uri"
 CONNECTION_VARIABLE = "LASSO_JOBS_POSTGRESQL_URI"
-Job = TypeVar("Job", TrainJob, ScoreJob)
+Job = TypeVar("Job", TrainJob, ScoreJob, MonitorJob)
 
 
 def scheduled_day() -> date:

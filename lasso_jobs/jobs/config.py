@@ -296,7 +296,9 @@ def _checked_filter(where: str | None) -> None:
             raise ValueError(f"{error.expected}, but {error.found}") from error
 
 
-class _Job(_Model):
+class Job(_Model):
+    """A job file."""
+
     @classmethod
     def from_yaml(cls, path: str | Path, settings: Sequence[str] = ()) -> Self:
         """Read a job file.
@@ -336,7 +338,7 @@ class _Job(_Model):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class TrainJob(_Job):
+class TrainJob(Job):
     """A training job."""
 
     name: Name
@@ -443,7 +445,7 @@ class DriftOptions(_Model):
     path: Place
 
 
-class ScoreJob(_Job):
+class ScoreJob(Job):
     """A scoring job."""
 
     model: str = Field(description="name@champion, name@v3, or a name for its champion")
