@@ -88,7 +88,9 @@ def monitor_flow(
             day=day.isoformat(),
             verdict="alarm",
             model_version=worse[-1]["model_version"],
-            reason="; ".join(f"{r['period']} {r['segment']}: {r['reason']}" for r in worse),
+            reason="; ".join(
+                f"{r['period']} {r['segment']}".rstrip() + f": {r['reason']}" for r in worse
+            ),
         )
         if train_job is not None and retrain:
             get_run_logger().warning("errors are an alarm: retraining as of %s", day)
