@@ -15,16 +15,22 @@ from prefect.runtime import flow_run
 from lasso_jobs.errors import LassoJobsError
 from lasso_jobs.jobs.clock import Report
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
+from lasso_jobs.jobs.monitor_job import MonitorJob
 
 CONNECTION_SECRET = "lasso-jobs-postgresql-uri"
 CONNECTION_VARIABLE = "LASSO_JOBS_POSTGRESQL_URI"
-Job = TypeVar("Job", TrainJob, ScoreJob)
+Job = TypeVar("Job", TrainJob, ScoreJob, MonitorJob)
 
 
 def scheduled_day() -> date:
     """The day for which the run was scheduled: a late run is still that night's."""
     scheduled: datetime = flow_run.scheduled_start_time
     return scheduled.date()
+
+
+def who() -> str:
+    """Name the flow run, for the audit log."""
+    return f"flow run {flow_run.name} ({flow_run.id})"
 
 
 def load(model: type[Job], job: Job | str, day: date | None) -> Job:

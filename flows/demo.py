@@ -15,15 +15,14 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 from prefect import flow, task
 
 from flows.common import IN_MEMORY
+from flows.monitor import measure
 from flows.nightly import nightly_flow
 from flows.train import train_flow
 from lasso_jobs import terminal
 from lasso_jobs.jobs import demo as d
+from lasso_jobs.jobs.monitor_job import MonitorJob
 
 prepare = task(name="data", task_run_name="write the flights", **IN_MEMORY)(d.prepare)
-outcomes = task(name="outcomes", task_run_name="compare with what happened", **IN_MEMORY)(
-    d.outcomes
-)
 
 
 @flow(name="demo", flow_run_name="demo in {folder}")
@@ -63,9 +62,11 @@ def demo_flow(
         done = nightly_flow(score_job, train_job, night, cluster, workers)
         say(f"  {done['score']['rows_scored']:,} flights, drift: {done['score']['verdict']}")
         if done["train"] is not None:
-            say(f"  retrained: {done['train']['promotion']['reason']}")
+            say(f"  retrained: {done['retrain']}")
         nights[night.isoformat()] = done
-    return {"train": trained, "nights": nights, "outcomes": outcomes(ready)}
+    first, last = (night.isoformat() for night in (d.NIGHTS[0], d.NIGHTS[-1]))
+    found = measure(MonitorJob.from_yaml(ready.monitor), first, last, cluster, workers)
+    return {"train": trained, "nights": nights, "outcomes": d.outcomes(found)}
 
 
 def run(folder: str, cluster: str, workers: int | None, as_json: bool, quiet: bool) -> int:
@@ -121,7 +122,8 @@ def _summary(folder: str, result: dict[str, Any]) -> None:
             "models": f"{folder}/models",
             "scores": f"{folder}/scores/flights (Delta table)",
             "drift": f"{folder}/drift/flights (Delta table)",
-            "jobs": f"{folder}/train.yaml, {folder}/score.yaml",
+            "errors": f"{folder}/errors/flights (Delta table)",
+            "jobs": f"{folder}/train.yaml, score.yaml, monitor.yaml",
             "Prefect": "run 'prefect server start' to see the runs and their artifacts",
         }
     )

@@ -7,11 +7,12 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.common import load, scheduled_day
+from flows.retrain import retrain_flow
 from flows.score import score_flow
-from flows.train import train_flow
 from lasso_jobs.errors import LassoJobsError
 from lasso_jobs.jobs import nights
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
+from lasso_jobs.jobs.retrain import COOL_DOWN_DAYS
 
 
 def _run_name() -> str:
@@ -26,6 +27,8 @@ def nightly_flow(
     cluster: str = "local",
     workers: int | None = None,
     look_back: int = 0,
+    retrain: bool = True,
+    cool_down_days: int = COOL_DOWN_DAYS,
 ) -> dict[str, Any]:
     """Score a day; on a drift alarm, retrain as of that day.
 
@@ -34,7 +37,7 @@ def nightly_flow(
     score_job : ScoreJob or str
         The job, or the path of its file.
     train_job : TrainJob or str, optional
-        What an alarm runs; without it, an alarm is only reported.
+        What an alarm runs; without it, an alarm is only told.
     day : date, optional
         By default the day for which the run was scheduled.
     cluster, workers
@@ -43,21 +46,31 @@ def nightly_flow(
         Of so many days before, those that the output has not, or whose source files have changed
         since (unless the job only reports that), are scored too, the newest first, each as a run
         of its own.
+    retrain : bool
+        False where an automation of the event ``lasso-jobs.drift.alarm`` does it.
+    cool_down_days : int
+        As in `flows.retrain.retrain_flow`.
 
     Returns
     -------
     dict
         ``score``: what ``lasso-jobs score --json`` prints; ``caught_up``: the same of each day
-        before that was due; ``train``: the same of the retraining, or None.
+        before that was due; ``train``: the same of the retraining, or None; ``retrain``: what
+        became of an alarm, in words, or None.
     """
     day = day or scheduled_day()
     scored = score_flow(score_job, day, cluster, workers)
-    trained = None
-    if scored["verdict"] == "alarm" and train_job is not None:
+    answer: dict[str, Any] = {"train": None, "reason": None}
+    if scored["verdict"] == "alarm" and train_job is not None and retrain:
         get_run_logger().warning("drift alarm: retraining as of %s", day)
-        trained = train_flow(train_job, day, cluster, workers)
+        answer = retrain_flow(train_job, day, cluster, workers, cool_down_days)
     caught_up = _caught_up(score_job, day, cluster, workers, look_back)
-    return {"score": scored, "caught_up": caught_up, "train": trained}
+    return {
+        "score": scored,
+        "caught_up": caught_up,
+        "train": answer["train"],
+        "retrain": answer["reason"],
+    }
 
 
 def _caught_up(

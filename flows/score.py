@@ -7,6 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
+from flows import events
 from flows.common import RETRIED, artifact_key, load, logged, table
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.jobs import score, score_plan, summary, watch
@@ -38,7 +39,7 @@ def _run_name() -> str:
     return f"score {day or ''} with {name}".replace("  ", " ")
 
 
-@flow(name="score", flow_run_name=_run_name)
+@flow(name="score", flow_run_name=_run_name, on_failure=[events.score_failed])
 def score_flow(
     job: ScoreJob | str,
     day: date | None = None,
@@ -83,7 +84,25 @@ def score_flow(
     create_markdown_artifact(
         _report(planned, values), key=artifact_key("score", name), description="The newest run"
     )
+    _tell(planned, values)
     return values
+
+
+def _tell(planned: score_plan.ScorePlan, values: dict[str, Any]) -> None:
+    facts = {
+        "day": planned.job.date,
+        "model_version": values["model_version"],
+        "run_id": planned.run_id,
+        "verdict": values["verdict"],
+    }
+    model, rows = planned.registered.model.name, values["rows_scored"]
+    output = planned.scoring.root
+    events.emit(events.SCORE_COMMITTED, model, **facts, rows_scored=rows, output=output)
+    if values["verdict"] == "alarm":
+        reasons = [
+            f"{r['feature']}: {r['reason']}" for r in values["drift"] if r["verdict"] == "alarm"
+        ]
+        events.emit(events.DRIFT_ALARM, model, **facts, cause="drift", reason="; ".join(reasons))
 
 
 def _report(planned: score_plan.ScorePlan, values: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
-from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, scheduled_day, table
+from flows import events
+from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, scheduled_day, table, who
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.jobs import gather as gathering
 from lasso_jobs.jobs import summary, train, train_plan
@@ -76,7 +77,7 @@ def train_flow(
     clock.lap("select")
     evaluation = evaluate(planned, gathered, selected)
     clock.lap("evaluate")
-    result = register(planned, gathered, selected, evaluation, clock)
+    result = register(planned, gathered, selected, evaluation, clock, who())
     name, reference = planned.job.name, result.registered.reference
     facts = "\n".join(f"| {key} | {value} |" for key, value in summary.metrics(result).items())
     create_markdown_artifact(
@@ -89,4 +90,8 @@ def train_flow(
         key=artifact_key("coefficients", name),
         description=f"{reference}: coefficients that are not zero, the strongest first",
     )
-    return summary.of_training(result)
+    values = summary.of_training(result)
+    if result.promotion.promoted:
+        version, reason = values["model_version"], result.promotion.reason
+        events.emit(events.MODEL_PROMOTED, name, model_version=version, reason=reason)
+    return values

@@ -11,17 +11,31 @@ if TYPE_CHECKING:
     from lasso_jobs.artifacts.registry import load_model
     from lasso_jobs.errors import LassoJobsError
     from lasso_jobs.jobs.config import ScoreJob, TrainJob
+    from lasso_jobs.jobs.monitor import monitor
+    from lasso_jobs.jobs.monitor_job import MonitorJob
     from lasso_jobs.jobs.score import score
     from lasso_jobs.jobs.train import train
 
-__all__ = ["LassoJobsError", "Model", "ScoreJob", "TrainJob", "load_model", "score", "train"]
+__all__ = [
+    "LassoJobsError",
+    "Model",
+    "MonitorJob",
+    "ScoreJob",
+    "TrainJob",
+    "load_model",
+    "monitor",
+    "score",
+    "train",
+]
 
 _HOMES = {
     "LassoJobsError": "lasso_jobs.errors",
     "Model": "lasso_jobs.artifacts.model",
+    "MonitorJob": "lasso_jobs.jobs.monitor_job",
     "ScoreJob": "lasso_jobs.jobs.config",
     "TrainJob": "lasso_jobs.jobs.config",
     "load_model": "lasso_jobs.artifacts.registry",
+    "monitor": "lasso_jobs.jobs.monitor",
     "score": "lasso_jobs.jobs.score",
     "train": "lasso_jobs.jobs.train",
 }

@@ -61,10 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     score = add("score", _score, "Score rows with a model")
     cli_output.add_dates(score)
-    for job in (train, score, add("plan", _plan, "What a job would read: footers only")):
+    monitor = add("monitor", cli_output.monitor, "Compare predictions with what happened")
+    monitor.add_argument("--from", metavar="DAY", dest="first", help="every period from here ...")
+    monitor.add_argument("--to", metavar="DAY", dest="last", help="... to here")
+    for job in (train, score, monitor, add("plan", _plan, "What a job would read: footers only")):
         job.add_argument("job", metavar="JOB.yaml")
         job.add_argument("--date", metavar="YYYY-MM-DD", help="takes the place of {date}")
-    for job in (demo, train, score):
+    for job in (demo, train, score, monitor):
         job.add_argument(
             "--cluster",
             default="local",
@@ -73,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         job.add_argument("--workers", type=int, help="of a local cluster (one for each core)")
     cli_output.add_commands(add)
     schema = add("schema", _schema, "The JSON Schema of a job file")
-    schema.add_argument("job", choices=["train", "score"])
+    schema.add_argument("job", choices=["train", "score", "monitor"])
     models = commands.add_parser("models", help="Look at models, and move the champion alias")
     actions = models.add_subparsers(required=True, metavar="ACTION")
     _with_common(actions.add_parser("list", help="Names, versions, aliases"), _models_list)
@@ -184,9 +187,10 @@ def _plan(options: argparse.Namespace) -> int:
 def _schema(options: argparse.Namespace) -> int:
     from lasso_jobs import terminal
     from lasso_jobs.jobs.config import ScoreJob, TrainJob
+    from lasso_jobs.jobs.monitor_job import MonitorJob
 
-    job = TrainJob if options.job == "train" else ScoreJob
-    terminal.print_json(job.model_json_schema())
+    jobs: dict[str, Any] = {"train": TrainJob, "score": ScoreJob, "monitor": MonitorJob}
+    terminal.print_json(jobs[options.job].model_json_schema())
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""The command line's part that works on an output: dates, verify, vacuum, rollback."""
+"""The command line's part that works on an output: dates, verify, vacuum, rollback, monitor."""
 
 import argparse
 import sys
@@ -14,6 +14,10 @@ DONE, FAILED, ALARM = 0, 1, 3
 _SHOWN = (
     *("date", "status", "version", "due"),
     *("was", "fate", "rows_scored", "rows_quarantined", "verdict"),
+)
+_MEASURED = (
+    *("period", "model_version", "segment", "n_scored", "known_share", "rmse", "expected_rmse"),
+    *("bias", "coverage", "verdict", "reason"),
 )
 Command = Callable[[argparse.Namespace], int]
 
@@ -93,6 +97,26 @@ def score_nights(job: "ScoreJob", options: argparse.Namespace) -> int:
         return FAILED
     alarms = [result for result in results if result.result and result.result.verdict == "alarm"]
     return ALARM if alarms else DONE
+
+
+def monitor(options: argparse.Namespace) -> int:
+    """Compare the predictions of the options' periods with what happened."""
+    from lasso_jobs import terminal
+    from lasso_jobs.jobs.monitor import monitor
+    from lasso_jobs.jobs.monitor_job import MonitorJob
+
+    job = MonitorJob.from_yaml(options.job)
+    first, last = options.first or options.date, options.last or options.date
+    if (first is None) != (last is None) or (options.date and (options.first or options.last)):
+        raise JobError("--from, --to", "one of them", "both, or --date alone", "Correct it")
+    job = job.on(options.date) if options.date else job
+    with terminal.progress(options.quiet or options.json) as report:
+        result = monitor(job, first, last, options.cluster, options.workers, report)
+    if options.json:
+        terminal.print_json(result.values())
+    elif not options.quiet:
+        terminal.table([{n: row.values()[n] for n in _MEASURED} for row in result.rows])
+    return ALARM if result.verdict == "alarm" else DONE
 
 
 def _verify(options: argparse.Namespace) -> int:

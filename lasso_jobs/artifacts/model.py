@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lasso_jobs.core.clusters import Estimate
 from lasso_jobs.core.columns import Columns
 from lasso_jobs.core.diagnostics import Diagnostics
 from lasso_jobs.core.drift import Reference
@@ -24,6 +25,27 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 INTERVAL_COVERAGE = 0.9
+MEASURES = ("squared_error", "error", "absolute_error", "covered")
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What errors a model is expected to make, by those on its held-out rows.
+
+    Parameters
+    ----------
+    squared_error, error, absolute_error, covered : Estimate
+        Of the rows; ``error`` is the prediction less the outcome, ``covered`` is 1 where the
+        outcome is in the interval and 0 elsewhere.
+    n_sampled : int
+        Rows that the standard errors come from.
+    """
+
+    squared_error: Estimate
+    error: Estimate
+    absolute_error: Estimate
+    covered: Estimate
+    n_sampled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +65,11 @@ class Holdout:
         A column whose groups have intervals of their own.
     intervals : mapping of str to float
         Half the width for each group that had enough rows.
+    expected : Expectation or None
+    expected_by : mapping of str to Expectation
+        Of each group that had enough rows.
+    cluster : str or None
+        The column whose groups (or days) of rows count as one for the standard errors.
     """
 
     n_rows: int
@@ -54,6 +81,9 @@ class Holdout:
     n_sampled: int
     by: str | None = None
     intervals: Mapping[str, float] = field(default_factory=dict)
+    expected: Expectation | None = None
+    expected_by: Mapping[str, Expectation] = field(default_factory=dict)
+    cluster: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

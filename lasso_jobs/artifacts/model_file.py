@@ -16,14 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.artifacts import findings_file
-from lasso_jobs.artifacts.model import Certificate, Curve, Holdout, Model
+from lasso_jobs.artifacts.model import (
+    MEASURES,
+    Certificate,
+    Curve,
+    Expectation,
+    Holdout,
+    Model,
+)
+from lasso_jobs.core.clusters import Estimate
 from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data import storage
 from lasso_jobs.errors import ModelError
 
-FORMAT = 3
+FORMAT = 4
 ARRAYS, DOCUMENT = "arrays.npz", "model.json"
 Arrays = dict[str, NDArray[Any]]
 
@@ -241,7 +249,22 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
         certificate=Certificate(**content["certificate"]),
         stability=stability,
         diagnostics=diagnostics,
-        holdout=None if holdout is None else Holdout(**holdout),
+        holdout=None if holdout is None else _holdout(holdout),
         evaluated=None if evaluated is None else predictor("evaluated_", evaluated),
         job=content["job"],
+    )
+
+
+def _holdout(content: Mapping[str, Any]) -> Holdout:
+    def expectation(values: Mapping[str, Any]) -> Expectation:
+        estimates = {name: Estimate(**values[name]) for name in MEASURES}
+        return Expectation(n_sampled=values["n_sampled"], **estimates)
+
+    expected, by = content["expected"], content["expected_by"]
+    return Holdout(
+        **{
+            **content,
+            "expected": None if expected is None else expectation(expected),
+            "expected_by": {name: expectation(values) for name, values in by.items()},
+        }
     )

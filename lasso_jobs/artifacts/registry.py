@@ -44,6 +44,7 @@ class Move:
     at : str
         UTC time, ISO 8601.
     by, why : str
+        The user, or the flow run.
     """
 
     alias: str
@@ -211,8 +212,16 @@ class Registry:
         """Current aliases and their versions."""
         return {move.alias: move.new for move in self.moves(name)}
 
-    def promote(self, reference: str, why: str, alias: str = CHAMPION) -> Move:
+    def promote(
+        self, reference: str, why: str, alias: str = CHAMPION, by: str | None = None
+    ) -> Move:
         """Point an alias at a version, in one atomic step.
+
+        Parameters
+        ----------
+        reference, why, alias : str
+        by : str, optional
+            Who does it; by default the user.
 
         Raises
         ------
@@ -226,7 +235,7 @@ class Registry:
         name, version = self.resolve(reference)
         moves = self.moves(name)
         old = {move.alias: move.new for move in moves}.get(alias)
-        return self._append(name, len(moves), alias, "promote", old, version, why)
+        return self._append(name, len(moves), alias, "promote", old, version, why, by)
 
     def rollback(self, name: str, why: str, alias: str = CHAMPION) -> Move:
         """Point an alias back at the version it had before its last promotion.
@@ -264,8 +273,9 @@ class Registry:
         old: int | None,
         new: int,
         why: str,
+        by: str | None = None,
     ) -> Move:
-        move = Move(alias, action, old, new, datetime.now(UTC).isoformat(), _user(), why)
+        move = Move(alias, action, old, new, datetime.now(UTC).isoformat(), by or _user(), why)
         content = json.dumps(asdict(move), indent=2) + "\n"
         try:
             storage.create(self._place(name, "aliases", f"{number + 1:08d}.json"), content.encode())

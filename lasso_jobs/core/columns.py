@@ -199,10 +199,16 @@ def block_of(values: NDArray[np.float64], columns: Columns, wanted: Columns) -> 
         indicators = values[place[own.name]]
         if own.other and indicators[-1].any() and not set(category.levels) <= set(own.levels):
             return None
-        rest = category.width - 1 if category.other else -1
-        code = {level: i for i, level in enumerate(category.levels)}
-        lookup = [code.get(level, rest) for level in own.levels] + [rest] * own.other
-        theirs = np.array(lookup or [rest], np.int32)[indicators.argmax(axis=0)]
-        codes.append(np.where(indicators.any(axis=0), theirs, np.int32(rest)))
+        lookup = lookup_of(own, category)
+        theirs = lookup[indicators.argmax(axis=0)]
+        codes.append(np.where(indicators.any(axis=0), theirs, lookup[-1]))
     numeric = tuple(values[place[name].start] for name in wanted.numeric)
     return Block(values.shape[1], numeric, tuple(codes))
+
+
+def lookup_of(own: Category, wanted: Category) -> NDArray[np.int32]:
+    """For each indicator that a matrix has of a category, and for none, the wanted one's index."""
+    rest = wanted.width - 1 if wanted.other else -1
+    code = {level: i for i, level in enumerate(wanted.levels)}
+    known = [code.get(level, rest) for level in own.levels] + [rest] * own.other
+    return np.array([*known, rest], np.int32)

@@ -58,6 +58,11 @@ def times(column: pa.ChunkedArray) -> Floats:
     return numbers(_microseconds(column))
 
 
+def days(times: Floats, type_: pa.DataType) -> Floats:
+    """The day in UTC of each time of a column of this type; numbers are days as they are."""
+    return times if is_number(type_) else np.floor(times / _UNITS["d"])
+
+
 def _of_texts(column: pa.ChunkedArray) -> Floats:
     """Each distinct text is read once: a folder's date is the same in all its rows."""
     encoded = column.combine_chunks()

@@ -296,7 +296,9 @@ def _checked_filter(where: str | None) -> None:
             raise ValueError(f"{error.expected}, but {error.found}") from error
 
 
-class _Job(_Model):
+class Job(_Model):
+    """A job file."""
+
     @classmethod
     def from_yaml(cls, path: str | Path, settings: Sequence[str] = ()) -> Self:
         """Read a job file.
@@ -336,7 +338,7 @@ class _Job(_Model):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class TrainJob(_Job):
+class TrainJob(Job):
     """A training job."""
 
     name: Name
@@ -361,6 +363,7 @@ class TrainJob(_Job):
     cache: bool = Field(
         True, description="Keep in the registry what was read, so that no file is read twice"
     )
+    _date: str | None = PrivateAttr(None)
 
     @field_validator("holdout")
     @classmethod
@@ -387,12 +390,19 @@ class TrainJob(_Job):
         held = self.holdout.time if isinstance(self.holdout, HoldoutRows) else None
         return self.search.split.time or held
 
+    @property
+    def date(self) -> str | None:
+        """The date that `on` has fixed."""
+        return self._date
+
     def on(self, date: str) -> "TrainJob":
         """The same job as of a date, which takes the place of ``{date}`` in ``data.where``."""
         holdout = self.holdout
         if isinstance(holdout, HoldoutRows) and holdout.where is not None:
             holdout = HoldoutRows(where=holdout.where.replace(DATE, date))
-        return self.model_copy(update={"data": self.data.on(date), "holdout": holdout})
+        dated = self.model_copy(update={"data": self.data.on(date), "holdout": holdout})
+        dated._date = date
+        return dated
 
     @field_serializer("bounds", when_used="json")
     def _storable(self, bounds: dict[str, tuple[float, float]]) -> dict[str, list[float | str]]:
@@ -435,7 +445,7 @@ class DriftOptions(_Model):
     path: Place
 
 
-class ScoreJob(_Job):
+class ScoreJob(Job):
     """A scoring job."""
 
     model: str = Field(description="name@champion, name@v3, or a name for its champion")

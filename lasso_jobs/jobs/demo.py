@@ -1,15 +1,17 @@
 """The demo's data and jobs: how late a flight will arrive, as seen when it departs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from lasso_jobs.core.outcomes import Tally, merge
 from lasso_jobs.data.flights import FlightsSummary, write_flights
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
-from lasso_jobs.jobs.outcomes import Outcome, outcome
+from lasso_jobs.jobs.monitor_history import MonitorResult
 
 FIRST_NIGHT = date(2013, 10, 1)
 NIGHTS = tuple(FIRST_NIGHT + timedelta(days=i) for i in range(7))
@@ -40,7 +42,7 @@ class Demo:
     ----------
     folder : Path
     flights : FlightsSummary
-    train, score : str
+    train, score, monitor : str
         Paths of the job files.
     """
 
@@ -48,17 +50,19 @@ class Demo:
     flights: FlightsSummary
     train: str
     score: str
+    monitor: str
 
 
 def prepare(folder: str) -> Demo:
-    """Write the flights and the two job files; what is there already stays."""
+    """Write the flights and the job files; what is there already stays."""
     root = Path(folder)
     flights = write_flights(root / "data" / "flights")
-    paths = {name: str(root / name) for name in ("train.yaml", "score.yaml")}
+    paths = {name: str(root / name) for name in ("train.yaml", "score.yaml", "monitor.yaml")}
     training = _train_job(root)
     _write_job(paths["train.yaml"], training)
     _write_job(paths["score.yaml"], _score_job(root, training["name"]))
-    return Demo(root, flights, paths["train.yaml"], paths["score.yaml"])
+    _write_job(paths["monitor.yaml"], _monitor_job(root, training["name"]))
+    return Demo(root, flights, *paths.values())
 
 
 def _train_job(root: Path) -> dict[str, Any]:
@@ -86,6 +90,19 @@ def _score_job(root: Path, name: str) -> dict[str, Any]:
     }
 
 
+def _monitor_job(root: Path, name: str) -> dict[str, Any]:
+    return {
+        "model": name,
+        "scores": {"path": str(root / "scores" / "flights")},
+        "actuals": {"path": str(root / "data" / "flights")},
+        "keys": ["date", KEY],
+        "target": TARGET,
+        "period": "date",
+        "history": {"path": str(root / "errors" / "flights")},
+        "registry": str(root / "models"),
+    }
+
+
 def _write_job(path: str, job: dict[str, Any]) -> None:
     Path(path).write_text(yaml.safe_dump(job, sort_keys=False), encoding="utf-8")
 
@@ -96,14 +113,18 @@ def jobs(demo: Demo, version: str) -> tuple[TrainJob, ScoreJob]:
     return train, score.model_copy(update={"model": f"{train.name}@{version}"})
 
 
-def outcomes(demo: Demo) -> list[dict[str, Any]]:
+def outcomes(result: MonitorResult) -> list[dict[str, Any]]:
     """Each night's predictions, and all of them together, against what happened."""
-    first, last = NIGHTS[0].isoformat(), NIGHTS[-1].isoformat()
-    periods = {night.isoformat(): f"date == '{night.isoformat()}'" for night in NIGHTS}
-    periods["all nights"] = f"date >= '{first}' and date <= '{last}'"
-    return [{"night": name, **asdict(_outcome(demo, where))} for name, where in periods.items()]
+    total = reduce(merge, (row.tally for row in result.rows))
+    rows = [{"night": row.period, **_errors(row.tally)} for row in result.rows]
+    verdicts = [row.verdict for row in result.rows]
+    rows.append({"night": "all nights", **_errors(total)})
+    return [
+        {**row, "verdict": verdict}
+        for row, verdict in zip(rows, [*verdicts, result.verdict], strict=True)
+    ]
 
 
-def _outcome(demo: Demo, where: str) -> Outcome:
-    score = ScoreJob.from_yaml(demo.score)
-    return outcome(score.output.path, score.data.path, where, score.key_columns, TARGET)
+def _errors(tally: Tally) -> dict[str, Any]:
+    names = ("n_scored", "n_known", "rmse", "mae", "r2", "bias", "coverage")
+    return {name: getattr(tally, name) for name in names}

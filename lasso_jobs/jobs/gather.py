@@ -45,7 +45,7 @@ class Gathered:
     sample : Sample
         Of all rows: the columns' values.
     held : Sample
-        Of the held-out rows: the columns' values, the target, the weight, the group.
+        Of the held-out rows: the columns' values, the target, the weight, the group, the cluster.
     counts : Counts
     folds : KFold or RollingOrigin
     groups : tuple of str

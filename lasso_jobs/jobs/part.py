@@ -14,6 +14,8 @@ from lasso_jobs.core.moments import Floats
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
 
+_BESIDE = 4  # of a held-out row: the target, the weight, the group, the cluster
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -26,7 +28,7 @@ class Part:
     sample : Sample
         Of all rows: the columns' values.
     held : Sample
-        Of the held-out rows: the columns' values, the target, the weight, the group.
+        Of the held-out rows: the columns' values, the target, the weight, the group, the cluster.
     counts : Counts
     """
 
@@ -44,7 +46,7 @@ class Part:
         return Part(
             b.BucketMoments(tuple(bucket.selected(ends) for bucket in self.moments.buckets)),
             self.sample.selected(place),
-            self.held.selected(np.concatenate([ends, [n_columns + 1, n_columns + 2]])),
+            self.held.selected(np.concatenate([ends, n_columns + np.arange(1, _BESIDE)])),
             self.counts,
         )
 
@@ -54,7 +56,7 @@ def read_part(partition: Partition, reading: Reading) -> Part:
     n_columns = reading.columns.n_columns
     moments, counts = b.empty(n_columns + 1, reading.n_buckets), Counts()
     sample = s.empty(n_columns, s.sample_size(n_columns + 1))
-    held = s.empty(n_columns + 3, sample.size)
+    held = s.empty(n_columns + _BESIDE, sample.size)
     for rows in in_batches(read_training_rows(partition, reading)):
         # Of small integers numpy sorts by radix.
         small = np.min_scalar_type(reading.n_buckets)
@@ -65,9 +67,10 @@ def read_part(partition: Partition, reading: Reading) -> Part:
         draws, buckets = b.remix(rows.hashes)[order], rows.buckets[order]
         taken = _Taken.of(sample, draws, buckets, np.arange(len(order)), n_columns)
         last = np.arange(len(order) - n_rows[-1], len(order))
-        held_back = _Taken.of(held, draws, buckets, last, n_columns + 3)
-        held_back.values[-2] = 1.0 if weights is None else weights[held_back.rows]
-        held_back.values[-1] = rows.groups[order][held_back.rows]
+        held_back = _Taken.of(held, draws, buckets, last, n_columns + _BESIDE)
+        held_back.values[-3] = 1.0 if weights is None else weights[held_back.rows]
+        held_back.values[-2] = rows.groups[order][held_back.rows]
+        held_back.values[-1] = rows.clusters[order][held_back.rows]
         centring = Centring.of(_room_for(n_columns + 1, len(order)), n_columns + 1, n_rows, weights)
         for j in fill(centring.values, reading.columns, rows.block, order, rows.target):
             if j < n_columns:

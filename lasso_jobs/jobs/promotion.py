@@ -39,6 +39,7 @@ def register(
     model: Model,
     evaluation: Evaluation | None,
     provenance: Mapping[str, object],
+    by: str | None = None,
 ) -> tuple[Registered, Promotion]:
     """Store the model as a version, and make it champion where the job's rule says so.
 
@@ -52,7 +53,7 @@ def register(
     registered = registry.register(model, provenance)
     promoted, reason = _decision(job.promote, registered, before, evaluation)
     if promoted:
-        registry.promote(registered.reference, reason)
+        registry.promote(registered.reference, reason, by=by)
     champion = registry.aliases(model.name).get(CHAMPION)
     return registered, Promotion(promoted, champion, reason)
 
@@ -80,8 +81,27 @@ def _decision(
         return True, "the first champion"
     if rule == "always":
         return True, "the job says promote: always"
-    if evaluation is None or evaluation.champion_mse is None:
+    if evaluation is None or evaluation.comparison is None:
         return False, f"cannot be compared with v{before.version} on held-out rows"
-    mine, theirs = evaluation.sampled_mse, evaluation.champion_mse
-    comparison = f"hold-out MSE {mine:.6g} against {theirs:.6g} of v{before.version}"
-    return mine < theirs, comparison
+    return evaluation.comparison.better, _in_words(evaluation, before.version)
+
+
+def _in_words(evaluation: Evaluation, version: int) -> str:
+    """The comparison with the champion, such as a person would tell it."""
+    found, held = evaluation.comparison, evaluation.holdout
+    if found is None:
+        raise ValueError("there is no comparison")
+    gain = found.gain
+    comparison = (
+        f"hold-out MSE {found.mse:.6g} against {found.champion_mse:.6g} of v{version} "
+        f"on the same {held.n_rows:,} rows"
+    )
+    if gain.standard_error is None:
+        return f"{comparison}; of one {held.cluster or 'row'}, which says nothing of chance"
+    what = f"values of {held.cluster}" if held.cluster else "rows"
+    verdict = "better" if found.better else "not clearly better" if gain.mean > 0 else "not better"
+    return (
+        f"{verdict}: {comparison}; the difference is {gain.mean:.4g}, its standard error "
+        f"{gain.standard_error:.4g} by {gain.n_clusters:,} {what}, and more than "
+        f"{gain.limit:.3g} of these are asked for"
+    )

@@ -15,7 +15,7 @@ from lasso_jobs.core.columns import Block, Columns
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.data import blocks
 from lasso_jobs.data.dataset import Partition, Piece
-from lasso_jobs.data.times import FORMS
+from lasso_jobs.data.times import FORMS, days
 from lasso_jobs.data.times import times as times_of
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
@@ -155,6 +155,9 @@ class TrainingRows:
     buckets : ndarray of intp, shape (n,)
     groups : ndarray, shape (n,)
         As `lasso_jobs.jobs.intervals.group_numbers`; -1 if there are none.
+    clusters : ndarray, shape (n,)
+        A number for what rows belong to: the group that stays together, or the day; NaN if
+        neither is known.
     counts : Counts
     """
 
@@ -165,6 +168,7 @@ class TrainingRows:
     hashes: b.Hashes
     buckets: NDArray[np.intp]
     groups: Floats
+    clusters: Floats
     counts: Counts
 
 
@@ -200,16 +204,18 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         tuple(blocks.codes(table.column(c.name), c) for c in reading.columns.categories),
     )
     hashes = b.row_hashes(key, positions)
+    buckets, clusters = _buckets(piece, table, hashes, reading)
     return TrainingRows(
         table,
         block,
         values,
         _weights(piece, table, reading),
         hashes,
-        _buckets(piece, table, hashes, reading),
+        buckets,
         np.full(len(values), -1.0)
         if reading.intervals is None
         else group_numbers(table.column(reading.intervals)),
+        clusters,
         Counts(len(values), rows.n_filtered, int(without.sum()), int(lacking.sum()), rows.n_bytes),
     )
 
@@ -282,14 +288,21 @@ def _weights(piece: Piece, table: pa.Table, reading: Reading) -> Floats | None:
     return weights
 
 
-def _buckets(piece: Piece, table: pa.Table, hashes: b.Hashes, reading: Reading) -> NDArray[np.intp]:
+def _buckets(
+    piece: Piece, table: pa.Table, hashes: b.Hashes, reading: Reading
+) -> tuple[NDArray[np.intp], Floats]:
+    """The bucket and the cluster of each row."""
     supplied, draw = None, hashes
+    clusters = np.full(len(hashes), np.nan)
     times = None if reading.time is None else _times(piece, table, reading.time)
+    if times is not None and reading.time is not None:
+        clusters = days(times, table.schema.field(reading.time).type)
     if reading.group is not None:
         texts, index = blocks.levels(table.column(reading.group))
         _check_no_nulls(piece, reading.group, texts)
-        keys = [b.text_key(str(text), reading.seed) for text in texts]
-        draw = b.remix(np.array(keys or [0], np.uint64))[index]
+        keys = np.array([b.text_key(str(text), reading.seed) for text in texts] or [0], np.uint64)
+        draw = b.remix(keys)[index]
+        clusters = np.asarray((keys >> np.uint64(11)).astype(float)[index])  # 53 bits fit
     elif reading.fold is not None:
         texts, index = blocks.levels(table.column(reading.fold))
         _check_no_nulls(piece, reading.fold, texts)
@@ -303,7 +316,7 @@ def _buckets(piece: Piece, table: pa.Table, hashes: b.Hashes, reading: Reading) 
         buckets[held] = reading.n_buckets
     if times is not None:
         buckets[times >= reading.held_from] = reading.n_buckets
-    return buckets
+    return buckets, clusters
 
 
 def _times(piece: Piece, table: pa.Table, name: str) -> Floats:
@@ -365,5 +378,6 @@ def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
         np.concatenate([part.hashes for part in parts]),
         np.concatenate([part.buckets for part in parts]),
         np.concatenate([part.groups for part in parts]),
+        np.concatenate([part.clusters for part in parts]),
         sum((part.counts for part in parts), Counts()),
     )

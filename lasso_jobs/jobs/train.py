@@ -170,7 +170,6 @@ def evaluate(planned: TrainPlan, gathered: Gathered, selected: Selected) -> h.Ev
         return None
     champion = champion_of(planned.job)
     return h.evaluate(
-        selected.evaluated,
         predictor_of(selected.recipe, selected.evaluated),
         None if champion is None else champion.model.evaluated,
         gathered.moments.holdout,
@@ -178,6 +177,7 @@ def evaluate(planned: TrainPlan, gathered: Gathered, selected: Selected) -> h.Ev
         gathered.columns,
         planned.job.intervals,
         gathered.groups,
+        planned.job.search.split.group or planned.job.time,
     )
 
 
@@ -286,11 +286,13 @@ def finish(
     selected: Selected,
     evaluation: h.Evaluation | None,
     clock: Clock,
+    by: str | None = None,
 ) -> TrainResult:
-    """Build and register the model; sum up."""
+    """Build and register the model; sum up. A promotion is `by` the user, unless it says who."""
     provenance = {
         "run_id": planned.run_id,
         "trained_at": datetime.now(UTC).isoformat(),
+        "as_of": planned.job.date,
         "bytes_read": gathered.counts.bytes_read,
         "rows": gathered.counts.rows,
         "rows_filtered": gathered.counts.filtered,
@@ -302,7 +304,7 @@ def finish(
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},
     }
     model = build(planned, gathered, selected, evaluation)
-    registered, promotion = register(planned.job, model, evaluation, provenance)
+    registered, promotion = register(planned.job, model, evaluation, provenance, by)
     clock.lap("register")
     return TrainResult(
         registered,

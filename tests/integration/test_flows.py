@@ -1,14 +1,22 @@
 """The Prefect flows: what runs, what is retried, and what a person finds in the UI."""
 
+import getpass
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from deltalake import DeltaTable
+
+from lasso_jobs.artifacts.registry import Registry
+
+from ..conftest import a_day
 
 pytestmark = pytest.mark.integration
 
@@ -22,8 +30,11 @@ def server(prefect_home: Path) -> Iterator[None]:
     """A Prefect server of the tests' own."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        # The tests look for events, which the server would store every five seconds.
+        patch.setenv("PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL", "0.2")
+        with prefect_test_harness(server_startup_timeout=120):
+            yield
 
 
 @pytest.fixture
@@ -72,6 +83,18 @@ def artifacts(client: Any, run: Any) -> dict[str, Any]:
     return {artifact.key: artifact for artifact in found}
 
 
+def events(client: Any, name: str, run: Any) -> list[Any]:
+    """A flow run's events of this name; they reach the server a moment after they were emitted."""
+    related = {"id": [f"prefect.flow-run.{run.id}"]}
+    wanted = {"event": {"name": [f"lasso-jobs.{name}"]}, "any_resource": related}
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = client.request("POST", "/events/filter", json={"filter": wanted}).json()["events"]
+        if found or time.monotonic() > deadline:
+            return list(found)
+        time.sleep(0.2)
+
+
 def job_file(folder: Path, name: str, values: Values) -> str:
     path = folder / name
     path.write_text(yaml.safe_dump(values))
@@ -99,6 +122,10 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     assert f"R2 {values['holdout']['r2']:.4f}" in found["train-sales"].data
     assert "visits" in found["coefficients-sales"].data
     assert values["model_version"] == "v1"
+    (promoted,) = events(client, "model.promoted", run)
+    assert promoted["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
+    assert promoted["payload"]["model_version"] == "v1"
+    assert promoted["payload"]["reason"] == values["promotion"]["reason"]
 
 
 def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
@@ -124,6 +151,10 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     assert "150 of 150 rows scored" in found["score-sales"].data
     assert "No feature has drifted." in found["score-sales"].data
     assert "prediction" in found["drift-sales"].data
+    (committed,) = events(client, "score.committed", run)
+    assert committed["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
+    assert committed["payload"]["day"] == DAY.isoformat()
+    assert committed["payload"]["rows_scored"] == 150
 
 
 def test_flows_take_the_paths_of_job_files(
@@ -168,6 +199,10 @@ def test_a_night_with_an_alarm_retrains_as_of_that_day(
     assert flow_run(client, f"train sales as of {SHIFTED}").state.is_completed()
     scoring = flow_run(client, f"score {SHIFTED} with sales")
     assert "**alarm** price" in artifacts(client, scoring)["score-sales"].data
+    (alarm,) = events(client, "drift.alarm", scoring)
+    assert alarm["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
+    assert (alarm["payload"]["day"], alarm["payload"]["cause"]) == (SHIFTED.isoformat(), "drift")
+    assert "price: " in alarm["payload"]["reason"]
 
 
 def test_an_alarm_without_a_training_job_is_only_reported(score_values: Values) -> None:
@@ -175,6 +210,134 @@ def test_an_alarm_without_a_training_job_is_only_reported(score_values: Values) 
 
     done = nightly_flow(score_values, day=SHIFTED, workers=1)
     assert (done["score"]["verdict"], done["train"]) == ("alarm", None)
+
+
+# The closed loop, from a drifted night to the rollback of what it led to.
+
+FIRST_DRIFTED, LOOP_DAYS, LOOP_ROWS = 8, 17, 400
+
+
+def loop_day(index: int) -> str:
+    return f"2024-02-{index + 1:02d}"
+
+
+@pytest.fixture
+def changing_shop(tmp_path: Path) -> Path:
+    """From the ninth day on prices are higher, and sales are lower than prices explain."""
+    for index in range(LOOP_DAYS):
+        drifted = index >= FIRST_DRIFTED
+        table = a_day(index, LOOP_ROWS, shift=25.0 if drifted else 0.0)
+        sales = pc.add(table["sales"], -30.0 if drifted else 0.0)
+        table = table.set_column(table.schema.get_field_index("sales"), "sales", sales)
+        path = tmp_path / "shop" / f"day={loop_day(index)}" / "sales.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(table, path)
+    return tmp_path / "shop"
+
+
+@pytest.mark.slow
+def test_the_loop_closes_and_opens_again(
+    changing_shop: Path,
+    tmp_path: Path,
+    client: Any,
+    cli: Callable[..., "subprocess.CompletedProcess[str]"],
+) -> None:
+    from flows.monitor import monitor_flow
+    from flows.nightly import nightly_flow
+    from flows.train import train_flow
+
+    registry, days = str(tmp_path / "models"), [loop_day(i) for i in range(LOOP_DAYS)]
+    training = {
+        "name": "sales",
+        "data": {"path": str(changing_shop), "where": "day < '{date}'"},
+        "target": "sales",
+        "features": {"include": ["price", "visits", "promo", "store"]},
+        "search": {"alphas": 20},
+        "holdout": {"last": 0.3, "time": "day"},
+        "registry": registry,
+    }
+    scoring = {
+        "model": "sales",
+        "data": {"path": str(changing_shop)},
+        "keys": ["id"],
+        "output": {"path": str(tmp_path / "scores"), "partition_by": "day"},
+        "drift": {"path": str(tmp_path / "drift")},
+        "registry": registry,
+    }
+    monitoring = {
+        "model": "sales",
+        "scores": {"path": str(tmp_path / "scores")},
+        "actuals": {"path": str(changing_shop)},
+        "keys": ["day", "id"],
+        "target": "sales",
+        "period": "day",
+        "history": {"path": str(tmp_path / "errors")},
+        "registry": registry,
+    }
+
+    def versions() -> Values:
+        scored = DeltaTable(tmp_path / "scores").to_pandas()
+        return dict(scored.groupby("day")["model_version"].first())
+
+    # A quiet night with the first champion, then drifted ones, until the drift is an alarm.
+    assert (
+        train_flow(training, date.fromisoformat(days[FIRST_DRIFTED - 1]))["model_version"] == "v1"
+    )
+    quiet = nightly_flow(scoring, training, date.fromisoformat(days[FIRST_DRIFTED - 1]))
+    assert (quiet["score"]["verdict"], quiet["train"]) != ("alarm", None)
+    assert quiet["retrain"] is None
+    for night in days[13:16]:
+        done = nightly_flow(scoring, training, date.fromisoformat(night))
+        assert versions()[night] == "v1"
+        if done["score"]["verdict"] == "alarm":
+            break
+    (alarm,) = events(client, "drift.alarm", flow_run(client, f"score {night} with sales"))
+    assert alarm["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
+    assert (alarm["payload"]["day"], alarm["payload"]["model_version"]) == (night, "v1")
+
+    # It is answered by a challenger, which is better on the days that neither has seen.
+    assert done["train"]["model_version"] == "v2"
+    assert done["train"]["promotion"]["promoted"], done["retrain"]
+    assert done["retrain"].startswith("better: hold-out MSE")
+    run = flow_run(client, f"train sales as of {night}")
+    (promoted,) = events(client, "model.promoted", run)
+    assert promoted["payload"]["model_version"] == "v2"
+    move = Registry(registry).moves("sales")[-1]
+    assert (move.action, move.old, move.new) == ("promote", 1, 2)
+    assert (move.by, move.why) == (f"flow run {run.name} ({run.id})", done["retrain"])
+
+    # What happened says so too: of the nights that the first version scored.
+    told = monitor_flow(monitoring, day=date.fromisoformat(night), look_back=10)
+    rows = {row["period"]: row for row in told["monitor"]["rows"]}
+    assert rows[days[FIRST_DRIFTED - 1]]["verdict"] == "ok", rows[days[FIRST_DRIFTED - 1]]["reason"]
+    assert rows[night]["verdict"] == "alarm"
+    run = flow_run(client, f"monitor sales to {night}")
+    (alarm,) = events(client, "drift.alarm", run)
+    assert (alarm["payload"]["cause"], alarm["payload"]["model_version"]) == ("outcomes", "v1")
+    assert f"{night}: RMSE" in alarm["payload"]["reason"]
+    assert set(artifacts(client, run)) == {"monitor-sales"}
+
+    # The next night is scored by the second version, and its errors are smaller.
+    after = date.fromisoformat(night) + timedelta(days=1)
+    nightly_flow(scoring, training, after)
+    assert versions()[after.isoformat()] == "v2"
+    told = monitor_flow(monitoring, training, after, look_back=1)
+    last = told["monitor"]["rows"][-1]
+    assert last["model_version"] == "v2"
+    assert last["rmse"] < 0.5 * rows[night]["rmse"]
+
+    # One command takes it back; the alarm of the first version waits for the cool-down.
+    back = cli("models", "rollback", "sales", "--registry", registry, folder=tmp_path)
+    assert back.returncode == 0, back.stderr
+    move = Registry(registry).moves("sales")[-1]
+    assert (move.action, move.old, move.new) == ("rollback", 2, 1)
+    assert (move.by, move.why) == (getpass.getuser(), "by hand")
+    again = nightly_flow(scoring, training, after)
+    assert versions()[after.isoformat()] == "v1"
+    assert (again["score"]["verdict"], again["train"]) == ("alarm", None)
+    assert again["retrain"].startswith(f"sales@v2 is as of {night}, less than 3 days before")
+    told = nightly_flow(scoring, training, after, retrain=False)
+    assert (told["score"]["verdict"], told["train"], told["retrain"]) == ("alarm", None, None)
 
 
 def test_a_night_catches_up_with_the_nights_before_that_are_due(
@@ -208,6 +371,35 @@ def test_a_wrong_job_fails_without_another_try(train_values: Values, client: Any
     assert list(tried) == ["plan wrong"]
     assert tried["plan wrong"].run_count == 1
     assert tried["plan wrong"].state.is_failed()
+
+
+@pytest.mark.parametrize("given", ["job", "file"])
+def test_a_scoring_that_failed_is_told(
+    tmp_path: Path, score_values: Values, client: Any, given: str
+) -> None:
+    from flows.score import score_flow
+    from lasso_jobs import LassoJobsError, ScoreJob
+
+    values = {**score_values, "model": f"{given}@v1"}
+    job = job_file(tmp_path, "score.yaml", values)
+    with pytest.raises(LassoJobsError, match=f"there is no model '{given}'"):
+        score_flow(job if given == "file" else ScoreJob.from_values(values), DAY, workers=1)
+    name = f"score {DAY} with {job if given == 'file' else values['model']}"
+    (failed,) = events(client, "score.failed", flow_run(client, name))
+    assert failed["resource"]["prefect.resource.id"] == f"lasso-jobs.model.{given}"
+    assert failed["payload"]["day"] == DAY.isoformat()
+    assert "there is no model" in failed["payload"]["message"]
+
+
+def test_a_scoring_without_a_job_is_told(tmp_path: Path, client: Any) -> None:
+    from flows.score import score_flow
+    from lasso_jobs import LassoJobsError
+
+    job = str(tmp_path / "nowhere.yaml")
+    with pytest.raises(LassoJobsError, match="cannot be read"):
+        score_flow(job, workers=1)
+    (failed,) = events(client, "score.failed", flow_run(client, f"score with {job}"))
+    assert failed["resource"]["prefect.resource.id"] == "lasso-jobs.model.unknown"
 
 
 def test_a_commit_that_failed_after_it_was_made_is_tried_again_and_doubles_nothing(

@@ -9,10 +9,18 @@ import pytest
 from deltalake import DeltaTable
 from numpy.testing import assert_allclose
 
-from lasso_jobs import LassoJobsError, ScoreJob, TrainJob, load_model, score, train
+from lasso_jobs import (
+    LassoJobsError,
+    MonitorJob,
+    ScoreJob,
+    TrainJob,
+    load_model,
+    monitor,
+    score,
+    train,
+)
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.errors import JobError
-from lasso_jobs.jobs.outcomes import outcome
 
 pytestmark = pytest.mark.integration
 
@@ -150,8 +158,22 @@ def test_each_group_is_covered_and_would_not_be_by_one_width(
 def test_monitoring_sees_the_coverage(data: Path, registry: Path, tmp_path: Path) -> None:
     values = {**scoring(data, registry, tmp_path), "keys": ["id", "role"]}
     score(ScoreJob.from_values(values), workers=2)
-    for_new = outcome(values["output"]["path"], str(data), "role == 'new'", ["id"], "y")
-    assert abs(for_new.coverage - 0.9) < 0.02
+    job = {
+        "model": "regions",
+        "scores": {"path": values["output"]["path"], "where": "role == 'new'"},
+        "actuals": {"path": str(data)},
+        "keys": ["id", "role"],
+        "target": "y",
+        "period": "role",
+        "segments": "region",
+        "registry": str(registry),
+    }
+    rows = {row.segment: row for row in monitor(MonitorJob.from_values(job), workers=2).rows}
+    assert set(rows) == {"", *(f"region={name}" for name in (*SPREAD, "moon", "(null)"))}
+    for segment in ("", "region=calm", "region=wild"):
+        assert abs(rows[segment].tally.coverage - 0.9) < 0.02
+        assert rows[segment].verdict == "ok", rows[segment].reason
+    assert "tells nothing of this segment" in rows["region=moon"].reason
 
 
 def test_groups_do_not_depend_on_the_workers_and_survive_the_registry(
