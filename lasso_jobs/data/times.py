@@ -4,6 +4,7 @@ A float holds microseconds exactly until the year 2255; finer times are cut to m
 """
 
 import re
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from lasso_jobs.data.schema import kind_of
 
 FORMS = "a date, a timestamp, a number, or text such as 2013-10-01 or 2013-10-01T05:00"
 _UNITS = {"w": 604_800e6, "d": 86_400e6, "h": 3_600e6, "min": 60e6, "s": 1e6}
+_DAY = r"^\d{4}-\d{2}-\d{2}[T ]"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(w|d|h|min|s)")
 
 
@@ -32,6 +34,28 @@ def is_time(type_: pa.DataType) -> bool:
         or pa.types.is_date(type_)
         or pa.types.is_timestamp(type_)
     )
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is a day, such as 2013-10-01."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def days(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Timestamps, and texts of them, cut to their days; other values as they are."""
+    if pa.types.is_timestamp(column.type):
+        return pc.cast(
+            pc.local_timestamp(column) if column.type.tz else column, pa.date32(), safe=False
+        )
+    if kind_of(column.type) == "string":
+        texts = column.cast(pa.large_string())
+        return pc.if_else(
+            pc.match_substring_regex(texts, _DAY), pc.utf8_slice_codeunits(texts, 0, 10), texts
+        )
+    return column
 
 
 def duration(text: str) -> float | None:

@@ -15,7 +15,7 @@ from lasso_jobs.core.columns import Block, Columns
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.data import blocks
 from lasso_jobs.data.dataset import Partition, Piece
-from lasso_jobs.data.times import FORMS
+from lasso_jobs.data.times import FORMS, days
 from lasso_jobs.data.times import times as times_of
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
@@ -98,6 +98,8 @@ class Reading:
         The time from which on rows are held out.
     intervals : str or None
         A column of groups that have intervals of their own.
+    period : str or None
+        A column of periods, such as days, of which the sums are kept.
     """
 
     columns: Columns
@@ -119,10 +121,12 @@ class Reading:
     edges: tuple[float, ...] = ()
     held_from: float = math.inf
     intervals: str | None = None
+    period: str | None = None
 
     def names(self) -> list[str]:
         """The columns to read."""
         roles = [self.target, self.weight, self.group, self.fold, self.time, self.intervals]
+        roles.append(self.period)
         held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
         named = [*self.columns.stored, *(r for r in roles if r), *held]
         return list(dict.fromkeys([*named, *self.complete, *self.also]))
@@ -131,7 +135,7 @@ class Reading:
         """Those of them that are just decoded, one after the other."""
         at_once = {c for w in self.holdout_where or () for c in w.columns}
         at_once.update(self.also, self.complete, (date.name for date in self.columns.dates))
-        at_once.update(name for name in (self.weight, self.intervals) if name)
+        at_once.update(name for name in (self.weight, self.intervals, self.period) if name)
         return [name for name in self.columns.numeric if name not in at_once]
 
     def block_rows(self) -> int:
@@ -155,6 +159,8 @@ class TrainingRows:
     buckets : ndarray of intp, shape (n,)
     groups : ndarray, shape (n,)
         As `lasso_jobs.jobs.intervals.group_numbers`; -1 if there are none.
+    periods : ndarray, shape (n,)
+        The same of the periods.
     counts : Counts
     """
 
@@ -165,6 +171,7 @@ class TrainingRows:
     hashes: b.Hashes
     buckets: NDArray[np.intp]
     groups: Floats
+    periods: Floats
     counts: Counts
 
 
@@ -210,6 +217,9 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         np.full(len(values), -1.0)
         if reading.intervals is None
         else group_numbers(table.column(reading.intervals)),
+        np.full(len(values), -1.0)
+        if reading.period is None
+        else group_numbers(days(table.column(reading.period))),
         Counts(len(values), rows.n_filtered, int(without.sum()), int(lacking.sum()), rows.n_bytes),
     )
 
@@ -365,5 +375,6 @@ def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
         np.concatenate([part.hashes for part in parts]),
         np.concatenate([part.buckets for part in parts]),
         np.concatenate([part.groups for part in parts]),
+        np.concatenate([part.periods for part in parts]),
         sum((part.counts for part in parts), Counts()),
     )
