@@ -131,7 +131,8 @@ def _period(dataset: Dataset, job: TrainJob) -> str | None:
     if job.period is not None:
         schema.require(dataset, job.period, "period")
         type_ = dataset.schema.field(job.period).type
-        if schema.kind_of(type_) not in ("string", "integer", "boolean") and not is_time(type_):
+        kind = schema.kind_of(type_)
+        if kind == "number" or not (is_time(type_) or kind == "boolean"):
             raise DataError(
                 f"{dataset.path}, period {job.period!r}",
                 f"has type {type_}",
