@@ -19,7 +19,7 @@ from lasso_jobs.artifacts import findings_file
 from lasso_jobs.artifacts.model import Certificate, Curve, Holdout, Model
 from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.core.drift import Reference
-from lasso_jobs.core.limits import Innocent
+from lasso_jobs.core.limits import Innocent, Span
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data import storage
 from lasso_jobs.errors import ModelError
@@ -177,6 +177,8 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
     for i, reference in enumerate(model.references.values()):
         for name in _BINS:
             arrays[f"reference.{i}.{name}"] = getattr(reference, name)
+        own = [[getattr(span, name) for name in _OF_SPAN] for span in reference.days.spans]
+        arrays[f"reference.{i}.spans"] = np.array(own, float).reshape(-1, len(_OF_SPAN))
     if evaluated is not None:
         arrays["evaluated_coef"], arrays["evaluated_fill"] = evaluated.coef, evaluated.fill
     return content, arrays
@@ -187,7 +189,8 @@ _CURVE = ("l1_ratios", "gammas", "alphas", "mse", "mse_se", "n_nonzero", "fold_m
 
 _BINS = ("edges", "shares", "places")
 _OF_REFERENCE = ("mean", "sd", "low", "high", "missing_share", "variance")
-_OF_DAYS = ("n_periods", "n_sampled", "variance", "between", "extreme", "psi", "missing")
+_OF_DAYS = ("n_periods", "n_sampled", "variance", "rows")
+_OF_SPAN = ("between", "extreme", "psi", "missing")
 
 
 def _numbers(reference: Reference) -> list[float]:
@@ -204,7 +207,11 @@ def _reference(i: int, arrays: Arrays) -> Reference:
         shares,
         places,
         **dict(zip(_OF_REFERENCE, own.tolist(), strict=True)),
-        days=Innocent(**counts, **dict(zip(_OF_DAYS[2:], days[2:].tolist(), strict=True))),
+        days=Innocent(
+            **counts,
+            **dict(zip(_OF_DAYS[2:], days[2:].tolist(), strict=True)),
+            spans=tuple(Span(*values) for values in arrays[f"reference.{i}.spans"].tolist()),
+        ),
     )
 
 

@@ -8,14 +8,14 @@ has any feature beyond one, however many there are. It is no less than what woul
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri, stdtrit
 
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.core.periods import LEAST_PERIODS, between_variance
+from lasso_jobs.core.periods import between_variance
 
 FALSE_ALARMS = 0.01
 
@@ -33,39 +33,62 @@ above the second it has changed. The second is the floor where training has no p
 MISSING_FLOOR = 0.05
 """Rise of the share of rows without a usable value."""
 
-LEAST_ROWS = 20
-"""Rows of a period of the training data that counts as one."""
-
 
 @dataclass(frozen=True, slots=True)
-class Innocent:
-    """How a feature varies between periods in which nothing has happened.
+class Span:
+    """How a feature varies between spans of as many neighbouring periods.
 
     Parameters
     ----------
-    n_periods : int
-        Of the training rows; 0 if they have too few.
-    variance : float
-        Of the feature's term in the prediction, over the training rows.
     between : float
-        Variance of the periods' effects on the term's mean.
+        Variance of the spans' effects on the mean of the feature's term in the prediction.
     extreme : float
-        The largest shift of a period's mean term, in its own standard deviations.
+        The largest shift of a span's mean term, in its own standard deviations.
     psi : float
-        Mean PSI of a period of infinitely many rows.
+        Mean PSI of a span of infinitely many rows.
     missing : float
-        The largest null share of a period.
-    n_sampled : int
-        Rows that the bins' shares come from.
+        The largest null share of a span.
     """
 
-    n_periods: int
-    variance: float
     between: float
     extreme: float
     psi: float
     missing: float
+
+
+@dataclass(frozen=True, slots=True)
+class Innocent:
+    """How a feature varies where nothing has happened.
+
+    Parameters
+    ----------
+    variance : float
+        Of the feature's term in the prediction, over the training rows.
+    n_sampled : int
+        Rows that the bins' shares come from.
+    n_periods : int
+        Of the training rows; 0 if they have too few.
+    rows : float
+        Mean number of rows of a period.
+    spans : tuple of Span
+        Of 1, 2, 4, ... periods, while there are enough of them.
+    """
+
+    variance: float
     n_sampled: int
+    n_periods: int = 0
+    rows: float = 1.0
+    spans: tuple[Span, ...] = ()
+
+    def like(self, n: int) -> tuple[Span, float]:
+        """The longest spans with no more than n rows, and how many there are of them, less one.
+
+        A month is an average of days: it varies less than one, and more than days at random do.
+        """
+        if not self.spans:
+            return Span(0.0, 0.0, 0.0, 0.0), inf
+        k = min(int(log2(max(n / self.rows, 1.0))), len(self.spans) - 1)
+        return self.spans[k], self.n_periods // 2**k - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,40 +112,34 @@ class Limits:
     missing: float
 
 
-def innocent(
-    shifts: Floats, n: NDArray[np.int64], missing: Floats, variance: float, psi: float, sampled: int
-) -> Innocent:
-    """What the periods of the training rows say of a feature.
+def span(
+    shifts: Floats, n: NDArray[np.int64], missing: Floats, variance: float, psi: float
+) -> Span:
+    """How spans of the training rows vary.
 
     Parameters
     ----------
     shifts : ndarray, shape (t,)
-        Deviations of each period's mean term from that of all rows, in target units.
+        Deviations of each span's mean term from that of all rows, in target units.
     n : ndarray of int, shape (t,)
-        Rows of each period.
+        Rows of each span.
     missing : ndarray, shape (t,)
         Null share of each.
     variance : float
         Of the feature's term.
     psi : float
         As `lasso_jobs.core.periods.psi_between`.
-    sampled : int
-        Rows that it, and the bins' shares, come from.
     """
-    kept = n >= LEAST_ROWS
-    shifts, n, missing = shifts[kept], n[kept], missing[kept]
-    if len(n) < LEAST_PERIODS:
-        return Innocent(0, variance, 0.0, 0.0, 0.0, 0.0, sampled)
     between = min(between_variance(shifts, n, variance), variance)
     spread = np.sqrt(between + (variance - between) / n)
     extreme = float(np.max(np.abs(shifts) / np.where(spread > 0, spread, 1.0)))
-    return Innocent(len(n), variance, between, extreme, psi, float(missing.max()), sampled)
+    return Span(between, extreme, psi, float(missing.max()))
 
 
 def limits(
     days: Innocent, n: int, shares: Floats, missing: float, prediction_sd: float, n_judged: int
 ) -> Limits:
-    """Limits for a day of n rows.
+    """Limits for n rows of a day, or of more days.
 
     Shifts are taken for normal, with as many standard deviations as Student's t asks for, or as
     many as the most extreme period of the training data had, if that is more: days have heavier
@@ -143,22 +160,21 @@ def limits(
     n_judged : int
         Features that are judged on the same day.
     """
-    probability = FALSE_ALARMS / max(n_judged, 1)
-    freedom = days.n_periods - 1 if days.n_periods else np.inf
-    width = max(-float(stdtrit(min(freedom, 1e9), probability / 2)), days.extreme)
-    spread = sqrt(days.between + max(days.variance - days.between, 0.0) / n)
+    probability, (like, freedom) = FALSE_ALARMS / max(n_judged, 1), days.like(n)
+    width = max(-float(stdtrit(min(freedom, 1e9), probability / 2)), like.extreme)
+    spread = sqrt(like.between + max(days.variance - like.between, 0.0) / n)
     shift_floor, psi_floor = (
         (SHIFT_FLOOR, PSI_FLOOR) if days.n_periods else (SHIFT_GROSS, PSI_GROSS)
     )
     shift = max(width * spread, shift_floor * prediction_sd)
     chance, bins = 1 / n + 1 / max(days.n_sampled, 1), max(int((shares > 0).sum()) - 1, 0)
-    mean = days.psi + bins * chance
-    square = days.psi**2 + 2 * days.psi * chance + bins * chance**2
+    mean = like.psi + bins * chance
+    square = like.psi**2 + 2 * like.psi * chance + bins * chance**2
     psi = mean / (df := mean**2 / square) * float(chdtri(df, probability)) if mean > 0 else 0.0
     by_chance = missing + width * sqrt(missing * (1 - missing) / n)
     return Limits(
         shift,
         max(2 * shift, SHIFT_GROSS * prediction_sd),
         max(psi, psi_floor),
-        min(max(days.missing, by_chance) + MISSING_FLOOR, 1.0),
+        min(max(like.missing, by_chance) + MISSING_FLOOR, 1.0),
     )

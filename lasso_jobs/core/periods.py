@@ -17,6 +17,9 @@ MOST_BYTES = 64 * 2**20
 LEAST_PERIODS = 10
 """With fewer it is not known how much periods differ."""
 
+LEAST_ROWS = 20
+"""Periods of fewer rows do not count."""
+
 
 @dataclass(frozen=True, slots=True)
 class Periods:
@@ -78,6 +81,53 @@ def _too_many(n_columns: int) -> Periods:
     return Periods(none.keys, none.n, none.observed, none.sums, whole=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Which span each period is in.
+
+    Parameters
+    ----------
+    keys : ndarray, shape (t,)
+        Of the periods, ascending.
+    place : ndarray of intp, shape (t,)
+        The span of each; -1 for the last periods, which are no whole one, and those of few rows.
+    n : ndarray of int, shape (s,)
+        Rows of each span.
+    """
+
+    keys: Floats
+    place: NDArray[np.intp]
+    n: NDArray[np.int64]
+
+    def sums(self, values: Floats) -> Floats:
+        """Of the periods of each span; over the last axis."""
+        kept = self.place >= 0
+        return np.asarray(np.add.reduceat(values[..., kept], self._starts, axis=-1))
+
+    @property
+    def _starts(self) -> NDArray[np.intp]:
+        return np.flatnonzero(np.diff(self.place[self.place >= 0], prepend=-1))
+
+    def of_rows(self, keys: Floats) -> NDArray[np.intp]:
+        """The span of rows whose periods are known; -1 for none."""
+        at = np.minimum(np.searchsorted(self.keys, keys), max(len(self.keys) - 1, 0))
+        return np.asarray(np.where(self.keys[at] == keys, self.place[at], -1))
+
+
+def spans(periods: Periods) -> list[Spans]:
+    """Spans of 1, 2, 4, ... neighbouring periods, while there are at least `LEAST_PERIODS`."""
+    found: list[Spans] = []
+    kept = np.flatnonzero(periods.n >= LEAST_ROWS)
+    while len(kept) // 2 ** len(found) >= LEAST_PERIODS:
+        length = 2 ** len(found)
+        whole = kept[: len(kept) // length * length]
+        place = np.full(len(periods.n), -1)
+        place[whole] = np.arange(len(whole)) // length
+        n = periods.n[whole].reshape(-1, length).sum(axis=1)
+        found.append(Spans(periods.keys, place, n))
+    return found
+
+
 def between_variance(deviations: Floats, n: NDArray[np.int64], variance: float) -> float:
     """Variance of the periods' effects, from the deviations of their means from the mean of all.
 
@@ -88,22 +138,23 @@ def between_variance(deviations: Floats, n: NDArray[np.int64], variance: float) 
     return max(0.0, (float(np.mean(deviations**2)) - variance * chance) / (1.0 - chance))
 
 
-def psi_between(periods: Floats, bins: NDArray[np.intp], n_bins: int) -> float:
-    """What a period of infinitely many rows has for a PSI, on average.
+def psi_between(places: NDArray[np.intp], bins: NDArray[np.intp], n_bins: int) -> float:
+    """What a span of infinitely many rows has for a PSI, on average.
 
-    For small differences the PSI is ``sum_b (q_b - p_b)^2 / p_b``. Its mean over periods is
-    ``sum_b v_b / p_b``, where v_b is the variance of the periods' shares of bin b.
+    For small differences the PSI is ``sum_b (q_b - p_b)^2 / p_b``. Its mean over spans is
+    ``sum_b v_b / p_b``, where v_b is the variance of the spans' shares of bin b.
 
     Parameters
     ----------
-    periods : ndarray, shape (n,)
-        The period of each row of a sample.
+    places : ndarray of int, shape (n,)
+        The span of each row of a sample; -1 for none.
     bins : ndarray of int, shape (n,)
         Its bin.
     n_bins : int
     """
-    _, place = np.unique(periods, return_inverse=True)
-    t, total = int(place.max(initial=-1)) + 1, len(periods)
+    bins, places = bins[places >= 0], places[places >= 0]
+    _, place = np.unique(places, return_inverse=True)
+    t, total = int(place.max(initial=-1)) + 1, len(places)
     if t < LEAST_PERIODS or total <= 2 * t:
         return 0.0
     cells = np.bincount(place * n_bins + bins, minlength=t * n_bins).reshape(t, n_bins)

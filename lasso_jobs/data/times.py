@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lasso_jobs.core.buckets import text_key
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.data.blocks import numbers
+from lasso_jobs.data.blocks import levels, numbers
 from lasso_jobs.data.schema import kind_of
 
 FORMS = "a date, a timestamp, a number, or text such as 2013-10-01 or 2013-10-01T05:00"
@@ -56,6 +57,18 @@ def days(column: pa.ChunkedArray) -> pa.ChunkedArray:
             pc.match_substring_regex(texts, _DAY), pc.utf8_slice_codeunits(texts, 0, 10), texts
         )
     return column
+
+
+def periods(column: pa.ChunkedArray) -> Floats:
+    """A number of each row's period: days and integers in their order; -1 for a null."""
+    texts, index = levels(days(column))
+    return np.array([-1.0 if text is None else _period(text) for text in texts] or [-1.0])[index]
+
+
+def _period(text: str) -> float:
+    if is_date(text):
+        return float(date.fromisoformat(text).toordinal())
+    return float(text) if text.lstrip("-").isdigit() else float(text_key(text, 0) >> 11)
 
 
 def duration(text: str) -> float | None:

@@ -15,7 +15,8 @@ from lasso_jobs.core.columns import Block, Columns
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.data import blocks
 from lasso_jobs.data.dataset import Partition, Piece
-from lasso_jobs.data.times import FORMS, days
+from lasso_jobs.data.times import FORMS
+from lasso_jobs.data.times import periods as periods_of
 from lasso_jobs.data.times import times as times_of
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
@@ -160,7 +161,7 @@ class TrainingRows:
     groups : ndarray, shape (n,)
         As `lasso_jobs.jobs.intervals.group_numbers`; -1 if there are none.
     periods : ndarray, shape (n,)
-        The same of the periods.
+        A number of each row's period; -1 if there are none.
     counts : Counts
     """
 
@@ -219,7 +220,7 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         else group_numbers(table.column(reading.intervals)),
         np.full(len(values), -1.0)
         if reading.period is None
-        else group_numbers(days(table.column(reading.period))),
+        else periods_of(table.column(reading.period)),
         Counts(len(values), rows.n_filtered, int(without.sum()), int(lacking.sum()), rows.n_bytes),
     )
 

@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core import drift
 from lasso_jobs.core.columns import Category, Columns, block_of
-from lasso_jobs.core.limits import Innocent, innocent
+from lasso_jobs.core.limits import Innocent, span
 from lasso_jobs.core.moments import Floats, Moments
-from lasso_jobs.core.periods import Periods, psi_between
+from lasso_jobs.core.periods import Periods, Spans, psi_between, spans
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.sample import Sample
 from lasso_jobs.core.selection import Fit
 
 PREDICTION = "prediction"
-NOT_KNOWN = Innocent(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+NOT_KNOWN = Innocent(0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +113,24 @@ class _Days:
 
     Parameters
     ----------
-    n : ndarray of int, shape (t,)
+    periods : Periods
+    spans : list of Spans
     shifts : ndarray, shape (p, t)
-        What each coefficient's column adds to the shift of each period's mean prediction.
-    missing : ndarray, shape (n_numeric, t)
-        Null shares.
+        What each coefficient's column adds to the shift of each period's mean prediction, times
+        its rows.
+    nulls : ndarray of int, shape (n_numeric, t)
     terms : ndarray, shape (p, p)
         Covariances of the coefficients' terms over all training rows.
-    sampled : ndarray, shape (k,)
-        The period of each sampled row.
+    sampled : list of ndarray, shape (k,)
+        The span of each sampled row, as ``spans`` cuts them.
     """
 
-    n: NDArray[np.int64]
+    periods: Periods
+    spans: list[Spans]
     shifts: Floats
-    missing: Floats
+    nulls: NDArray[np.int64]
     terms: Floats
-    sampled: Floats
+    sampled: list[NDArray[np.intp]]
 
     @classmethod
     def of(cls, predictor: Predictor, fit: Fit, seen: Seen) -> "_Days":
@@ -136,15 +138,16 @@ class _Days:
         numeric = len(predictor.columns.numeric)
         sums = np.zeros((predictor.columns.n_columns, len(periods.keys)))
         np.add.at(sums, design.grouping.owner, periods.sums)
-        missing = 1 - periods.observed[:numeric] / periods.n
-        means = sums / periods.n
-        means[:numeric] += missing * predictor.fill[:, None]
-        means = np.concatenate([means, missing[list(predictor.indicators)]])
-        shifts = predictor.coef[:, None] * (means - design.location[design.position][:, None])
+        nulls = periods.n - periods.observed[:numeric]
+        sums[:numeric] += nulls * predictor.fill[:, None]
+        sums = np.concatenate([sums, nulls[list(predictor.indicators)]])
+        away = sums - periods.n * design.location[design.position][:, None]
         kept, terms = np.flatnonzero(design.usable), np.zeros((len(predictor.coef),) * 2)
         weights = fit.standardised[kept]
         terms[np.ix_(kept, kept)] = design.problem.gram * np.outer(weights, weights)
-        return cls(periods.n, shifts, missing, terms, seen.sampled_periods)
+        found = spans(periods)
+        sampled = [cut.of_rows(seen.sampled_periods) for cut in found]
+        return cls(periods, found, predictor.coef[:, None] * away, nulls, terms, sampled)
 
     def known(
         self,
@@ -154,14 +157,16 @@ class _Days:
         number: int | None = None,
     ) -> drift.Reference:
         """A reference with what the periods say of the coefficients at these places."""
-        missing = np.zeros(len(self.n)) if number is None else self.missing[number]
-        psi = psi_between(self.sampled, bins, len(reference.shares)) if len(self.n) else 0.0
-        days = innocent(
-            self.shifts[place].sum(axis=0),
-            self.n,
-            missing,
-            float(self.terms[np.ix_(place, place)].sum()),
-            psi,
-            len(bins),
-        )
+        variance, n = float(self.terms[np.ix_(place, place)].sum()), self.periods.n
+        nulls = np.zeros(len(n)) if number is None else self.nulls[number]
+        shifts, found = self.shifts[place].sum(axis=0), []
+        for cut, sampled in zip(self.spans, self.sampled, strict=True):
+            psi = psi_between(sampled, bins, len(reference.shares))
+            moved, missing = cut.sums(shifts) / cut.n, cut.sums(nulls) / cut.n
+            found.append(span(moved, cut.n, missing, variance, psi))
+        days = NOT_KNOWN
+        if found:
+            cut = self.spans[0]
+            days = replace(days, n_periods=len(cut.n), rows=float(cut.n.mean()), spans=(*found,))
+        days = replace(days, variance=variance, n_sampled=len(bins))
         return replace(reference, variance=float(self.terms[place].sum()), days=days)

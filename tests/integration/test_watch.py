@@ -141,13 +141,18 @@ def test_a_model_knows_how_its_days_differ(model: Model, data: Path) -> None:
     )
     known, variance = model.references["visits"].days, coef**2 * every["visits"].var(ddof=0)
     between = (np.mean(shifts**2) - variance / N) / (1 - 1 / N)
-    assert known.n_periods == TRAINING
-    assert_allclose([known.variance, known.between], [variance, between], rtol=1e-9)
+    assert (known.n_periods, known.rows, len(known.spans)) == (TRAINING, N, 2)
+    one, two = known.spans
+    assert_allclose([known.variance, one.between], [variance, between], rtol=1e-9)
     spread = np.sqrt(between + (variance - between) / N)
-    assert_allclose(known.extreme, np.abs(shifts).max() / spread, rtol=1e-9)
+    assert_allclose(one.extreme, np.abs(shifts).max() / spread, rtol=1e-9)
+    pairs = (shifts[::2] + shifts[1::2]) / 2
+    of_two = (np.mean(pairs**2) - variance / N / 2) / (1 - 1 / N / 2)
+    assert_allclose(two.between, of_two, rtol=1e-9)
     share = max(source(data, i)["price"].isna().mean() for i in range(TRAINING))
-    assert model.references["price"].days.missing == pytest.approx(share)
-    assert known.psi > 0.05 > model.references["price"].days.psi
+    price = model.references["price"].days.spans[0]
+    assert price.missing == pytest.approx(share)
+    assert one.psi > 0.05 > price.psi
 
 
 def test_the_predictions_days_are_those_of_all_features_together(model: Model, data: Path) -> None:
@@ -155,7 +160,8 @@ def test_the_predictions_days_are_those_of_all_features_together(model: Model, d
     shifts, known = means - model.prediction_mean, model.references[PREDICTION].days
     variance = model.prediction_sd**2
     assert_allclose(known.variance, variance, rtol=1e-9)
-    assert_allclose(known.between, (np.mean(shifts**2) - variance / N) / (1 - 1 / N), rtol=1e-7)
+    between = (np.mean(shifts**2) - variance / N) / (1 - 1 / N)
+    assert_allclose(known.spans[0].between, between, rtol=1e-7)
 
 
 @pytest.mark.parametrize(

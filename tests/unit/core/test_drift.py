@@ -10,7 +10,7 @@ from lasso_jobs.core.drift import Effect, Reference, measure
 from lasso_jobs.core.limits import Innocent
 
 NAN = float("nan")
-DAYS = Innocent(0, 1.0, 0.0, 0.0, 0.0, 0.0, 1_000)
+DAYS = Innocent(1.0, 1_000)
 
 
 def test_inner_edges_cut_distinct_values_into_twenty_equal_bins() -> None:

@@ -6,9 +6,14 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from lasso_jobs.core import distances, limits, periods
-from lasso_jobs.core.limits import Innocent
+from lasso_jobs.core.limits import Innocent, Span
 
 SHARES = np.array([0.25, 0.25, 0.25, 0.25, 0.0])
+
+
+def alike(variance: float = 1.0, missing: float = 0.0, psi: float = 0.0) -> Innocent:
+    """A hundred days that differ by chance only."""
+    return Innocent(variance, 10_000, 100, 500.0, (Span(0.0, 0.0, psi, missing),))
 
 
 def of(days: Innocent, n: int = 5_000, judged: int = 20, sd: float = 1.0) -> limits.Limits:
@@ -39,23 +44,24 @@ def test_innocent_days_exceed_the_limit_of_a_shift_as_rarely_as_stated(between: 
         effects = rng.normal(0, np.sqrt(between), t)
         return effects + rng.normal(0, np.sqrt((1 - between) / rows), t)
 
-    known = limits.innocent(days(365, 2_000), n, np.zeros(365), 1.0, 0.0, 10_000)
+    seen = limits.span(days(365, 2_000), n, np.zeros(365), 1.0, 0.0)
+    known = Innocent(1.0, 10_000, 365, 2_000.0, (seen,))
     found = limits.limits(known, 5_000, SHARES, 0.0, 1e-9, 20)
     exceeded = np.abs(days(200_000, 5_000)) > found.shift
     assert exceeded.mean() < 2 * limits.FALSE_ALARMS / 20
-    assert known.n_periods == 365
 
 
 def test_the_most_extreme_day_of_training_is_within_the_limit() -> None:
     shifts = np.random.default_rng(3).normal(0, 0.1, 100)
     shifts[17] = 2.0
-    known = limits.innocent(shifts, np.full(100, 500), np.zeros(100), 1.0, 0.0, 10_000)
-    assert known.extreme == pytest.approx(2 / np.sqrt(known.between + (1 - known.between) / 500))
+    seen = limits.span(shifts, np.full(100, 500), np.zeros(100), 1.0, 0.0)
+    assert seen.extreme == pytest.approx(2 / np.sqrt(seen.between + (1 - seen.between) / 500))
+    known = Innocent(1.0, 10_000, 100, 500.0, (seen,))
     assert of(known, 500).shift == pytest.approx(2.0)
 
 
 def test_more_rows_are_known_better_and_more_features_wider() -> None:
-    days = Innocent(100, 1.0, 0.0, 0.0, 0.0, 0.0, 10_000)
+    days = alike()
     shifts = [limits.limits(days, n, SHARES, 0.0, 1e-9, 20).shift for n in (1_000, 4_000)]
     assert_allclose(shifts[0] / shifts[1], 2.0)
     wide = limits.limits(days, 1_000, SHARES, 0.0, 1e-9, 200).shift
@@ -65,28 +71,55 @@ def test_more_rows_are_known_better_and_more_features_wider() -> None:
 
 
 def test_what_would_not_matter_is_within_the_limit() -> None:
-    found = of(Innocent(100, 1e-6, 0.0, 0.0, 0.0, 0.0, 10_000), sd=3.0)
+    found = of(alike(1e-6), sd=3.0)
     assert (found.shift, found.gross) == (3 * limits.SHIFT_FLOOR, 3 * limits.SHIFT_GROSS)
     assert found.psi == limits.PSI_FLOOR
 
 
 def test_without_periods_the_conventional_limits_hold() -> None:
-    few = limits.innocent(np.ones(9), np.full(9, 500), np.zeros(9), 1e-6, 0.3, 10_000)
-    assert few == Innocent(0, 1e-6, 0.0, 0.0, 0.0, 0.0, 10_000)
-    found = of(few, sd=3.0)
+    found = of(Innocent(1e-6, 10_000), sd=3.0)
     assert (found.shift, found.psi) == (3 * limits.SHIFT_GROSS, limits.PSI_GROSS)
 
 
-def test_days_of_few_rows_do_not_count() -> None:
-    n = np.where(np.arange(40) < 20, 19, 500)
-    shifts = np.where(n == 19, 9.0, 0.01)
-    found = limits.innocent(shifts, n, np.where(n == 19, 1.0, 0.1), 1.0, 0.0, 100)
-    assert (found.n_periods, found.missing) == (20, 0.1)
-    assert found.extreme < 1
+def in_days(n: np.ndarray) -> periods.Periods:
+    return periods.Periods(np.arange(len(n)) * 2.0, n, n[None], np.zeros((1, len(n))))
+
+
+def test_spans_are_of_neighbouring_days_with_enough_rows() -> None:
+    n = np.where(np.arange(50) % 10 == 3, 19, np.arange(50) + 100)
+    found = periods.spans(in_days(n))
+    kept = n[n > 19]
+    assert len(kept) == 45
+    assert [len(cut.n) for cut in found] == [45, 22, 11]
+    for k, cut in enumerate(found):
+        whole = kept[: len(cut.n) * 2**k].reshape(-1, 2**k)
+        assert cut.n.tolist() == whole.sum(axis=1).tolist()
+        assert cut.sums(n * 3.0).tolist() == (3.0 * cut.n).tolist()
+    assert found[1].of_rows(np.array([0, 2, 4, 6, 8, 98, 99, 500, -1.0])).tolist() == [
+        *(0, 0, 1, -1, 1),
+        *(-1, -1, -1, -1),
+    ]
+
+
+def test_too_few_days_say_nothing() -> None:
+    assert periods.spans(in_days(np.full(9, 500))) == []
+    assert periods.spans(in_days(np.empty(0, np.int64))) == []
+
+
+def test_a_month_is_compared_with_spans_of_its_size() -> None:
+    spans = tuple(Span(0.1 / (k + 1), 0.0, 0.0, 0.0) for k in range(3))
+    days = Innocent(1.0, 10_000, 50, 500.0, spans)
+    assert [days.like(n) for n in (10, 999, 1_000, 2_000, 10**6)] == [
+        (spans[0], 49),
+        (spans[0], 49),
+        (spans[1], 24),
+        (spans[2], 11),
+        (spans[2], 11),
+    ]
 
 
 def test_the_limit_of_nulls_is_above_the_worst_day_and_above_chance() -> None:
-    days = Innocent(100, 1.0, 0.0, 0.0, 0.0, 0.3, 10_000)
+    days = alike(missing=0.3)
     assert of(days).missing == pytest.approx(0.35)
     assert limits.limits(days, 100, SHARES, 0.5, 1.0, 20).missing > 0.5 + 3 * 0.05
     assert limits.limits(days, 100, SHARES, 0.99, 1.0, 20).missing == 1.0
@@ -103,10 +136,9 @@ def test_innocent_days_exceed_the_limit_of_the_psi_as_rarely_as_stated(effect: f
 
     per_day = np.array([rng.multinomial(100, p) for p in shares(100)])
     sample = np.repeat(np.tile(np.arange(k), 100), per_day.ravel())
-    psi = periods.psi_between(np.repeat(np.arange(100.0), 100), sample, k)
+    psi = periods.psi_between(np.repeat(np.arange(100), 100), sample, k)
     pooled = per_day.sum(axis=0) / per_day.sum()
-    known = Innocent(100, 1.0, 0.0, 0.0, psi, 0.0, 10_000)
-    found = limits.limits(known, 1_000, pooled, 0.0, 1.0, 1)
+    found = limits.limits(alike(psi=psi), 1_000, pooled, 0.0, 1.0, 1)
     values = [distances.psi(pooled, rng.multinomial(1_000, p)) for p in shares(2_000)]
     assert np.mean(np.array(values) > found.psi) < 2 * limits.FALSE_ALARMS
     if effect:
@@ -116,7 +148,7 @@ def test_innocent_days_exceed_the_limit_of_the_psi_as_rarely_as_stated(effect: f
 
 
 def test_a_sample_of_one_row_a_day_says_nothing_of_days() -> None:
-    days = np.arange(100.0)
+    days = np.arange(100)
     assert periods.psi_between(days, (days > 50).astype(np.intp), 2) == 0.0
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from lasso_jobs.core import drift as d
 from lasso_jobs.core import verdicts as v
-from lasso_jobs.core.limits import Innocent, limits
+from lasso_jobs.core.limits import Innocent, Span, limits
 
-DAYS = Innocent(200, 1.0, 0.01, 0.0, 0.0, 0.02, 10_000)
+DAYS = Innocent(1.0, 10_000, 200, 5_000.0, (Span(0.01, 0.0, 0.0, 0.02),))
 SHARES = np.array([0.5, 0.5, 0.0])
 SD = 2.0
 N = 5_000
