@@ -2,7 +2,8 @@
 
 Training rows come in days. The worlds go on with more days, scored by the scoring job itself, all
 in one run: days are judged in their order, each by those before it. Beside it, Evidently's default
-preset compares each day with the same number of training rows, in a process of its own.
+preset compares each of the first `PEER_DAYS` days with the same number of training rows, in a
+process of its own.
 """
 
 import argparse
@@ -28,7 +29,8 @@ NUMERIC = 20
 USED = 10
 LEVELS = ("a", "b", "c", "d", "e")
 STRONG, UNUSED = "x00", "x19"
-PEER = "evidently"
+PEER_DAYS = 50
+"""The preset takes a second or two for a day."""
 
 Days = NDArray[np.float64]
 Frame = dict[str, NDArray[np.generic]]
@@ -185,6 +187,7 @@ def _trained(folder: Path, training: Path, kind: str) -> str:
         "search": {"rule": "1se", "split": {"group": "day"}},
         "registry": registry,
     }
+    shutil.rmtree(registry, ignore_errors=True)
     train(TrainJob.from_values(values))
     return registry
 
@@ -216,7 +219,7 @@ def _theirs(
     if options.evidently is None:
         return []
     module = [str(Path(__file__).parent / "peers" / "drift_evidently.py"), str(training)]
-    found = json.loads(run([*module, str(source)], options.evidently).output)
+    found = json.loads(run([*module, str(source), str(PEER_DAYS)], options.evidently).output)
     return [
         ("Evidently: the preset's dataset drift", found["dataset"]),
         ("Evidently: any column", found["any"]),

@@ -1,6 +1,6 @@
-"""Evidently's default preset: each day against as many training rows, drawn from all of them.
+"""Evidently's default preset: the first days, each against as many training rows of all days.
 
-    python benchmarks/peers/drift_evidently.py TRAINING DAYS
+    python benchmarks/peers/drift_evidently.py TRAINING DAYS MOST
 
 Runs with the Python of an environment that has Evidently and pyarrow.
 """
@@ -17,9 +17,9 @@ SHARE = 0.5
 """The preset calls a dataset drifted if so many of its columns are."""
 
 
-def main(training: str, days: str) -> None:
+def main(training: str, days: str, most: str) -> None:
     files = sorted(Path(training).glob("day=*/rows.parquet"))
-    every = sorted(Path(days).glob("day=*/rows.parquet"))
+    every = sorted(Path(days).glob("day=*/rows.parquet"))[: int(most)]
     n = len(pd.read_parquet(every[0], columns=["y"]))
     per_file = n // len(files) + 1
     parts = [pd.read_parquet(f).sample(per_file, random_state=0) for f in files]

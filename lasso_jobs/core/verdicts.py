@@ -69,23 +69,25 @@ def affected(drift: Drift) -> bool:
 
 
 def _reason(drift: Drift, found: Limits) -> str:
-    facts = [
-        f"the mean prediction moved by {drift.score_shift:+.3g}, "
-        f"{_beside(abs(drift.score_shift), found.shift, found.gross)}",
-        f"PSI {drift.psi:.3g}, {_beside(drift.psi, found.psi)}",
-    ]
-    if unusable(drift) > found.missing:
-        facts.append(
-            f"{unusable(drift):.1%} of the rows have no value that the model knows, "
-            f"{_beside(unusable(drift), found.missing)}"
+    """What is beyond a limit comes first."""
+    shift, lost = abs(drift.score_shift), unusable(drift)
+    far = "far " if shift > found.gross else ""
+    moved = f"the mean prediction moved by {drift.score_shift:+.3g}"
+    beyond, within = [], []
+    if shift > found.shift:
+        beyond.append(f"{moved}, {far}beyond the {found.shift:.3g} of innocent days")
+    else:
+        within.append(f"{moved}, within {found.shift:.3g}")
+    if lost > found.missing:
+        beyond.append(
+            f"{lost:.1%} of the rows have no value that the model knows, beyond the "
+            f"{found.missing:.1%} of innocent days"
         )
-    return "; ".join(facts)
-
-
-def _beside(value: float, limit: float, gross: float = np.inf) -> str:
-    if value > gross:
-        return f"far beyond the {limit:.3g} of innocent days"
-    return f"{'beyond' if value > limit else 'within'} the {limit:.3g} of innocent days"
+    if drift.psi > found.psi:
+        beyond.append(f"PSI {drift.psi:.3g}, beyond the {found.psi:.3g} of innocent days")
+    else:
+        within.append(f"PSI {drift.psi:.3g}, within {found.psi:.3g}")
+    return "; ".join([*beyond, *within])
 
 
 def persisting(drift: Drift, before: Sequence[bool], runs: int, last: int) -> Drift:

@@ -164,19 +164,15 @@ def read(root: str, columns: Sequence[str], partition: Partition) -> pa.Table:
         return dataset.to_table([*columns], filter=chosen)
 
 
-def read_where(
-    root: str, columns: Sequence[str], equal: Mapping[str, str], other: Mapping[str, str]
-) -> pa.Table:
-    """Rows of a table of texts where some columns are equal to values, and some are not."""
+def read_where(root: str, columns: Sequence[str], equal: Mapping[str, str]) -> pa.Table:
+    """Rows of a table where some columns are equal to texts; none if it lacks a column."""
     with told(root, "a readable Delta table", "Restore it, or name another output"):
         dataset = DeltaTable(root).to_pyarrow_dataset()
-        if not {*columns, *equal, *other} <= {*dataset.schema.names}:
+        if not {*columns, *equal} <= {*dataset.schema.names}:
             return pa.table({name: pa.array([], pa.string()) for name in columns})
         chosen = pc.scalar(True)
         for name, value in equal.items():
             chosen = chosen & (pc.field(name) == value)
-        for name, value in other.items():
-            chosen = chosen & (pc.field(name) != value)
         return dataset.to_table([*columns], filter=chosen)
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lasso_jobs.data import sinks
+from lasso_jobs.data.times import is_date
 
 if TYPE_CHECKING:
     from lasso_jobs.jobs.score_rows import Scoring
 
 WANTED = (
+    "run_id",
     "scored_at",
     "partition",
     "feature",
@@ -28,51 +30,59 @@ WANTED = (
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Whether predictions were affected, by feature and partition.
+    """Whether predictions were affected, by feature and run.
 
-    Of partitions such as days the order is that of their names; a table without partitions has one
-    row for each run, in the order of the runs.
+    Of partitions by date, what came before a partition is the earlier dates, other things being
+    equal; of others, it is the runs of the same partition that came before this run did first.
 
     Parameters
     ----------
-    by_feature : dict
-        Of each feature, by partition or run.
+    at : str
+        When this run was scored, for the first time.
+    known : dict
+        By feature and partition without its date, for each date or time of a run.
     """
 
-    by_feature: dict[str, dict[str, bool]]
+    at: str
+    known: dict[tuple[str, str], dict[str, bool]]
 
     @classmethod
     def of(cls, path: str, model: str, scoring: "Scoring") -> "History":
-        """The runs with the same version of the same model, but for this one.
-
-        Of several runs of a partition the last one counts.
-        """
-        if not sinks.exists(path):
-            return cls({})
-        ours = {"model": model, "model_version": scoring.model_version, "segment": ""}
-        table = sinks.read_where(path, WANTED, ours, {"run_id": scoring.run_id})
-        rows = sorted(table.to_pylist(), key=lambda row: row["scored_at"])
-        history = cls({})
-        for row in rows:
-            if row["kind"] != "correlation" and (scoring.partition_by or row["partition"] == "all"):
-                key = row["partition"] if scoring.partition_by else row["scored_at"].isoformat()
-                history.add(key, row["feature"], _affected(row))
+        """The runs with the same version of the same model; of each partition the last counts."""
+        rows: list[dict[str, Any]] = []
+        if sinks.exists(path):
+            ours = {"model": model, "model_version": scoring.model_version, "segment": ""}
+            rows = sinks.read_where(path, WANTED, ours).to_pylist()
+        own = [row["scored_at"] for row in rows if row["run_id"] == scoring.run_id]
+        history = cls(min([*own, scoring.scored_at]).isoformat(), {})
+        for row in sorted(rows, key=lambda row: row["scored_at"]):
+            if row["run_id"] != scoring.run_id and row["kind"] != "correlation":
+                key, at = _place(row["partition"], row["scored_at"].isoformat())
+                history.known.setdefault((row["feature"], key), {})[at] = _affected(row)
         return history
 
     def add(self, partition: str, feature: str, affected: bool) -> None:
-        """Note a partition."""
-        self.by_feature.setdefault(feature, {})[partition] = affected
+        """Note a partition of this run."""
+        key, at = _place(partition, self.at)
+        self.known.setdefault((feature, key), {})[at] = affected
 
     def affected(self, partition: str, feature: str) -> list[bool]:
-        """Of the earlier partitions, the newest first."""
-        known = self.by_feature.get(feature, {})
-        earlier = sorted((p for p in known if partition == "all" or p < partition), reverse=True)
-        return [known[p] for p in earlier]
+        """What came before, the newest first."""
+        key, at = _place(partition, self.at)
+        known = self.known.get((feature, key), {})
+        return [known[earlier] for earlier in sorted(known, reverse=True) if earlier < at]
+
+
+def _place(partition: str, at: str) -> tuple[str, str]:
+    """What a partition has in common with those before it, and where it is among them."""
+    first, _, rest = partition.partition("/")
+    column, _, value = first.partition("=")
+    return (f"{column}/{rest}", value) if is_date(value) else (partition, at)
 
 
 def _affected(row: Mapping[str, Any]) -> bool:
     """As `lasso_jobs.core.verdicts.affected`, of a row that was stored."""
-    number = {k: np.nan if row[k] is None else row[k] for k in WANTED[4:]}
+    number = {k: np.nan if row[k] is None else row[k] for k in WANTED[5:]}
     unusable = number["missing_share"] + np.nan_to_num(number["unseen_share"])
     changed = row["kind"] == "prediction" and number["psi"] > number["psi_limit"]
     return bool(
