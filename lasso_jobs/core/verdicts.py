@@ -1,8 +1,8 @@
 """What a feature's drift means: verdicts of one run, and of several.
 
 A run pages when predictions are affected: the mean prediction has moved by more than it does on
-innocent days, or rows have no value that the model knows. What is within twice the limit of
-innocent days could still be one of them, so that it has to persist; what is beyond cannot.
+innocent days, or rows have no value, or none that the model knows. What is within twice the limit
+of innocent days could still be one of them, so that it has to persist; what is beyond cannot.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def judge(drift: Drift, days: Innocent, prediction_sd: float, used: bool, n_judg
 
 
 def unusable(drift: Drift) -> float:
-    """Share of the rows in which the feature says nothing that the model knows."""
+    """Share of the rows with a null or with a level that the model does not know."""
     return drift.missing_share + (0.0 if np.isnan(drift.unseen_share) else drift.unseen_share)
 
 
@@ -80,7 +80,7 @@ def _reason(drift: Drift, found: Limits) -> str:
         within.append(f"{moved}, within {found.shift:.3g}")
     if lost > found.missing:
         beyond.append(
-            f"{lost:.1%} of the rows have no value that the model knows, beyond the "
+            f"{lost:.1%} of the rows have no value, or none that the model knows, beyond the "
             f"{found.missing:.1%} of innocent days"
         )
     if drift.psi > found.psi:

@@ -66,7 +66,9 @@ def references(predictor: Predictor, fit: Fit, seen: Seen) -> dict[str, drift.Re
     for category, codes in zip(columns.categories, block.codes, strict=True):
         place = predictor.positions(category.name)
         bins = np.where(codes < 0, category.width, codes).astype(np.intp)
-        found[category.name] = days.known(place, _of_levels(category, design.location[place]), bins)
+        null = place[category.levels.index(None)] if None in category.levels else None
+        reference = _of_levels(category, design.location[place])
+        found[category.name] = days.known(place, reference, bins, null)
     y = predictor.predict(block)
     mean, sd = float(design.location[design.target]), float(np.sqrt(max(days.terms.sum(), 0.0)))
     low, high = float(y.min(initial=np.inf)), float(y.max(initial=-np.inf))
@@ -118,7 +120,8 @@ class _Days:
     shifts : ndarray, shape (p, t)
         What each coefficient's column adds to the shift of each period's mean prediction, times
         its rows.
-    nulls : ndarray of int, shape (n_numeric, t)
+    nulls : ndarray, shape (n_columns, t)
+        Rows with a null of a number, and rows of each level.
     terms : ndarray, shape (p, p)
         Covariances of the coefficients' terms over all training rows.
     sampled : list of ndarray, shape (k,)
@@ -128,7 +131,7 @@ class _Days:
     periods: Periods
     spans: list[Spans]
     shifts: Floats
-    nulls: NDArray[np.int64]
+    nulls: Floats
     terms: Floats
     sampled: list[NDArray[np.intp]]
 
@@ -138,8 +141,8 @@ class _Days:
         numeric = len(predictor.columns.numeric)
         sums = np.zeros((predictor.columns.n_columns, len(periods.keys)))
         np.add.at(sums, design.grouping.owner, periods.sums)
-        nulls = periods.n - periods.observed[:numeric]
-        sums[:numeric] += nulls * predictor.fill[:, None]
+        nulls = np.concatenate([periods.n - periods.observed[:numeric], sums[numeric:]])
+        sums[:numeric] += nulls[:numeric] * predictor.fill[:, None]
         sums = np.concatenate([sums, nulls[list(predictor.indicators)]])
         away = sums - periods.n * design.location[design.position][:, None]
         kept, terms = np.flatnonzero(design.usable), np.zeros((len(predictor.coef),) * 2)
@@ -154,11 +157,11 @@ class _Days:
         place: list[int],
         reference: drift.Reference,
         bins: NDArray[np.intp],
-        number: int | None = None,
+        null: int | None = None,
     ) -> drift.Reference:
         """A reference with what the periods say of the coefficients at these places."""
         variance, n = float(self.terms[np.ix_(place, place)].sum()), self.periods.n
-        nulls = np.zeros(len(n)) if number is None else self.nulls[number]
+        nulls = np.zeros(len(n)) if null is None else self.nulls[null]
         shifts, found = self.shifts[place].sum(axis=0), []
         for cut, sampled in zip(self.spans, self.sampled, strict=True):
             psi = psi_between(sampled, bins, len(reference.shares))

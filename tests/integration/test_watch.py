@@ -47,6 +47,7 @@ def rows(index: int, price: float = 0.0) -> pd.DataFrame:
     frame["sales"] = 50 - 2 * frame["price"] + frame["visits"] + 6 * (frame["store"] == "north")
     frame["sales"] += rng.normal(0, 3, N)
     frame.loc[rng.random(N) < 0.1, "price"] = np.nan
+    frame["kind"] = np.where(rng.random(N) < 0.05 * (1 + index % 3), None, "plain")
     return frame
 
 
@@ -152,6 +153,8 @@ def test_a_model_knows_how_its_days_differ(model: Model, data: Path) -> None:
     share = max(source(data, i)["price"].isna().mean() for i in range(TRAINING))
     price = model.references["price"].days.spans[0]
     assert price.missing == pytest.approx(share)
+    share = max(source(data, i)["kind"].isna().mean() for i in range(TRAINING))
+    assert model.references["kind"].days.spans[0].missing == pytest.approx(share)
     assert one.psi > 0.05 > price.psi
 
 
@@ -364,7 +367,7 @@ def test_a_table_of_an_earlier_version_gets_the_new_columns(values: Values) -> N
     table = stored(values).set_index("run_id")
     assert table.loc["old", "verdict"] == "alarm"
     assert pd.isna(table.loc["old", "raised"])
-    assert len(table) == 6
+    assert len(table) == 7
 
 
 def test_a_job_without_drift_measures_none(values: Values) -> None:
@@ -419,7 +422,8 @@ def filled(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
     levels = {
         f"store={level}": (frame["store"] == level) * 1.0 for level in sorted(set(frame["store"]))
     }
-    return pd.DataFrame({**columns, **levels})
+    null = frame["kind"].isna() * 1.0
+    return pd.DataFrame({**columns, "kind=(null)": null, "kind=plain": 1 - null, **levels})
 
 
 def test_correlations_that_moved_are_listed_with_what_they_do(

@@ -83,7 +83,7 @@ def test_rows_without_a_value_that_the_model_knows_are_judged(
 ) -> None:
     found = judged(row(missing_share=missing, unseen_share=unseen))
     assert found.raised == raised
-    assert ("no value that the model knows" in found.reason) == (raised != "ok")
+    assert ("none that the model knows" in found.reason) == (raised != "ok")
 
 
 def test_a_feature_that_the_model_does_not_use_is_only_noted() -> None:
