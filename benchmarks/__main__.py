@@ -2,6 +2,7 @@
 
 python -m benchmarks train|score|retrain|startup|memory [--rows N] [--features P] [--repeat R]
                      [--dir DIR] [--peers NAME ...]
+python -m benchmarks drift [--rows N] [--dir DIR] [--evidently PYTHON]
 python -m benchmarks scheduler [--partitions N] [--features P] [--cluster CLUSTER] [--workers N]
 """
 
@@ -14,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from benchmarks import scheduler, score, train
+from benchmarks import drift, scheduler, score, train
 
 Command = Callable[[argparse.Namespace], None]
 VERSIONS = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "dask-ml", "duckdb", "polars")
@@ -48,6 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--features", type=int, default=500)
     command.add_argument("--cluster", default="local")
     command.add_argument("--workers", type=int)
+    command = commands.add_parser("drift", help=drift.drift.__doc__)
+    command.set_defaults(function=drift.drift)
+    command.add_argument("--rows", type=int, default=5_000, help="of each day")
+    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+    command.add_argument("--evidently", help="the Python of an environment that has Evidently")
     return parser
 
 

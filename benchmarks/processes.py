@@ -30,12 +30,12 @@ class Run:
 Inner = Callable[[Run], float]
 
 
-def run(arguments: Sequence[str]) -> Run:
+def run(arguments: Sequence[str], python: str = sys.executable) -> Run:
     """Run ``python ARGUMENTS``."""
     peak, done = 0, threading.Event()
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, *arguments], stdout=output)
+        process = subprocess.Popen([python, *arguments], stdout=output)
         parent = psutil.Process(process.pid)
 
         def watch() -> None:

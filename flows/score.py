@@ -14,6 +14,11 @@ from lasso_jobs.jobs import score, score_plan, summary, watch
 from lasso_jobs.jobs.clock import Clock
 from lasso_jobs.jobs.config import ScoreJob
 
+SHOWN = (
+    *("partition", "segment", "feature", "n", "missing_share", "mean", "reference_mean", "psi"),
+    *("score_shift", "shift_limit", "variance_shift", "verdict", "reason"),
+)
+
 plan = task(name="plan", task_run_name="plan {job.model}", **RETRIED)(score_plan.plan)
 
 
@@ -77,7 +82,7 @@ def score_flow(
     values = summary.of_scoring(score.summed_up(planned, predicted, measured, version, clock))
     name = planned.registered.model.name
     create_table_artifact(
-        table(values["drift"]),
+        table([{name: row[name] for name in SHOWN} for row in values["drift"]]),
         key=artifact_key("drift", name),
         description=f"Drift of run {planned.run_id}: {values['verdict']}",
     )

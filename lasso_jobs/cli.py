@@ -155,7 +155,8 @@ def _score(options: argparse.Namespace) -> int:
         terminal.show({k: v for k, v in values.items() if k not in ("drift", "seconds")})
         terminal.heading("Drift")
         names = ("partition", "feature", "psi", "score_shift", "verdict", "reason")
-        terminal.table([{name: row[name] for name in names} for row in values["drift"]])
+        whole = [row for row in values["drift"] if not row["segment"]]
+        terminal.table([{name: row[name] for name in names} for row in whole])
     return ALARM if result.verdict == "alarm" else DONE
 
 

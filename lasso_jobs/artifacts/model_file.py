@@ -27,6 +27,7 @@ from lasso_jobs.artifacts.model import (
 from lasso_jobs.core.clusters import Estimate
 from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.core.drift import Reference
+from lasso_jobs.core.limits import Innocent, Span
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data import storage
 from lasso_jobs.errors import ModelError
@@ -179,18 +180,47 @@ def _split(model: Model) -> tuple[dict[str, Any], Arrays]:
         "scales": model.scales,
         **arrays_of_findings,
         **{f"cv.{name}": getattr(model.curve, name) for name in _CURVE},
-        "reference.means": np.array([r.mean for r in model.references.values()]),
-        "reference.missing": np.array([r.missing_share for r in model.references.values()]),
+        "references": np.array([_numbers(r) for r in model.references.values()]),
     }
     for i, reference in enumerate(model.references.values()):
-        arrays[f"reference.{i}.edges"] = reference.edges
-        arrays[f"reference.{i}.shares"] = reference.shares
+        for name in _BINS:
+            arrays[f"reference.{i}.{name}"] = getattr(reference, name)
+        own = [[getattr(span, name) for name in _OF_SPAN] for span in reference.days.spans]
+        arrays[f"reference.{i}.spans"] = np.array(own, float).reshape(-1, len(_OF_SPAN))
     if evaluated is not None:
         arrays["evaluated_coef"], arrays["evaluated_fill"] = evaluated.coef, evaluated.fill
     return content, arrays
 
 
 _CURVE = ("l1_ratios", "gammas", "alphas", "mse", "mse_se", "n_nonzero", "fold_mse", "fold_weight")
+
+
+_BINS = ("edges", "shares", "places")
+_OF_REFERENCE = ("mean", "sd", "low", "high", "missing_share", "variance")
+_OF_DAYS = ("n_periods", "n_sampled", "variance", "rows")
+_OF_SPAN = ("between", "extreme", "psi", "missing")
+
+
+def _numbers(reference: Reference) -> list[float]:
+    own = [getattr(reference, name) for name in _OF_REFERENCE]
+    return own + [float(getattr(reference.days, name)) for name in _OF_DAYS]
+
+
+def _reference(i: int, arrays: Arrays) -> Reference:
+    own, days = np.split(arrays["references"][i], [len(_OF_REFERENCE)])
+    counts = dict(zip(_OF_DAYS[:2], map(int, days[:2]), strict=True))
+    edges, shares, places = (arrays[f"reference.{i}.{name}"] for name in _BINS)
+    return Reference(
+        edges,
+        shares,
+        places,
+        **dict(zip(_OF_REFERENCE, own.tolist(), strict=True)),
+        days=Innocent(
+            **counts,
+            **dict(zip(_OF_DAYS[2:], days[2:].tolist(), strict=True)),
+            spans=tuple(Span(*values) for values in arrays[f"reference.{i}.spans"].tolist()),
+        ),
+    )
 
 
 def _category(category: Category) -> dict[str, Any]:
@@ -215,7 +245,6 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
 
     holdout, evaluated = content["holdout"], content["evaluated_intercept"]
     stability, diagnostics = findings_file.join(content["findings"], arrays)
-    means, missing = arrays["reference.means"], arrays["reference.missing"]
     return Model(
         name=content["name"],
         target=content["target"],
@@ -230,15 +259,7 @@ def _join(content: Mapping[str, Any], arrays: Arrays) -> Model:
         scales=arrays["scales"],
         prediction_mean=content["prediction_mean"],
         prediction_sd=content["prediction_sd"],
-        references={
-            name: Reference(
-                arrays[f"reference.{i}.edges"],
-                arrays[f"reference.{i}.shares"],
-                float(means[i]),
-                float(missing[i]),
-            )
-            for i, name in enumerate(content["references"])
-        },
+        references={name: _reference(i, arrays) for i, name in enumerate(content["references"])},
         curve=Curve(
             **{name: arrays[f"cv.{name}"] for name in _CURVE},
             alpha_min=content["alpha_min"],

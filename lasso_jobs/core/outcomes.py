@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lasso_jobs.core.clusters import Estimate
-from lasso_jobs.core.drift import Verdict, worst
+from lasso_jobs.core.drift import Verdict
 from lasso_jobs.core.moments import Floats
+from lasso_jobs.core.verdicts import worst
 
 WATCH_ERRORS, ALARM_ERRORS = 2.0, 3.0
 """Standard errors from which on a difference that matters is watched, and is an alarm."""

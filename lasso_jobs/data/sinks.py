@@ -132,9 +132,15 @@ def replace_rows(root: str, table: pa.Table, column: str, value: str) -> int:
 
     For small tables that grow by a run at a time: the same run twice is there once. The value is
     in the form of `partition_text`; the table is created if need be, partitioned by `column`.
+    Columns that it lacks are added; earlier rows have nulls there.
     """
     target = ((column, value),)
-    files = write_files(table, root, [column], value)
+    _refuse_foreign(root)
+    files = [
+        staged.write_parquet(rows, root, "", partition, value)
+        for partition, rows in staging.split(table, [column], root, lists=True)
+    ]
+    _add_columns(root, table.schema, column)
     for file in files:
         refuse_other(root, "rows where", [str(file.partition)], [str(target)])
     return commit(root, files, table.schema, [column], value, {}, [target])
@@ -156,6 +162,30 @@ def read(root: str, columns: Sequence[str], partition: Partition) -> pa.Table:
             field = pc.field(name)
             chosen = chosen & (field.is_null() if text is None else field == value)
         return dataset.to_table([*columns], filter=chosen)
+
+
+def read_where(root: str, columns: Sequence[str], equal: Mapping[str, str]) -> pa.Table:
+    """Rows of a table where some columns are equal to texts; none if it lacks a column."""
+    with told(root, "a readable Delta table", "Restore it, or name another output"):
+        dataset = DeltaTable(root).to_pyarrow_dataset()
+        if not {*columns, *equal} <= {*dataset.schema.names}:
+            return pa.table({name: pa.array([], pa.string()) for name in columns})
+        chosen = pc.scalar(True)
+        for name, value in equal.items():
+            chosen = chosen & (pc.field(name) == value)
+        return dataset.to_table([*columns], filter=chosen)
+
+
+def _add_columns(root: str, schema: pa.Schema, partition: str) -> None:
+    if not exists(root):
+        return
+    with told(root, "a table that can be written to", "Mend that, then run this again"):
+        table = DeltaTable(root)
+        known = {field.name for field in table.schema().fields}
+        wanted = staging.delta_schema(schema, [partition], root).fields
+        new = [field for field in wanted if field.name not in known]
+        if new and known <= {field.name for field in wanted}:
+            table.alter.add_columns(new)
 
 
 def _apply(change: _Change) -> int:

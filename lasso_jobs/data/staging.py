@@ -142,10 +142,10 @@ def partition_text(column: str, value: object) -> str | None:
 
 
 def split(
-    table: pa.Table, partition_by: Sequence[str], root: str
+    table: pa.Table, partition_by: Sequence[str], root: str, lists: bool = False
 ) -> Iterator[tuple[Partition, pa.Table]]:
     """The rows of each partition, in plain types."""
-    schema = plain_schema(table.schema, partition_by, root)
+    schema = plain_schema(table.schema, partition_by, root, lists)
     columns = []
     for field in schema:
         with told(f"{root}, column {field.name}", f"{field.type} values", "Convert that column"):
@@ -170,19 +170,29 @@ def columns_of(schema: Schema) -> tuple[str, ...]:
     return tuple(sorted(f"{name} {kind}{null}" for name, kind, null in fields))
 
 
-def plain_schema(schema: pa.Schema, partition_by: Sequence[str], root: str) -> pa.Schema:
-    """Every column nullable, of a type that every sink has, without metadata."""
+def plain_schema(
+    schema: pa.Schema, partition_by: Sequence[str], root: str, lists: bool = False
+) -> pa.Schema:
+    """Every column nullable, of a type that every sink has, or lists of it, without metadata."""
     names, by, lower = schema.names, set(partition_by), {name.lower() for name in schema.names}
     if len(lower) < len(names) or not by < set(names) or len(by) < len(partition_by):
         found = f"columns {', '.join(names)} with partitions {by_columns(partition_by)}"
         expected = "distinct columns, of which some but not all are the partition's"
         raise OutputError(root, found, expected, "Rename columns, or partition by others")
-    return pa.schema([(name, _plain_type(schema.field(name).type, name, root)) for name in names])
+    kinds = {name: schema.field(name).type for name in names}
+    return pa.schema(
+        [
+            (name, pa.list_(_plain_type(kind.value_type, name, root)))
+            if lists and pa.types.is_list(kind)
+            else (name, _plain_type(kind, name, root))
+            for name, kind in kinds.items()
+        ]
+    )
 
 
 def delta_schema(schema: pa.Schema, partition_by: Sequence[str], root: str) -> Schema:
     """The same in Delta's types."""
-    return Schema.from_arrow(plain_schema(schema, partition_by, root))
+    return Schema.from_arrow(plain_schema(schema, partition_by, root, lists=True))
 
 
 def _plain_type(kind: pa.DataType, column: str, root: str) -> pa.DataType:

@@ -4,17 +4,20 @@ A float holds microseconds exactly until the year 2255; finer times are cut to m
 """
 
 import re
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lasso_jobs.core.buckets import text_key
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.data.blocks import numbers
+from lasso_jobs.data.blocks import levels, numbers
 from lasso_jobs.data.schema import kind_of
 
 FORMS = "a date, a timestamp, a number, or text such as 2013-10-01 or 2013-10-01T05:00"
 _UNITS = {"w": 604_800e6, "d": 86_400e6, "h": 3_600e6, "min": 60e6, "s": 1e6}
+_DAY = r"^\d{4}-\d{2}-\d{2}[T ]"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(w|d|h|min|s)")
 
 
@@ -32,6 +35,40 @@ def is_time(type_: pa.DataType) -> bool:
         or pa.types.is_date(type_)
         or pa.types.is_timestamp(type_)
     )
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is a day, such as 2013-10-01."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def days(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Timestamps, and texts of them, cut to their days; other values as they are."""
+    if pa.types.is_timestamp(column.type):
+        return pc.cast(
+            pc.local_timestamp(column) if column.type.tz else column, pa.date32(), safe=False
+        )
+    if kind_of(column.type) == "string":
+        texts = column.cast(pa.large_string())
+        return pc.if_else(
+            pc.match_substring_regex(texts, _DAY), pc.utf8_slice_codeunits(texts, 0, 10), texts
+        )
+    return column
+
+
+def periods(column: pa.ChunkedArray) -> Floats:
+    """A number of each row's period: days and integers in their order; -1 for a null."""
+    texts, index = levels(days(column))
+    return np.array([-1.0 if text is None else _period(text) for text in texts] or [-1.0])[index]
+
+
+def _period(text: str) -> float:
+    if is_date(text):
+        return float(date.fromisoformat(text).toordinal())
+    return float(text) if text.lstrip("-").isdigit() else float(text_key(text, 0) >> 11)
 
 
 def duration(text: str) -> float | None:
@@ -56,11 +93,6 @@ def times(column: pa.ChunkedArray) -> Floats:
     if kind_of(column.type) == "string":
         return _of_texts(column)
     return numbers(_microseconds(column))
-
-
-def days(times: Floats, type_: pa.DataType) -> Floats:
-    """The day in UTC of each time of a column of this type; numbers are days as they are."""
-    return times if is_number(type_) else np.floor(times / _UNITS["d"])
 
 
 def _of_texts(column: pa.ChunkedArray) -> Floats:

@@ -23,6 +23,7 @@ from lasso_jobs.core import sample as s
 from lasso_jobs.core.buckets import BucketMoments
 from lasso_jobs.core.columns import Category, Columns, DateFeature
 from lasso_jobs.core.moments import Moments
+from lasso_jobs.core.periods import Periods
 from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.where import Condition
 from lasso_jobs.jobs.part import Part, read_part
@@ -250,6 +251,7 @@ def _split(part: Part, n_rows: int, reading: Reading, caching: Caching) -> tuple
         "size": part.sample.size,
         "block_rows": reading.block_rows(),
         "counts": dataclasses.asdict(part.counts),
+        "periods_whole": part.periods.whole,
         "below": [],
     }
     arrays = {
@@ -260,6 +262,7 @@ def _split(part: Part, n_rows: int, reading: Reading, caching: Caching) -> tuple
         "n_nulls": np.array([len(bucket.nulls) for bucket in buckets]),
         "nulls": np.concatenate([bucket.nulls for bucket in buckets]),
         "mean": np.concatenate([bucket.mean for bucket in buckets]),
+        **{f"periods.{name}": getattr(part.periods, name) for name in _PERIODS},
     }
     packed = all(np.array_equal(bucket.scatter, bucket.scatter.T) for bucket in buckets)
     triangles = (b.scatter[_triangle(len(b.mean))] for b in buckets)
@@ -284,6 +287,9 @@ def _split(part: Part, n_rows: int, reading: Reading, caching: Caching) -> tuple
 @cache
 def _triangle(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.tril_indices(size)
+
+
+_PERIODS = ("keys", "n", "observed", "sums")
 
 
 @cache
@@ -324,4 +330,6 @@ def _part(found: Stored, n_partitions: int) -> Part:
         for name, below in zip(("sample", "held"), content["below"], strict=True)
     )
     counts: dict[str, Any] = {**content["counts"], "bytes_read": 0, "cached": n_partitions}
-    return Part(BucketMoments(tuple(buckets)), sample, held, Counts(**counts))
+    periods, rows_of, observed, sums = (arrays[f"periods.{name}"] for name in _PERIODS)
+    by_period = Periods(periods, rows_of, observed, sums, content["periods_whole"])
+    return Part(BucketMoments(tuple(buckets)), sample, held, by_period, Counts(**counts))

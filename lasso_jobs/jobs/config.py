@@ -355,6 +355,11 @@ class TrainJob(Job):
         None, description="Intervals of their own for groups; without, one width for all rows"
     )
     stability: StabilityOptions | None = StabilityOptions()
+    period: str | None = Field(
+        None,
+        description="A column of days or other periods; how much they differ says which drift is "
+        "innocent. By default a folder's date, or the times of the split",
+    )
     penalty_factors: dict[str, Factor] = Field({}, description="Per feature; 0 is never penalised")
     bounds: dict[str, tuple[float, float]] = Field({}, description="Per feature, around zero")
     seed: int = Field(0, ge=-(2**63), lt=2**63)
@@ -443,6 +448,18 @@ class DriftOptions(_Model):
 
     features: Literal["selected", "all"] | tuple[str, ...] = "selected"
     path: Place
+    segment: str | None = Field(None, description="A column whose groups are shown besides")
+    correlation: bool = Field(False, description="Whether to look for correlations that moved")
+    persistence: tuple[PositiveInt, PositiveInt] = Field(
+        (3, 5), description="Of how many of the last runs drift has to be in for an alarm: [3, 5]"
+    )
+
+    @field_validator("persistence")
+    @classmethod
+    def _of_more(cls, persistence: tuple[int, int]) -> tuple[int, int]:
+        if persistence[0] > persistence[1]:
+            raise ValueError("[K, N] with K runs of the last N, so K at most N")
+        return persistence
 
 
 class ScoreJob(Job):

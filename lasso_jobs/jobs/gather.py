@@ -9,6 +9,8 @@ from lasso_jobs.core import buckets as b
 from lasso_jobs.core import moments as m
 from lasso_jobs.core import sample as s
 from lasso_jobs.core.columns import Category, Columns, LevelType
+from lasso_jobs.core.moments import Floats
+from lasso_jobs.core.periods import Periods
 from lasso_jobs.core.timeline import Timeline
 from lasso_jobs.data.storage import is_uri
 from lasso_jobs.errors import DataError
@@ -44,6 +46,10 @@ class Gathered:
         Of the columns and the target.
     sample : Sample
         Of all rows: the columns' values.
+    sampled_periods : ndarray, shape (k,)
+        The period of each of them; -1 if there are none.
+    periods : Periods
+        Sums of the columns by period.
     held : Sample
         Of the held-out rows: the columns' values, the target, the weight, the group, the cluster.
     counts : Counts
@@ -56,6 +62,8 @@ class Gathered:
     reading: Reading
     moments: b.BucketMoments
     sample: s.Sample
+    sampled_periods: Floats
+    periods: Periods
     held: s.Sample
     counts: Counts
     folds: Folds
@@ -95,7 +103,18 @@ def gather(client: "Client | None", planned: TrainPlan, report: Report | None = 
     scanned = part.counts.bytes_read + of_levels + of_times
     counts = replace(part.counts, bytes_read=scanned)
     groups = _groups(job, levels)
-    return Gathered(columns, reading, moments, part.sample, part.held, counts, folds, groups)
+    return Gathered(
+        columns,
+        reading,
+        moments,
+        replace(part.sample, values=part.sample.values[:-1]),
+        part.sample.values[-1],
+        part.periods,
+        part.held,
+        counts,
+        folds,
+        groups,
+    )
 
 
 def _part(

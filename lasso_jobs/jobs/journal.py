@@ -9,17 +9,18 @@ right, and the files that it names have their sizes and digests; else its unit i
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from lasso_jobs.core import drift as d
+from lasso_jobs.core.current import Current
+from lasso_jobs.core.moments import Moments
 from lasso_jobs.data import staged, staging, storage
 from lasso_jobs.data.dataset import Partition
-from lasso_jobs.jobs.scored import Counts, Scored
+from lasso_jobs.jobs.scored import Counts, Observed, Scored
 
 _HEAD = "run.json"
 
@@ -173,8 +174,8 @@ def _values(scored: Scored) -> dict[str, Any]:
         "counts": [asdict(counts) for counts in scored.counts],
         "bytes_read": scored.bytes_read,
         "watched": [
-            [key, {n: [c.counts.tolist(), c.mean] for n, c in features.items()}]
-            for key, features in scored.watched.items()
+            [*group, {n: _lists(c) for n, c in seen.features.items()}, _lists(seen.moments)]
+            for group, seen in scored.watched.items()
         ],
         "reasons": dict(scored.reasons),
     }
@@ -187,14 +188,28 @@ def _scored(values: Mapping[str, Any]) -> Scored:
         tuple(Counts(**counts) for counts in values["counts"]),
         values["bytes_read"],
         {
-            _key(key): {
-                name: d.Current(np.array(counts, np.int64), mean)
-                for name, (counts, mean) in features.items()
-            }
-            for key, features in values["watched"]
+            (_key(key), segment): Observed(
+                {name: _restored(Current, values) for name, values in features.items()},
+                _restored(Moments, moments),
+            )
+            for key, segment, features, moments in values["watched"]
         },
         values["reasons"],
     )
+
+
+def _lists(value: Any) -> Any:
+    """The fields of counts or moments, for JSON, which has each number in full."""
+    if value is None:
+        return None
+    numbers = (getattr(value, field.name) for field in fields(value))
+    return [[str(n.dtype), n.tolist()] if isinstance(n, np.ndarray) else n for n in numbers]
+
+
+def _restored(type_: Any, values: Any) -> Any:
+    if values is None:
+        return None
+    return type_(*(np.array(v[1], v[0]) if isinstance(v, list) else v for v in values))
 
 
 def _file(values: Mapping[str, Any]) -> staging.WrittenFile:

@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from lasso_jobs.artifacts.model import Expectation
-from lasso_jobs.core.drift import Verdict, worst
+from lasso_jobs.core.drift import Verdict
 from lasso_jobs.core.outcomes import Tally
+from lasso_jobs.core.verdicts import worst
 from lasso_jobs.data import sinks
 
 _BY = ("model", "period", "model_version")

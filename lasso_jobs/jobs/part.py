@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core import buckets as b
+from lasso_jobs.core import periods
 from lasso_jobs.core import sample as s
 from lasso_jobs.core.centring import Centring, room_for
 from lasso_jobs.core.columns import fill
 from lasso_jobs.core.moments import Floats
+from lasso_jobs.core.periods import Periods
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
 
@@ -26,27 +28,31 @@ class Part:
     moments : BucketMoments
         Of the columns and the target.
     sample : Sample
-        Of all rows: the columns' values.
+        Of all rows: the columns' values, the period.
     held : Sample
         Of the held-out rows: the columns' values, the target, the weight, the group, the cluster.
+    periods : Periods
+        Sums of the columns; of no period if the job has none.
     counts : Counts
     """
 
     moments: b.BucketMoments
     sample: s.Sample
     held: s.Sample
+    periods: Periods
     counts: Counts
 
     def selected(self, place: NDArray[np.intp]) -> "Part":
         """Of some of the columns, in another order; -1 for one that is zero in every row."""
-        n_columns = len(self.sample.values)
+        n_columns = len(self.sample.values) - 1
         if np.array_equal(place, np.arange(n_columns)):
             return self
         ends = np.concatenate([place, [n_columns]])
         return Part(
             b.BucketMoments(tuple(bucket.selected(ends) for bucket in self.moments.buckets)),
-            self.sample.selected(place),
+            self.sample.selected(ends),
             self.held.selected(np.concatenate([ends, n_columns + np.arange(1, _BESIDE)])),
+            self.periods.selected(place),
             self.counts,
         )
 
@@ -55,8 +61,9 @@ def read_part(partition: Partition, reading: Reading) -> Part:
     """Read a partition once."""
     n_columns = reading.columns.n_columns
     moments, counts = b.empty(n_columns + 1, reading.n_buckets), Counts()
-    sample = s.empty(n_columns, s.sample_size(n_columns + 1))
+    sample = s.empty(n_columns + 1, s.sample_size(n_columns + 1))
     held = s.empty(n_columns + _BESIDE, sample.size)
+    by_period = periods.empty(n_columns)
     for rows in in_batches(read_training_rows(partition, reading)):
         # Of small integers numpy sorts by radix.
         small = np.min_scalar_type(reading.n_buckets)
@@ -65,22 +72,26 @@ def read_part(partition: Partition, reading: Reading) -> Part:
         weights = None if rows.weights is None else rows.weights[order]
         # Another draw than the one for the hold-out, whose rows would fill the sample otherwise.
         draws, buckets = b.remix(rows.hashes)[order], rows.buckets[order]
-        taken = _Taken.of(sample, draws, buckets, np.arange(len(order)), n_columns)
+        taken = _Taken.of(sample, draws, buckets, np.arange(len(order)), n_columns + 1)
+        taken.values[-1] = rows.periods[order][taken.rows]
         last = np.arange(len(order) - n_rows[-1], len(order))
         held_back = _Taken.of(held, draws, buckets, last, n_columns + _BESIDE)
         held_back.values[-3] = 1.0 if weights is None else weights[held_back.rows]
         held_back.values[-2] = rows.groups[order][held_back.rows]
         held_back.values[-1] = rows.clusters[order][held_back.rows]
+        summed = _Summed.of(rows.periods[order], n_columns, reading.period is not None)
         centring = Centring.of(_room_for(n_columns + 1, len(order)), n_columns + 1, n_rows, weights)
         for j in fill(centring.values, reading.columns, rows.block, order, rows.target):
             if j < n_columns:
                 np.take(centring.values[j], taken.rows, out=taken.values[j], mode="clip")
+                summed.add(j, centring.values[j])
             np.take(centring.values[j], held_back.rows, out=held_back.values[j], mode="clip")
             centring.centre(j)
         sample, held = taken.merged(), held_back.merged()
+        by_period = periods.merge(by_period, summed.sums)
         moments = b.merge(moments, b.BucketMoments(centring.moments()))
         counts += rows.counts
-    return Part(moments, sample, held, counts)
+    return Part(moments, sample, held, by_period, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,30 @@ class _Taken:
         return s.merge(self.sample, taken)
 
 
+@dataclass(frozen=True, slots=True)
+class _Summed:
+    """Sums by period, while the columns are laid out."""
+
+    sums: Periods
+    place: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, numbers: Floats, n_columns: int, wanted: bool) -> "_Summed":
+        if not wanted:
+            return cls(periods.empty(n_columns), np.empty(0, np.intp))
+        keys, place, n = np.unique(numbers, return_inverse=True, return_counts=True)
+        observed = np.zeros((n_columns, len(keys)), np.int64)
+        sums = np.zeros((n_columns, len(keys)))
+        return cls(Periods(keys, n.astype(np.int64), observed, sums), place)
+
+    def add(self, j: int, values: Floats) -> None:
+        if len(self.place):
+            known, n_periods = ~np.isnan(values), len(self.sums.n)
+            self.sums.observed[j] += np.bincount(self.place[known], minlength=n_periods)
+            values = np.where(known, values, 0.0)
+            self.sums.sums[j] += np.bincount(self.place, values, n_periods)
+
+
 _room = threading.local()
 
 
@@ -128,5 +163,6 @@ def merge(left: Part, right: Part) -> Part:
         b.merge(left.moments, right.moments),
         s.merge(left.sample, right.sample),
         s.merge(left.held, right.held),
+        periods.merge(left.periods, right.periods),
         left.counts + right.counts,
     )

@@ -15,7 +15,8 @@ from lasso_jobs.core.columns import Block, Columns
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.data import blocks
 from lasso_jobs.data.dataset import Partition, Piece
-from lasso_jobs.data.times import FORMS, days
+from lasso_jobs.data.times import FORMS
+from lasso_jobs.data.times import periods as periods_of
 from lasso_jobs.data.times import times as times_of
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
@@ -98,6 +99,8 @@ class Reading:
         The time from which on rows are held out.
     intervals : str or None
         A column of groups that have intervals of their own.
+    period : str or None
+        A column of periods, such as days, of which the sums are kept.
     """
 
     columns: Columns
@@ -119,10 +122,12 @@ class Reading:
     edges: tuple[float, ...] = ()
     held_from: float = math.inf
     intervals: str | None = None
+    period: str | None = None
 
     def names(self) -> list[str]:
         """The columns to read."""
         roles = [self.target, self.weight, self.group, self.fold, self.time, self.intervals]
+        roles.append(self.period)
         held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
         named = [*self.columns.stored, *(r for r in roles if r), *held]
         return list(dict.fromkeys([*named, *self.complete, *self.also]))
@@ -131,7 +136,7 @@ class Reading:
         """Those of them that are just decoded, one after the other."""
         at_once = {c for w in self.holdout_where or () for c in w.columns}
         at_once.update(self.also, self.complete, (date.name for date in self.columns.dates))
-        at_once.update(name for name in (self.weight, self.intervals) if name)
+        at_once.update(name for name in (self.weight, self.intervals, self.period) if name)
         return [name for name in self.columns.numeric if name not in at_once]
 
     def block_rows(self) -> int:
@@ -158,6 +163,8 @@ class TrainingRows:
     clusters : ndarray, shape (n,)
         A number for what rows belong to: the group that stays together, or the day; NaN if
         neither is known.
+    periods : ndarray, shape (n,)
+        A number of each row's period; -1 if there are none.
     counts : Counts
     """
 
@@ -169,6 +176,7 @@ class TrainingRows:
     buckets: NDArray[np.intp]
     groups: Floats
     clusters: Floats
+    periods: Floats
     counts: Counts
 
 
@@ -216,6 +224,9 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         if reading.intervals is None
         else group_numbers(table.column(reading.intervals)),
         clusters,
+        np.full(len(values), -1.0)
+        if reading.period is None
+        else periods_of(table.column(reading.period)),
         Counts(len(values), rows.n_filtered, int(without.sum()), int(lacking.sum()), rows.n_bytes),
     )
 
@@ -295,8 +306,8 @@ def _buckets(
     supplied, draw = None, hashes
     clusters = np.full(len(hashes), np.nan)
     times = None if reading.time is None else _times(piece, table, reading.time)
-    if times is not None and reading.time is not None:
-        clusters = days(times, table.schema.field(reading.time).type)
+    if reading.time is not None:
+        clusters = periods_of(table.column(reading.time))
     if reading.group is not None:
         texts, index = blocks.levels(table.column(reading.group))
         _check_no_nulls(piece, reading.group, texts)
@@ -379,5 +390,6 @@ def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
         np.concatenate([part.buckets for part in parts]),
         np.concatenate([part.groups for part in parts]),
         np.concatenate([part.clusters for part in parts]),
+        np.concatenate([part.periods for part in parts]),
         sum((part.counts for part in parts), Counts()),
     )

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lasso_jobs.core import drift as d
+from lasso_jobs.core.drift import Verdict
+from lasso_jobs.core.verdicts import worst
 from lasso_jobs.data import staging
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.bad_rows import refuse_too_many
@@ -80,9 +81,9 @@ class ScoreResult:
     seconds: Mapping[str, float]
 
     @property
-    def verdict(self) -> d.Verdict:
+    def verdict(self) -> Verdict:
         """The gravest of all features in all partitions."""
-        return d.worst([row.drift.verdict for row in self.drift])
+        return worst([row.drift.verdict for row in self.drift])
 
 
 def predict(client: "Client", planned: ScorePlan, report: Report | None = None) -> Predicted:
@@ -150,7 +151,7 @@ def commit(planned: ScorePlan, predicted: Predicted, drift_version: int) -> int:
     scoring, carried, by = planned.scoring, planned.contract.carried, planned.scoring.partition_by
     files = [file for part in predicted.parts for file in part.files]
     bad = [file for part in predicted.parts for file in part.quarantined_files]
-    touched = {key for part in predicted.parts for key in part.watched}
+    touched = {key for part in predicted.parts for key, _ in part.watched}
     touched |= owned(scoring.root, planned.job.date, scoring.format)  # it may have lost rows
     schema = extended(carried, RESULT)
     record = _record(planned, predicted, touched, drift_version)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registered, Registry
 from lasso_jobs.core.columns import Columns
+from lasso_jobs.core.diagnostics import MAX_CORRELATIONS
 from lasso_jobs.data import schema, staging
 from lasso_jobs.data.contract import Contract, hold
 from lasso_jobs.data.dataset import Dataset, Partition, discover
@@ -118,6 +119,9 @@ def _scoring(
     others = dict.fromkeys(filters, "data.where")
     if interval is not None and interval.column is not None:
         others |= {interval.column: "the groups of the model's intervals"}
+    segment = None if job.drift is None else job.drift.segment
+    if segment is not None:
+        others |= {segment: "drift.segment"}
     imputes = job.missing_columns == "impute"
     carried = _carried(job)
     columns, reference = predictor.columns, registered.reference
@@ -129,7 +133,9 @@ def _scoring(
     scoring = Scoring(
         predictor,
         used,
-        {**{n: model.references[n] for n in watched}, PREDICTION: model.references[PREDICTION]},
+        {} if job.drift is None else {n: model.references[n] for n in (*watched, PREDICTION)},
+        segment,
+        job.drift is not None and job.drift.correlation,
         nulls_allowed,
         interval,
         sources,
@@ -212,6 +218,13 @@ def _check_partition_types(job: ScoreJob, carried: pa.Schema) -> None:
 def _watched(job: ScoreJob, model: Model) -> tuple[str, ...]:
     if job.drift is None:
         return ()
+    if job.drift.correlation and model.diagnostics.collinearity.correlation is None:
+        raise JobError(
+            "drift.correlation",
+            f"{model.name} keeps no correlations, as it has {len(model.labels):,} columns",
+            f"a model of at most {MAX_CORRELATIONS} columns",
+            "Set drift.correlation to false",
+        )
     if job.drift.features == "selected":
         return model.predictor.used
     if job.drift.features == "all":

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lasso_jobs.core import drift as d
-from lasso_jobs.core.columns import Block
+from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data import blocks, staging
@@ -18,7 +17,7 @@ from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.where import Condition
 from lasso_jobs.jobs.bad_rows import Reason, unfit_rows
 from lasso_jobs.jobs.intervals import Interval
-from lasso_jobs.jobs.references import PREDICTION
+from lasso_jobs.jobs.observe import observe
 from lasso_jobs.jobs.scored import Counts, Scored, Watched
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +52,11 @@ class Scoring:
         Of the features that are used or watched.
     used : frozenset of str
     watched : mapping of str to Reference
-        The features whose drift is measured, and ``prediction``.
+        The features whose drift is measured, and ``prediction``; empty if the job measures none.
+    segment : str or None
+        A column of groups whose drift is measured besides.
+    correlation : bool
+        Whether to measure how the columns are correlated.
     nulls_allowed : bool
     interval : Interval or None
         Half the widths of the prediction intervals.
@@ -75,7 +78,9 @@ class Scoring:
 
     predictor: Predictor
     used: frozenset[str]
-    watched: Mapping[str, d.Reference]
+    watched: Mapping[str, Reference]
+    segment: str | None
+    correlation: bool
     nulls_allowed: bool
     interval: Interval | None
     sources: Mapping[str, str]
@@ -94,6 +99,7 @@ class Scoring:
         """The columns to read."""
         features = [self.sources[name] for name in self.predictor.columns.stored]
         by = [self.interval.column] if self.interval and self.interval.column else []
+        by += [self.segment] if self.segment else []
         return list(dict.fromkeys([*features, *self.carried.names, *by]))
 
     def features(self, table: pa.Table) -> pa.Table:
@@ -170,7 +176,7 @@ def _score_rows(
     kept = np.ones(block.n_rows, bool)
     for rows_of_reason in unfit.values():
         kept &= ~rows_of_reason
-    _watch(watched, rows.table, block, prediction, kept, scoring)
+    observe(watched, rows.table, block, prediction, kept, scoring)
     half = None if scoring.interval is None else scoring.interval.half_widths(rows.table)[kept]
     return (
         _result(rows.table, kept, prediction[kept], half, scoring),
@@ -234,41 +240,3 @@ def _beside(
     # Not by appending: a table forgets how many rows it has when it has no columns.
     every = [*carried.values(), *columns]
     return pa.table(every, schema=pa.schema([*carried, *fields]))
-
-
-def _watch(
-    watched: Watched,
-    table: pa.Table,
-    block: Block,
-    prediction: Floats,
-    kept: NDArray[np.bool_],
-    scoring: Scoring,
-) -> None:
-    columns = scoring.predictor.columns
-    for key, chosen in _by_partition(table, scoring.partition_by):
-        rows = chosen[kept[chosen]]
-        features = watched.setdefault(key, {})
-        found = {PREDICTION: d.of_numbers(prediction[rows], scoring.watched[PREDICTION].edges)}
-        for name, values in zip(columns.numeric, block.numeric, strict=True):
-            if name in scoring.watched:
-                found[name] = d.of_numbers(values[rows], scoring.watched[name].edges)
-        for category, codes in zip(columns.categories, block.codes, strict=True):
-            if category.name in scoring.watched:
-                found[category.name] = d.of_codes(codes[rows], category.width)
-        for name, current in found.items():
-            features[name] = d.merge(features[name], current) if name in features else current
-
-
-def _by_partition(
-    table: pa.Table, partition_by: Sequence[str]
-) -> list[tuple[staging.Partition, NDArray[np.intp]]]:
-    """The rows of each output partition that the table has rows of."""
-    groups: list[tuple[staging.Partition, NDArray[np.intp]]] = [((), np.arange(table.num_rows))]
-    for name in partition_by:
-        column = table.column(name)
-        finer: list[tuple[staging.Partition, NDArray[np.intp]]] = []
-        for key, rows in groups:
-            texts, index = blocks.levels(column.take(blocks.array(rows)))
-            finer += [((*key, (name, t)), rows[index == i]) for i, t in enumerate(texts)]
-        groups = finer
-    return groups

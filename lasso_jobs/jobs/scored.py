@@ -3,13 +3,46 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lasso_jobs.core import drift as d
+from lasso_jobs.core.current import Current, merge
+from lasso_jobs.core.moments import Moments
+from lasso_jobs.core.moments import merge as merge_moments
 from lasso_jobs.data import staging
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.errors import OutputError
 
-Watched = dict[staging.Partition, dict[str, d.Current]]
-"""Distributions by output partition and feature."""
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What drift is measured from, of some of the rows that were scored.
+
+    Parameters
+    ----------
+    features : mapping of str to Current
+        By feature, and ``prediction``; empty if the job measures no drift.
+    moments : Moments or None
+        Of the watched columns, if the job asks for their correlations.
+    """
+
+    features: Mapping[str, Current]
+    moments: Moments | None = None
+
+
+Group = tuple[staging.Partition, str]
+"""A partition of the output and a segment of it; all of it has the segment ``""``."""
+
+Watched = dict[Group, Observed]
+
+
+def merged(a: Observed | None, b: Observed) -> Observed:
+    """Two disjoint sets of rows together."""
+    if a is None:
+        return b
+    moments = b.moments
+    if a.moments is not None and b.moments is not None:
+        moments = merge_moments(a.moments, b.moments)
+    return Observed(
+        {name: merge(a.features[name], b.features[name]) for name in a.features}, moments
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def _reading(
         edges=edges,
         held_from=held_from,
         intervals=None if job.intervals is None else job.intervals.by,
+        period=planned.period,
     )
 
 

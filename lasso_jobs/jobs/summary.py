@@ -144,7 +144,7 @@ def of_rollback(found: RolledBack) -> Values:
 
 def of_drift(row: PartitionDrift) -> Values:
     """One feature's drift; what is not defined is None."""
-    values = {"partition": row.partition, **dataclasses.asdict(row.drift)}
+    values = {"partition": row.partition, "segment": row.segment, **dataclasses.asdict(row.drift)}
     return {key: None if _is_nan(value) else value for key, value in values.items()}
 
 

@@ -29,7 +29,7 @@ from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.gather import Gathered, gather, recall
 from lasso_jobs.jobs.promotion import Promotion, champion_of, register
 from lasso_jobs.jobs.reading import Counts
-from lasso_jobs.jobs.references import references
+from lasso_jobs.jobs.references import Seen, references
 from lasso_jobs.jobs.train_plan import TrainPlan, plan
 
 if TYPE_CHECKING:
@@ -190,12 +190,21 @@ def build(
     kept = design.usable
     spread = final.standardised[kept] @ design.problem.gram @ final.standardised[kept]
     evaluated, holdout = selected.evaluated, None
+    moments = gathered.moments
+    everything = m.merge(moments.merged(range(gathered.reading.n_buckets)), moments.holdout)
+    seen = Seen(
+        everything,
+        gathered.columns,
+        gathered.sample,
+        gathered.sampled_periods,
+        gathered.periods,
+    )
     if evaluation is not None:
         holdout = evaluation.holdout
     return Model(
         name=planned.job.name,
         target=planned.job.target,
-        n_rows=gathered.moments.n_rows,
+        n_rows=moments.n_rows,
         predictor=predictor,
         alpha=final.alpha,
         l1_ratio=cv.l1_ratio,
@@ -206,7 +215,7 @@ def build(
         scales=design.scale,
         prediction_mean=float(design.location[design.target]),
         prediction_sd=float(np.sqrt(max(float(spread), 0.0))),
-        references=references(predictor, design, gathered.sample, gathered.columns),
+        references=references(predictor, final, seen),
         curve=Curve(
             cv.l1_ratios,
             cv.gammas,

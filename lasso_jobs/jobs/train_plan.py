@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lasso_jobs.core.columns import stored
 from lasso_jobs.data import schema
 from lasso_jobs.data.dataset import Dataset, Partition, discover
-from lasso_jobs.data.times import FORMS, is_number, is_time
+from lasso_jobs.data.times import FORMS, is_date, is_number, is_time
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.config import HoldoutRows, TrainJob
 
@@ -21,6 +21,8 @@ class TrainPlan:
     job : TrainJob
     dataset : Dataset
     features : Features
+    period : str or None
+        The column of periods.
     columns_read : tuple of str
     partitions : tuple of Partition
     data_digest : str
@@ -32,6 +34,7 @@ class TrainPlan:
     job: TrainJob
     dataset: Dataset
     features: schema.Features
+    period: str | None
     columns_read: tuple[str, ...]
     partitions: tuple[Partition, ...]
     data_digest: str
@@ -90,14 +93,15 @@ def plan(job: TrainJob) -> TrainPlan:
                 raise JobError(
                     key, f"{name!r} is no feature", f"one of {', '.join(named)}", "Correct it"
                 )
-    columns = tuple(
-        dict.fromkeys([*stored(named, dates), *reserved, *in_filters, *_groups(dataset, job)])
-    )
+    period = _period(dataset, job)
+    also = [*_groups(dataset, job), *([period] if period else [])]
+    columns = tuple(dict.fromkeys([*stored(named, dates), *reserved, *in_filters, *also]))
     schema.check_files(dataset, columns)
     return TrainPlan(
         job,
         dataset,
         features,
+        period,
         columns,
         dataset.static_partitions(),
         hashlib.sha256(json.dumps(dataset.identities).encode()).hexdigest(),
@@ -120,6 +124,28 @@ def _groups(dataset: Dataset, job: TrainJob) -> tuple[str, ...]:
             "Name another column",
         )
     return (name,)
+
+
+def _period(dataset: Dataset, job: TrainJob) -> str | None:
+    """The column whose values are periods: as the job says, or a folder's date, or its times."""
+    if job.period is not None:
+        schema.require(dataset, job.period, "period")
+        type_ = dataset.schema.field(job.period).type
+        kind = schema.kind_of(type_)
+        if kind == "number" or not (is_time(type_) or kind == "boolean"):
+            raise DataError(
+                f"{dataset.path}, period {job.period!r}",
+                f"has type {type_}",
+                "dates, timestamps, text or integers",
+                "Name another column",
+            )
+        return job.period
+    for name in dataset.constants:
+        if is_date(str(dict(dataset.files[0].identity.constants)[name])):
+            return name
+    if job.time is not None and not is_number(dataset.schema.field(job.time).type):
+        return job.time
+    return None
 
 
 def _require_time(dataset: Dataset, job: TrainJob, name: str) -> None:

@@ -86,6 +86,7 @@ def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     given["search"]["split"] = RANDOM
     given["search"]["repeats"] = 1
     given["intervals"] = None
+    given["period"] = None
     given["cache"] = True
     given["data"]["version"] = None
     assert job.model_dump(mode="json") == given

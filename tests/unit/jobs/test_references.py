@@ -76,12 +76,12 @@ def test_the_reference_of_a_number_is_its_distribution_in_training(
     np.testing.assert_allclose(reference.shares, expected, rtol=1e-12, atol=1e-15)
 
 
-def test_a_smooth_number_has_ten_bins_of_about_equal_shares(
+def test_a_smooth_number_has_twenty_bins_of_about_equal_shares(
     model: Model, frame: pd.DataFrame
 ) -> None:
     reference = model.references["smooth"]
-    assert len(reference.edges) == 9
-    np.testing.assert_allclose(reference.shares[:-1], (1 - 1 / 8) / 10, atol=1 / N)
+    assert len(reference.edges) == 19
+    np.testing.assert_allclose(reference.shares[:-1], (1 - 1 / 8) / 20, atol=1 / N)
     assert set(reference.edges) <= set(frame["smooth"])
 
 
