@@ -23,6 +23,7 @@ pytestmark = pytest.mark.integration
 Values = dict[str, Any]
 DAY, SHIFTED = date(2024, 1, 9), date(2024, 1, 12)
 PATIENCE_SECONDS = 30
+PROGRESS = {"progress-levels", "progress-moments"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,7 +119,8 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     names = {"plan sales", "read sales once", "choose alpha", "measure on the hold-out"}
     assert set(task_runs(client, run, 5)) == {*names, "register sales"}
     found = artifacts(client, run)
-    assert set(found) == {"train-sales", "coefficients-sales"}
+    assert set(found) == {"train-sales", "coefficients-sales", *PROGRESS}
+    assert found["progress-moments"].data == 100
     assert f"R2 {values['holdout']['r2']:.4f}" in found["train-sales"].data
     assert "visits" in found["coefficients-sales"].data
     assert values["model_version"] == "v1"
@@ -137,7 +139,7 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     values = score_flow(ScoreJob.from_values(score_values), DAY, workers=1)
     assert (values["rows_scored"], values["verdict"]) == (150, "ok")
     assert len(DeltaTable(score_values["output"]["path"]).to_pandas()) == 150
-    run = flow_run(client, f"score {DAY} with sales")
+    run = flow_run(client, f"score scores {DAY} with v1")
     assert run.state.is_completed()
     expected = {
         "plan sales",
@@ -147,7 +149,8 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     }
     assert set(task_runs(client, run, 4)) == expected
     found = artifacts(client, run)
-    assert set(found) == {"drift-sales", "score-sales"}
+    assert set(found) == {"drift-sales", "score-sales", "progress-score"}
+    assert found["progress-score"].description == "score: 1 of 1 partitions"
     assert "150 of 150 rows scored" in found["score-sales"].data
     assert "No feature has drifted." in found["score-sales"].data
     assert "prediction" in found["drift-sales"].data
@@ -165,11 +168,11 @@ def test_flows_take_the_paths_of_job_files(
 
     training = job_file(tmp_path, "train.yaml", as_of_a_day)
     train_flow(training, DAY, workers=1)
-    assert flow_run(client, f"train {training} as of {DAY}").state.is_completed()
+    assert flow_run(client, f"train sales as of {DAY}").state.is_completed()
     values = {**score_values, "registry": as_of_a_day["registry"]}
     scoring = job_file(tmp_path, "score.yaml", values)
     assert score_flow(scoring, DAY, workers=1)["rows_scored"] == 150
-    assert flow_run(client, f"score {DAY} with {scoring}").state.is_completed()
+    assert flow_run(client, f"score scores {DAY} with v1").state.is_completed()
 
 
 def test_a_night_without_an_alarm_does_not_retrain(
@@ -197,7 +200,7 @@ def test_a_night_with_an_alarm_retrains_as_of_that_day(
     assert done["train"]["n_rows"] + done["train"]["rows_without_target"] == 11 * 150
     assert flow_run(client, f"nightly {SHIFTED}").state.is_completed()
     assert flow_run(client, f"train sales as of {SHIFTED}").state.is_completed()
-    scoring = flow_run(client, f"score {SHIFTED} with sales")
+    scoring = flow_run(client, f"score scores {SHIFTED} with v1")
     assert "**alarm** price" in artifacts(client, scoring)["score-sales"].data
     (alarm,) = events(client, "drift.alarm", scoring)
     assert alarm["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
@@ -354,7 +357,7 @@ def test_a_night_catches_up_with_the_nights_before_that_are_due(
     assert len(done["caught_up"]) == 2
     rows = DeltaTable(score_values["output"]["path"]).to_pandas()
     assert rows["day"].nunique() == 4
-    assert flow_run(client, f"score {before} with sales").state.is_completed()
+    assert flow_run(client, f"score scores {before} with v1").state.is_completed()
     assert nightly_flow(score_values, day=day, look_back=3, workers=1)["caught_up"] == {}
 
 
@@ -448,7 +451,7 @@ def test_the_database_may_be_named_by_a_secret(
         score_flow(job, DAY)
     Secret(value=postgresql).save(CONNECTION_SECRET)
     assert score_flow(job, DAY)["rows_scored"] == 150
-    run = flow_run(client, f"score {DAY} with sales")
+    run = flow_run(client, f"score scores {DAY} with v1")
     assert postgresql.split("@")[0] not in run.model_dump_json()
     with dbapi.connect(postgresql) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM by_flow")
@@ -464,40 +467,80 @@ def test_a_flow_refuses_parameters_that_are_no_job(train_values: Values) -> None
         train_flow({**train_values, "targets": "y"})
 
 
-# The deployments.
-
-ROOT = Path(__file__).parents[2]
-DEPLOYED = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text())["deployments"]
+# What a person sees while a run is at work.
 
 
-def test_training_and_the_nightly_run_are_deployed() -> None:
-    assert {deployed["name"] for deployed in DEPLOYED} == {"train", "nightly"}
-
-
-@pytest.mark.parametrize("deployed", DEPLOYED, ids=lambda deployed: deployed["name"])
-def test_a_deployment_names_a_flow_that_takes_its_parameters(
-    deployed: Values, monkeypatch: pytest.MonkeyPatch
+def test_the_bar_of_a_stage_moves(
+    score_values: Values, small_partitions: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prefect.flows import load_flow_from_entrypoint
+    from flows import observe
+    from flows.score import score_flow
 
-    monkeypatch.chdir(ROOT)
-    flow = load_flow_from_entrypoint(deployed["entrypoint"])
-    assert flow.name == deployed["name"]
-    given = flow.validate_parameters(deployed["parameters"])
-    assert given.items() >= deployed["parameters"].items()
+    shown = []
 
+    def update(artifact: Any, percent: float, text: str) -> Any:
+        shown.append((round(percent), text))
+        return observed(artifact, percent, text)
 
-@pytest.mark.parametrize("deployed", DEPLOYED, ids=lambda deployed: deployed["name"])
-def test_a_deployment_has_a_schedule_in_a_time_zone(deployed: Values) -> None:
-    from prefect.client.schemas.schedules import CronSchedule
-
-    assert deployed["schedules"]
-    for schedule in deployed["schedules"]:
-        assert schedule["timezone"]
-        assert CronSchedule(**schedule).cron == schedule["cron"]
+    observed = observe.update_progress_artifact
+    monkeypatch.setattr(observe, "update_progress_artifact", update)
+    monkeypatch.setattr(observe, "SECONDS_BETWEEN_UPDATES", 0.0)
+    score_flow(score_values, DAY, workers=1)
+    assert shown == [(67, "score: 2 of 3 partitions"), (100, "score: 3 of 3 partitions")]
 
 
-def test_the_pins_and_the_deployments_are_of_one_prefect() -> None:
-    deployments = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text())
-    pins = (ROOT / "deploy" / "constraints.txt").read_text().splitlines()
-    assert f"prefect=={deployments['prefect-version']}" in pins
+def test_a_server_that_is_away_stops_no_bar_and_no_run(
+    score_values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import observe
+    from flows.score import score_flow
+
+    def fails(*arguments: Any) -> None:
+        raise ConnectionError("the server is away")
+
+    monkeypatch.setattr(observe, "create_progress_artifact", fails)
+    assert score_flow(score_values, DAY, workers=1)["rows_scored"] == 150
+
+
+def test_a_job_may_be_a_prefect_variable(score_values: Values) -> None:
+    from prefect.variables import Variable
+
+    from flows.score import score_flow
+    from lasso_jobs.errors import JobError
+
+    Variable.set("nightly_job", score_values, overwrite=True)
+    assert score_flow("variable:nightly_job", DAY, workers=1)["rows_scored"] == 150
+    with pytest.raises(JobError, match="Prefect variable 'other': does not exist"):
+        score_flow("variable:other", DAY, workers=1)
+    Variable.set("wrong", {**score_values, "keyz": ["id"]}, overwrite=True)
+    with pytest.raises(JobError, match="Prefect variable 'wrong': unknown key 'keyz'"):
+        score_flow("variable:wrong", DAY, workers=1)
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_warnings_are_in_the_log_of_the_run(client: Any) -> None:
+    import logging
+    import warnings
+
+    from prefect import flow
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.runtime import flow_run as running
+
+    from flows.observe import cluster_of_run
+
+    @flow
+    def warns() -> str:
+        with cluster_of_run("local", 1) as cluster:
+            logging.getLogger("lasso_jobs.engine.health").warning("worker %s is gone", "tcp://a")
+            cluster.submit(warnings.warn, "a warning\nof two lines", pure=False).result()
+        return str(running.id)
+
+    id_ = warns()
+    chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[id_]))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    said = ""
+    while "of two lines" not in said and time.monotonic() < deadline:
+        time.sleep(0.2)
+        said = "\n".join(log.message for log in client.read_logs(chosen) if log.level >= 30)
+    assert "worker tcp://a is gone" in said
+    assert "a warning of two lines" in said
