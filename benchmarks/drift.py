@@ -97,15 +97,18 @@ WORLDS = (
 def drift(options: argparse.Namespace) -> None:
     """False alarms and days until detection in simulated worlds."""
     folder = Path(options.dir) / f"drift-{options.rows}"
-    verdicts, folders = [], []
+    verdicts: list[list[str]] = []
+    folders: list[str] = []
+    registries: dict[str, str] = {}
     for number, world in enumerate(WORLDS):
         sys.stderr.write(f"{world.name}\n")
         kind = "differ" if world.differ else "alike"
         training = _written(folder / f"training-{kind}", 0, TRAINING_DAYS, options.rows, world, 0)
-        registry = _trained(folder, training, kind)
+        if kind not in registries:
+            registries[kind] = _trained(folder, training, kind)
         place = folder / f"world-{number}"
         source = _written(place / "data", TRAINING_DAYS, world.days, options.rows, world, number)
-        verdicts.append(_ours(place, source, registry))
+        verdicts.append(_ours(place, source, registries[kind]))
         folders += [str(training), str(source)]
     rows = [_counted(world, days) for world, days in zip(WORLDS, verdicts, strict=True)]
     head = ["", "watch", "alarm", "days with a watch or alarm before", "with an alarm"]
