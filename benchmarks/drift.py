@@ -29,8 +29,8 @@ NUMERIC = 20
 USED = 10
 LEVELS = ("a", "b", "c", "d", "e")
 STRONG, UNUSED = "x00", "x19"
-PEER_DAYS = 50
-"""The preset takes a second or two for a day."""
+PEER_DAYS = 15
+"""The preset takes two seconds for a day."""
 
 Days = NDArray[np.float64]
 Frame = dict[str, NDArray[np.generic]]
@@ -97,31 +97,37 @@ WORLDS = (
 def drift(options: argparse.Namespace) -> None:
     """False alarms and days until detection in simulated worlds."""
     folder = Path(options.dir) / f"drift-{options.rows}"
-    rows = []
+    verdicts: list[list[str]] = []
+    folders: list[str] = []
+    registries: dict[str, str] = {}
     for number, world in enumerate(WORLDS):
         sys.stderr.write(f"{world.name}\n")
         kind = "differ" if world.differ else "alike"
         training = _written(folder / f"training-{kind}", 0, TRAINING_DAYS, options.rows, world, 0)
-        registry = _trained(folder, training, kind)
+        if kind not in registries:
+            registries[kind] = _trained(folder, training, kind)
         place = folder / f"world-{number}"
         source = _written(place / "data", TRAINING_DAYS, world.days, options.rows, world, number)
-        rows.append((world, _ours(place, source, registry), _theirs(training, source, options)))
-    peers = [name for name, _ in rows[0][2]]
-    head = ["", "watch", "alarm", "false watch", "false alarm"]
-    found = [
-        (world.name, *_counted(world, ours), *(_counted_peer(world, days) for _, days in theirs))
-        for world, ours, theirs in rows
-    ]
-    sys.stdout.write(f"{options.rows:,} rows a day\n\n{table((*head, *peers), *found)}\n")
+        verdicts.append(_ours(place, source, registries[kind]))
+        folders += [str(training), str(source)]
+    rows = [_counted(world, days) for world, days in zip(WORLDS, verdicts, strict=True)]
+    head = ["", "watch", "alarm", "days with a watch or alarm before", "with an alarm"]
+    if options.evidently is not None:
+        module = str(Path(__file__).parent / "peers" / "drift_evidently.py")
+        found = json.loads(run([module, str(PEER_DAYS), *folders], options.evidently).output)
+        head += ["Evidently: dataset drift", "Evidently: any column"]
+        for row, world, theirs in zip(rows, WORLDS, found, strict=True):
+            row += [_counted_peer(world, theirs[of]) for of in ("dataset", "any")]
+    sys.stdout.write(f"{options.rows:,} rows a day\n\n{table(head, *rows)}\n")
 
 
-def _counted(world: World, verdicts: list[str]) -> tuple[str, ...]:
-    """The first day of a watch and of an alarm; those of innocent days."""
+def _counted(world: World, verdicts: list[str]) -> list[str]:
+    """The first day of a watch and of an alarm; the days before the change that have one."""
     before, after = verdicts[: world.start], verdicts[world.start :]
     levels = (("watch", "alarm"), ("alarm",))
     first = [next((i + 1 for i, v in enumerate(after) if v in level), None) for level in levels]
     false = [f"{sum(v in level for v in before)} of {len(before)}" for level in levels]
-    return (*(_day(world, day) for day in first), *false)
+    return [world.name, *(_day(world, day) for day in first), *false]
 
 
 def _counted_peer(world: World, days: list[bool]) -> str:
@@ -210,17 +216,3 @@ def _ours(folder: Path, source: Path, registry: str) -> list[str]:
         graver = max(days.get(row.partition, "ok"), row.drift.verdict, key=grades.index)
         days[row.partition] = graver
     return [days[day] for day in sorted(days)]
-
-
-def _theirs(
-    training: Path, source: Path, options: argparse.Namespace
-) -> list[tuple[str, list[bool]]]:
-    """By what counts as an alarm, whether each day is one."""
-    if options.evidently is None:
-        return []
-    module = [str(Path(__file__).parent / "peers" / "drift_evidently.py"), str(training)]
-    found = json.loads(run([*module, str(source), str(PEER_DAYS)], options.evidently).output)
-    return [
-        ("Evidently: the preset's dataset drift", found["dataset"]),
-        ("Evidently: any column", found["any"]),
-    ]

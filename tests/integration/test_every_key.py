@@ -58,6 +58,7 @@ JOBS: dict[str, Values] = {
         },
         "holdout": {"last": 0.1, "time": "leaves"},
         "intervals": {"by": "carrier", "min_rows": 50},
+        "period": "leaves",
     },
     "by time": {
         **COMMON,
@@ -174,6 +175,8 @@ def test_a_job_with_every_key_does_what_each_says(folder: Path) -> None:
     assert found["holdout"]["r2"] > 0.5
     assert found["holdout"]["by"] == "carrier"
     assert len(found["holdout"]["intervals"]) > 3
+    # Timestamps are periods by their days: every third of the year.
+    assert model.references["distance"].days.n_periods == 122
 
 
 def test_folds_by_time_and_dropped_rows_compose(folder: Path) -> None:
