@@ -236,6 +236,9 @@ def _models_show(options: argparse.Namespace) -> int:
     else:
         hidden = ("coef", "job", "moves", "stability", "diagnostics")
         model = registry.load(options.model).model
+        if values["holdout"]:
+            long = ("expected", "expected_by", "intervals")
+            values["holdout"] = {k: v for k, v in values["holdout"].items() if k not in long}
         terminal.show({k: v for k, v in values.items() if k not in hidden})
         terminal.show(findings.in_words(model))
         terminal.heading("Coefficients, the strongest first")

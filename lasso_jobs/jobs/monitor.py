@@ -98,6 +98,7 @@ def _joining(
     schema.check_files(actuals, (*keys, job.target, *others, *order))
     return Joining(
         keys,
+        tuple(_plain(scores.schema.field(name).type) for name in keys),
         job.target,
         job.period,
         job.order_column,
@@ -107,6 +108,11 @@ def _joining(
         actuals_where,
         BATCH_ROWS,
     )
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    """Without dictionaries, which cannot be joined by."""
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
 def _batches(

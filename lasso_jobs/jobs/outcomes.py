@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core import buckets as b
 from lasso_jobs.core import outcomes as o
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.data import blocks
+from lasso_jobs.data import blocks, schema
 from lasso_jobs.data.dataset import Piece
 from lasso_jobs.data.times import times
 from lasso_jobs.data.where import Condition
@@ -40,6 +40,8 @@ class Joining:
     Parameters
     ----------
     keys : tuple of str
+    types : tuple of pyarrow.DataType
+        Of the keys, in the scored rows.
     target, period : str
     order : str or None
         The column by which the last of several outcomes counts.
@@ -51,6 +53,7 @@ class Joining:
     """
 
     keys: tuple[str, ...]
+    types: tuple[pa.DataType, ...]
     target: str
     period: str
     order: str | None
@@ -116,7 +119,7 @@ def join(batch: Batch, joining: Joining) -> Joined:
     found = KnownOutcomes(scored.num_rows, joining.order is not None, joining.of_actuals)
     n_unpredicted: dict[str, int] = {}
     for actuals in _in_chunks(batch, _actuals(batch, joining), joining.batch_rows):
-        matched = _matched(scored, actuals, joining, batch)
+        matched = _matched(scored, actuals, joining)
         rest = matched.filter(pc.is_null(matched[POSITION]))
         if joining.period in joining.keys:
             texts, index = blocks.levels(rest[joining.period])
@@ -131,7 +134,7 @@ def join(batch: Batch, joining: Joining) -> Joined:
 def _scored(batch: Batch, joining: Joining) -> pa.Table:
     names = list(dict.fromkeys([*joining.keys, joining.period, *joining.of_scores, *PREDICTED]))
     read = [
-        _plain(_own(rows.table, batch, joining))
+        _own(_comparable(piece, rows.table, joining), batch, joining)
         for piece in batch.scores
         for rows in blocks.read(piece, names, joining.scores_where)
     ]
@@ -145,7 +148,7 @@ def _actuals(batch: Batch, joining: Joining) -> Iterator[pa.Table]:
     names = list(dict.fromkeys([*joining.keys, joining.target, *joining.of_actuals, *more]))
     for piece in batch.actuals:
         for rows in blocks.read(piece, names, joining.actuals_where):
-            table = _own(rows.table, batch, joining)
+            table = _own(_comparable(piece, rows.table, joining), batch, joining)
             values = blocks.numbers(table[joining.target])
             if blocks.has_infinity(values):
                 raise DataError(
@@ -159,7 +162,7 @@ def _actuals(batch: Batch, joining: Joining) -> Iterator[pa.Table]:
             if joining.order:
                 columns[ORDER] = pa.array(_order(piece, table, joining.order))
             known = pa.array(~np.isnan(values))
-            yield _plain(pa.table(columns).filter(known))
+            yield pa.table(columns).filter(known)
 
 
 def _order(piece: Piece, table: pa.Table, name: str) -> Floats:
@@ -184,18 +187,37 @@ def _own(table: pa.Table, batch: Batch, joining: Joining) -> pa.Table:
     if batch.n_parts > 1:
         hashes = np.zeros(table.num_rows, np.uint64)
         for name in joining.keys:
-            texts, index = blocks.levels(table[name])
-            keys = np.array([b.text_key(str(text), 0) for text in texts] or [0], np.uint64)
-            hashes = b.remix(hashes ^ keys[index])
+            hashes = b.remix(hashes ^ _numbered(table[name]))
         table = table.filter(pa.array(hashes % np.uint64(batch.n_parts) == batch.part))
     return table
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Without dictionaries, which cannot be joined by."""
+def _numbered(column: pa.ChunkedArray) -> b.Hashes:
+    """A number for each value, the same for equal ones."""
+    if schema.kind_of(column.type) in ("integer", "number"):
+        return (blocks.numbers(column) + 0.0).view(np.uint64)  # -0.0 is 0.0
+    import pandas as pd
+
+    texts = pc.fill_null(pc.cast(column, pa.large_string()), "").to_numpy()
+    return np.asarray(pd.util.hash_array(texts, categorize=False))
+
+
+def _comparable(piece: Piece, table: pa.Table, joining: Joining) -> pa.Table:
+    """Without dictionaries, and with the keys in the types of the scored rows."""
     for i, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
-            table = table.set_column(i, field.name, table[field.name].cast(field.type.value_type))
+            table = table.set_column(i, field.name, table[i].cast(field.type.value_type))
+    for name, wanted in zip(joining.keys, joining.types, strict=True):
+        column, place = table[name], table.schema.get_field_index(name)
+        try:
+            table = table.set_column(place, name, column.cast(wanted))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{piece.file.path}, keys {name!r}",
+                f"has type {column.type} ({error})",
+                f"values that can be compared with {wanted}, as in the scored rows",
+                "Convert one of them, or name another key",
+            ) from error
     return table
 
 
@@ -222,21 +244,8 @@ def _in_chunks(batch: Batch, tables: Iterator[pa.Table], n_rows: int) -> Iterato
         yield _together(waiting, batch.actuals[0])
 
 
-def _matched(scored: pa.Table, actuals: pa.Table, joining: Joining, batch: Batch) -> pa.Table:
+def _matched(scored: pa.Table, actuals: pa.Table, joining: Joining) -> pa.Table:
     """Each outcome with the positions of its scored rows, or null."""
-    for name in joining.keys:
-        wanted, column = scored.schema.field(name).type, actuals[name]
-        try:
-            actuals = actuals.set_column(
-                actuals.schema.get_field_index(name), name, column.cast(wanted)
-            )
-        except pa.ArrowException as error:
-            raise DataError(
-                f"{batch.actuals[0].file.path}, keys {name!r}",
-                f"has type {column.type} ({error})",
-                f"values that can be compared with {wanted}, as in the scored rows",
-                "Convert one of them, or name another key",
-            ) from error
     right = scored.select([*joining.keys, POSITION])
     return actuals.join(right, [*joining.keys], join_type="left outer", use_threads=False)
 
