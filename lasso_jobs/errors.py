@@ -4,6 +4,7 @@ LassoJobsError
 ├── JobError        the job file, or a value on the command line, is wrong
 ├── DataError       the data is not what the job says
 ├── ModelError      the registry, or a model in it, is missing or damaged
+│   └── FormatError     another version of this package wrote the model
 ├── OutputError     a result cannot be written
 └── ClusterError    the Dask cluster cannot be reached, or gave up
 
@@ -49,6 +50,10 @@ class DataError(LassoJobsError):
 
 class ModelError(LassoJobsError):
     """The registry, or a model in it, is missing or damaged."""
+
+
+class FormatError(ModelError):
+    """Another version of this package wrote the model."""
 
 
 class OutputError(LassoJobsError):

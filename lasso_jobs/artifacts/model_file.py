@@ -30,7 +30,7 @@ from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.limits import Innocent, Span
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data import storage
-from lasso_jobs.errors import ModelError
+from lasso_jobs.errors import FormatError, ModelError
 
 FORMAT = 4
 ARRAYS, DOCUMENT = "arrays.npz", "model.json"
@@ -76,11 +76,11 @@ def read(folder: str | Path) -> tuple[Model, str, dict[str, Any]]:
     try:
         found_format = document["format"]
         if found_format != FORMAT:
-            raise ModelError(
+            raise FormatError(
                 str(folder),
                 f"has format {found_format}",
                 f"format {FORMAT}",
-                "Use the version of lasso_jobs that wrote it, or retrain",
+                "Use the version of lasso_jobs that wrote it, or retrain and promote",
             )
         archive = io.BytesIO(storage.read(storage.join(str(folder), ARRAYS)))
         with np.load(archive, allow_pickle=False) as stored:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import CHAMPION, Registered, Registry
-from lasso_jobs.errors import ModelError
+from lasso_jobs.errors import FormatError, ModelError
 from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.holdout import Evaluation
 
@@ -29,9 +29,12 @@ class Promotion:
 
 
 def champion_of(job: TrainJob) -> Registered | None:
-    """The champion that a training job's model would succeed, if there is one."""
+    """The champion that a training job's model would succeed, if there is one that can be read."""
     registry = Registry(job.registry)
-    return registry.load(job.name) if CHAMPION in registry.aliases(job.name) else None
+    try:
+        return registry.load(job.name) if CHAMPION in registry.aliases(job.name) else None
+    except FormatError:  # from before an upgrade, which a retraining is to get over
+        return None
 
 
 def register(
@@ -49,7 +52,7 @@ def register(
         If the fit did not converge and ``promote`` is ``always``.
     """
     registry = Registry(job.registry)
-    before = champion_of(job)
+    before = registry.aliases(model.name).get(CHAMPION)
     registered = registry.register(model, provenance)
     promoted, reason = _decision(job.promote, registered, before, evaluation)
     if promoted:
@@ -61,7 +64,7 @@ def register(
 def _decision(
     rule: Literal["never", "if_better", "always"],
     registered: Registered,
-    before: Registered | None,
+    before: int | None,
     evaluation: Evaluation | None,
 ) -> tuple[bool, str]:
     if not registered.model.certificate.converged:
@@ -73,8 +76,8 @@ def _decision(
                 "Raise search.eps, or remove duplicated columns",
             )
         return False, "the fit did not converge"
-    if before is not None and before.version == registered.version:
-        return False, f"v{before.version} is bitwise the same model, and champion already"
+    if before is not None and before == registered.version:
+        return False, f"v{before} is bitwise the same model, and champion already"
     if rule == "never":
         return False, "the job says promote: never"
     if before is None:
@@ -82,8 +85,8 @@ def _decision(
     if rule == "always":
         return True, "the job says promote: always"
     if evaluation is None or evaluation.comparison is None:
-        return False, f"cannot be compared with v{before.version} on held-out rows"
-    return evaluation.comparison.better, _in_words(evaluation, before.version)
+        return False, f"cannot be compared with v{before} on held-out rows"
+    return evaluation.comparison.better, _in_words(evaluation, before)
 
 
 def _in_words(evaluation: Evaluation, version: int) -> str:

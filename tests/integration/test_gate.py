@@ -1,6 +1,7 @@
 """The gate: challenger and champion on the same held-out rows, paired, with a standard error."""
 
 import getpass
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,16 @@ def test_a_training_without_a_date_is_as_of_when_it_ran(data: Path, tmp_path: Pa
     train(training, workers=1)
     assert "less than 3 days before" in str(reason_not_to(training, today + timedelta(days=2)))
     assert reason_not_to(training, today + timedelta(days=3)) is None
+
+
+def test_a_champion_of_another_format_does_not_stop_its_retraining(
+    data: Path, tmp_path: Path
+) -> None:
+    train(job(data, tmp_path))
+    document = tmp_path / "mood" / "v1" / "model.json"
+    content = json.loads(document.read_text())
+    document.write_text(json.dumps({**content, "format": content["format"] - 1}))
+    kept = train(job(data, tmp_path, "z")).promotion
+    assert (kept.promoted, kept.champion) == (False, 1)
+    assert kept.reason == "cannot be compared with v1 on held-out rows"
+    assert train(job(data, tmp_path, "z", promote="always")).promotion.champion == 3
