@@ -141,7 +141,8 @@ def _period(dataset: Dataset, job: TrainJob) -> str | None:
             )
         return job.period
     for name in dataset.constants:
-        if is_date(str(dict(dataset.files[0].identity.constants)[name])):
+        values = (dict(file.identity.constants).get(name) for file in dataset.files)
+        if any(is_date(str(value)) for value in values):
             return name
     if job.time is not None and not is_number(dataset.schema.field(job.time).type):
         return job.time

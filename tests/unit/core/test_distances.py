@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.spatial.distance import jensenshannon
@@ -25,6 +25,7 @@ def shares(rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows / rows.sum())
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_psi_is_the_symmetrised_relative_entropy_of_the_smoothed_shares(
     pair: tuple[np.ndarray, np.ndarray],
@@ -54,6 +55,7 @@ def test_the_psi_of_another_draw_of_the_same_population_is_about_its_degrees_of_
     assert abs(np.mean(found) - 9) < 4 * np.sqrt(2 * 9 / 200)
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_ks_is_that_of_the_bins_numbers(pair: tuple[np.ndarray, np.ndarray]) -> None:
     before, after = pair
@@ -72,6 +74,7 @@ def test_ks_of_the_values_is_larger_by_at_most_a_bins_share() -> None:
     assert found <= exact + 1e-12 <= found + max(shares(old).max(), shares(new).max())
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_js_is_scipys_to_base_two(pair: tuple[np.ndarray, np.ndarray]) -> None:
     before, after = pair
@@ -81,6 +84,7 @@ def test_js_is_scipys_to_base_two(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert_allclose(found**2, np.nan_to_num(expected) ** 2, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(pairs(), st.randoms(use_true_random=False))
 def test_wasserstein_is_that_of_rows_at_the_means_of_their_bins(
     pair: tuple[np.ndarray, np.ndarray], random: "np.random.Generator"
@@ -93,6 +97,7 @@ def test_wasserstein_is_that_of_rows_at_the_means_of_their_bins(
     assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_chi_square_is_the_sum_over_levels(pair: tuple[np.ndarray, np.ndarray]) -> None:
     before, after = pair
