@@ -2,7 +2,9 @@
 
 import argparse
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 failed, 2 wrong usage (by `argparse`), 3 done but with an alarm.
     """
     options = _parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        # As with Ctrl-C, a cluster of our own is closed.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.debug:
         logging.basicConfig(level=logging.INFO)
     command: Callable[[argparse.Namespace], int] = options.command
@@ -70,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     for job in (demo, train, score, monitor):
         job.add_argument(
             "--cluster",
-            default="local",
-            help="local (threads), local-processes, or a scheduler's tcp:// or tls:// address",
+            help="local (threads), local-processes, a scheduler's tcp:// or tls:// address, or a "
+            "file of options; by default LASSO_JOBS_CLUSTER, or local",
         )
         job.add_argument("--workers", type=int, help="of a local cluster (one for each core)")
     cli_output.add_commands(add)

@@ -5,6 +5,7 @@ from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from distributed import Client, Future, KilledWorker, as_completed
+from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from lasso_jobs.engine.cluster import use_one_blas_thread
 from lasso_jobs.errors import ClusterError
@@ -162,7 +163,11 @@ def _result(future: "Future[Any]", name: str) -> Any:
             "workers with enough memory",
             "Give the workers more memory, or write smaller row groups",
         ) from error
-    except CancelledError as error:
+    except (CancelledError, NoWorkerError, NoValidWorkerError) as error:
+        why = getattr(error, "msg", None) or str(error)
         raise ClusterError(
-            name, "was cancelled", "a running cluster", "Look at the scheduler, and run again"
+            name,
+            f"was cancelled ({why})",
+            "a running cluster",
+            "Look at the scheduler and its workers, and run again",
         ) from error

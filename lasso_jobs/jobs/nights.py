@@ -156,7 +156,7 @@ def score_nights(
     job: ScoreJob,
     days: Sequence[str],
     only: Only = "missing",
-    cluster: str = "local",
+    cluster: str | None = None,
     workers: int | None = None,
     report: Report | None = None,
     say: Callable[[NightResult], None] | None = None,

@@ -215,7 +215,7 @@ def _record(
 
 def score(
     job: ScoreJob,
-    cluster: str = "local",
+    cluster: str | None = None,
     workers: int | None = None,
     report: Report | None = None,
 ) -> ScoreResult:

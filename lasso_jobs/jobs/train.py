@@ -240,7 +240,7 @@ def build(
 
 def train(
     job: TrainJob,
-    cluster: str = "local",
+    cluster: str | None = None,
     workers: int | None = None,
     report: Report | None = None,
 ) -> TrainResult:

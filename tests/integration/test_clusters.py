@@ -1,0 +1,198 @@
+"""Clusters that jobs run on: certificates, packages, versions, adaptivity, nothing left behind."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dask
+import pytest
+import yaml
+from distributed import Client, LocalCluster
+
+from lasso_jobs.engine.cluster import LOOPBACK, connect
+from lasso_jobs.engine.tasks import bounded_map
+from lasso_jobs.errors import ClusterError
+
+from ..certificates import dask_environment, write_certificates
+from ..processes import dask_process
+
+pytestmark = pytest.mark.integration
+
+Values = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return write_certificates(tmp_path_factory.mktemp("ca") / "ours")
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory, certificates: dict[str, str]) -> Iterator[str]:
+    """The address of a scheduler with one worker, who speak with those of one CA only."""
+    folder = tmp_path_factory.mktemp("tls")
+    there = folder / "scheduler.json"
+    common = ("--protocol", "tls", "--host", "127.0.0.1", "--no-dashboard")
+    env = dask_environment(certificates)
+    with ExitStack() as stack:
+        start = dask_process(
+            "scheduler",
+            *common,
+            "--port",
+            "0",
+            "--scheduler-file",
+            str(there),
+            folder=folder,
+            **env,
+        )
+        stack.enter_context(start)
+        worker = ("worker", *common, "--scheduler-file", str(there), "--nthreads", "1")
+        stack.enter_context(dask_process(*worker, folder=folder, **env))
+        deadline = time.monotonic() + 60
+        while not there.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        yield yaml.safe_load(there.read_text())["address"]
+
+
+def cluster_file(folder: Path, address: str, tls: dict[str, str]) -> str:
+    path = folder / "cluster.yaml"
+    path.write_text(yaml.safe_dump({"address": address, "tls": tls}))
+    return str(path)
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def results(client: Any, numbers: list[int]) -> list[int]:
+    return [value for _, value in sorted(bounded_map(client, double, numbers))]
+
+
+@pytest.mark.slow
+def test_certificates_of_one_ca_are_let_in_and_all_others_refused_in_one_line(
+    secure: str, certificates: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert secure.startswith("tls://127.0.0.1:")
+    with connect(cluster_file(tmp_path, secure, certificates)) as client:
+        assert client.run(os.getpid)
+    for name, value in dask_environment(certificates).items():
+        monkeypatch.setenv(name, value)
+    dask.config.refresh()
+    with connect(secure) as client:
+        assert client.scheduler_info()["address"] == secure
+    monkeypatch.undo()
+    dask.config.refresh()
+    with pytest.raises(ClusterError, match="there is no certificate for it"), connect(secure):
+        pass
+    monkeypatch.setattr("lasso_jobs.engine.cluster.CONNECT_SECONDS", 2)
+    theirs = write_certificates(tmp_path / "theirs")
+    wrong = {
+        "another CA": theirs,
+        "the right CA, but another's certificate": {**theirs, "ca_file": certificates["ca_file"]},
+    }
+    for tls in wrong.values():
+        with (
+            pytest.raises(ClusterError, match="the certificates do not fit") as caught,
+            connect(cluster_file(tmp_path, secure, tls)),
+        ):
+            pass
+        assert "\n" not in str(caught.value)
+    plain = secure.replace("tls://", "tcp://")
+    with pytest.raises(ClusterError, match="no Dask scheduler answers"), connect(plain):
+        pass
+
+
+def patience() -> Any:
+    return dask.config.set({"distributed.scheduler.no-workers-timeout": "1s"})
+
+
+def linger(number: int) -> int:
+    time.sleep(0.2)
+    return number
+
+
+@pytest.mark.slow
+def test_no_workers_or_workers_of_other_versions_end_a_job_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tmp_path / "packages" / "numpy-0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.1\n")
+    there = tmp_path / "scheduler.json"
+    common = ("--scheduler-file", str(there), "--host", "127.0.0.1", "--no-dashboard")
+    paths = os.pathsep.join([str(other.parent), os.environ.get("PYTHONPATH", "")])
+    with dask_process("scheduler", *common, "--port", "0", folder=tmp_path):
+        deadline = time.monotonic() + 60
+        while not there.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        address = yaml.safe_load(there.read_text())["address"]
+        with patience(), pytest.raises(ClusterError, match="no worker for 1 sec"), connect(address):
+            pass
+        with (
+            dask_process("worker", *common, folder=tmp_path, PYTHONPATH=paths),
+            pytest.raises(
+                ClusterError, match=r"worker tcp://.*: numpy 0.1; expected numpy "
+            ) as bad,
+            connect(address),
+        ):
+            pass
+        assert "\n" not in str(bad.value)
+        with ExitStack() as worker, patience():
+            worker.enter_context(dask_process("worker", *common, folder=tmp_path))
+            with Client(address, set_as_default=False) as client:
+                client.wait_for_workers(1, timeout=60)
+            # The scheduler's own setting is to wait for ever.
+            with pytest.raises(ClusterError) as gone, connect(address) as client:
+                assert results(client, [1, 2]) == [2, 4]
+                for done, _ in bounded_map(client, linger, range(100)):
+                    if done == 3:
+                        worker.close()
+        assert "no worker for 1 sec" in str(gone.value)
+        assert "is gone; its" in caplog.text
+
+
+def test_a_package_that_is_missing_is_one_line_with_the_command() -> None:
+    with pytest.raises(ClusterError) as caught, connect("slurm"):
+        pass
+    assert str(caught.value).startswith("--cluster slurm: dask-jobqueue cannot be imported")
+    assert str(caught.value).endswith("pip install dask-jobqueue.")
+
+
+class Packaged(LocalCluster):
+    """As the clusters of other packages: Dask's interface, options of its own."""
+
+    closed = 0
+
+    def __init__(self, queue: str) -> None:
+        if queue == "full":
+            raise RuntimeError("the queue is full")
+        super().__init__(
+            n_workers=0, threads_per_worker=1, processes=False, dashboard_address=LOOPBACK
+        )
+
+    def close(self, *arguments: Any, **named: Any) -> Any:
+        type(self).closed += 1
+        return super().close(*arguments, **named)
+
+
+@pytest.mark.parametrize("workers", [2, [1, 3]])
+def test_a_packages_cluster_gets_its_options_and_workers_and_is_closed(
+    workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("dask_jobqueue")
+    module.__dict__["SLURMCluster"] = Packaged
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", module)
+    monkeypatch.setattr(Packaged, "closed", 0)
+    path = tmp_path / "slurm.yaml"
+    values = {"kind": "slurm", "workers": workers, "options": {"queue": "long"}}
+    path.write_text(yaml.safe_dump(values))
+    with connect(str(path)) as client:
+        assert results(client, list(range(5))) == [0, 2, 4, 6, 8]
+    assert Packaged.closed
+    path.write_text(yaml.safe_dump({**values, "options": {"queue": "full"}}))
+    with pytest.raises(ClusterError, match=r"did not start it .RuntimeError: the queue is full"):
+        connect(str(path)).__enter__()
