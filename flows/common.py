@@ -1,31 +1,26 @@
-"""What the flows share: job parameters, retries, progress, artifact keys."""
+"""What the flows share: job parameters, retries, artifact keys."""
 
 import os
 import re
-from datetime import date, datetime
+from datetime import date
 from typing import Any, TypeVar
 
-from prefect import Task, get_run_logger
+from prefect import Task
 from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import TaskRun
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.variables import Variable
 
-from lasso_jobs.errors import LassoJobsError
-from lasso_jobs.jobs.clock import Report
+from lasso_jobs.errors import JobError, LassoJobsError
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
 from lasso_jobs.jobs.monitor_job import MonitorJob
 
+VARIABLE = "variable:"
 CONNECTION_SECRET = "lasso-jobs-postgresql-uri"
 CONNECTION_VARIABLE = "LASSO_JOBS_POSTGRESQL_URI"
 Job = TypeVar("Job", TrainJob, ScoreJob, MonitorJob)
-
-
-def scheduled_day() -> date:
-    """The day for which the run was scheduled: a late run is still that night's."""
-    scheduled: datetime = flow_run.scheduled_start_time
-    return scheduled.date()
 
 
 def who() -> str:
@@ -34,11 +29,24 @@ def who() -> str:
 
 
 def load(model: type[Job], job: Job | str, day: date | None) -> Job:
-    """The job that a flow's parameter means, which may be the path of a file; as of a day."""
-    loaded = model.from_yaml(job) if isinstance(job, str) else job
+    """The job that a flow's parameter means: a file's, a Prefect variable's; as of a day."""
+    loaded = _named(model, job) if isinstance(job, str) else job
     if isinstance(loaded, ScoreJob) and loaded.output.format == "postgresql":
         _resolve_connection()
     return loaded if day is None else loaded.on(day.isoformat())
+
+
+def _named(model: type[Job], text: str) -> Job:
+    name = text.removeprefix(VARIABLE)
+    if name == text:
+        return model.from_yaml(text)
+    value: Any = Variable.get(name)
+    if not isinstance(value, dict):
+        found = "does not exist" if value is None else "is not a mapping"
+        raise JobError(
+            f"Prefect variable {name!r}", found, "a job, as its file has it", "Mend it in the UI"
+        )
+    return model.from_values(value, f"Prefect variable {name!r}")
 
 
 def _resolve_connection() -> None:
@@ -74,20 +82,6 @@ RETRIED: dict[str, Any] = {
     "retry_delay_seconds": 10,
     "retry_condition_fn": _worth_another_try,
 }
-
-
-def logged() -> Report:
-    """A report that writes a line to the run's log at each quarter of a stage."""
-    logger = get_run_logger()
-    seen: dict[str, int] = {}
-
-    def report(stage: str, done: int, total: int) -> None:
-        quarter = 4 * done // total
-        if quarter > seen.get(stage, 0):
-            seen[stage] = quarter
-            logger.info("%s: %d of %d partitions", stage, done, total)
-
-    return report
 
 
 def artifact_key(*words: str) -> str:

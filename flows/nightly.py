@@ -6,12 +6,14 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.common import load, scheduled_day
+from flows.common import load
+from flows.parameters import ClusterName, CoolDown, Day, LookBack, Retraining, Scoring, Workers
 from flows.retrain import retrain_flow
+from flows.schedule import scheduled_day
 from flows.score import score_flow
 from lasso_jobs.errors import LassoJobsError
 from lasso_jobs.jobs import nights
-from lasso_jobs.jobs.config import ScoreJob, TrainJob
+from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.retrain import COOL_DOWN_DAYS
 
 
@@ -21,14 +23,14 @@ def _run_name() -> str:
 
 @flow(name="nightly", flow_run_name=_run_name)
 def nightly_flow(
-    score_job: ScoreJob | str,
-    train_job: TrainJob | str | None = None,
-    day: date | None = None,
-    cluster: str = "local",
-    workers: int | None = None,
-    look_back: int = 0,
+    score_job: Scoring,
+    train_job: Retraining = None,
+    day: Day = None,
+    cluster: ClusterName = None,
+    workers: Workers = None,
+    look_back: LookBack = 0,
     retrain: bool = True,
-    cool_down_days: int = COOL_DOWN_DAYS,
+    cool_down_days: CoolDown = COOL_DOWN_DAYS,
 ) -> dict[str, Any]:
     """Score a day; on a drift alarm, retrain as of that day.
 
@@ -74,7 +76,7 @@ def nightly_flow(
 
 
 def _caught_up(
-    score_job: ScoreJob | str, day: date, cluster: str, workers: int | None, look_back: int
+    score_job: ScoreJob | str, day: date, cluster: str | None, workers: int | None, look_back: int
 ) -> dict[str, Any]:
     """Score the days before that are due; one that fails is raised after all have had a try."""
     job, done, failure = load(ScoreJob, score_job, None), {}, None

@@ -1,12 +1,13 @@
 """Answer an alarm: train a challenger, unless the last training is too fresh."""
 
-from datetime import date
 from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.common import load, scheduled_day
+from flows.common import load
+from flows.parameters import ClusterName, CoolDown, Day, Training, Workers
+from flows.schedule import scheduled_day
 from flows.train import train_flow
 from lasso_jobs.jobs import retrain
 from lasso_jobs.jobs.config import TrainJob
@@ -21,11 +22,11 @@ def _run_name() -> str:
 
 @flow(name="retrain", flow_run_name=_run_name)
 def retrain_flow(
-    job: TrainJob | str,
-    day: date | None = None,
-    cluster: str = "local",
-    workers: int | None = None,
-    cool_down_days: int = retrain.COOL_DOWN_DAYS,
+    job: Training,
+    day: Day = None,
+    cluster: ClusterName = None,
+    workers: Workers = None,
+    cool_down_days: CoolDown = retrain.COOL_DOWN_DAYS,
 ) -> dict[str, Any]:
     """Train a challenger as of a day; the job's ``promote`` says whether it becomes champion.
 

@@ -1,6 +1,5 @@
 """Score rows: plan, predict, measure drift, commit once."""
 
-from datetime import date
 from typing import Any
 
 from prefect import flow, task
@@ -8,8 +7,9 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
 from flows import events
-from flows.common import RETRIED, artifact_key, load, logged, table
-from lasso_jobs.engine.cluster import connect
+from flows.common import RETRIED, artifact_key, load, table
+from flows.observe import cluster_of_run, progress, rename
+from flows.parameters import ClusterName, Day, Scoring, Workers
 from lasso_jobs.jobs import score, score_plan, summary, watch
 from lasso_jobs.jobs.clock import Clock
 from lasso_jobs.jobs.config import ScoreJob
@@ -20,7 +20,7 @@ plan = task(name="plan", task_run_name="plan {job.model}", **RETRIED)(score_plan
 @task(name="score", task_run_name="score with {planned.registered.reference}", **RETRIED)
 def predict(client: Any, planned: score_plan.ScorePlan) -> score.Predicted:
     """Write files that no reader sees yet."""
-    return score.predict(client, planned, logged())
+    return score.predict(client, planned, progress())
 
 
 # Repeating either replaces the run's own rows, so that a retry doubles nothing.
@@ -36,22 +36,28 @@ def _run_name() -> str:
     parameters = flow_run.parameters
     job, day = parameters["job"], parameters.get("day")
     name = job if isinstance(job, str) else getattr(job, "model", None) or job["model"]
-    return f"score {day or ''} with {name}".replace("  ", " ")
+    return " ".join(filter(None, ("score", str(day or ""), f"with {name}")))
+
+
+def _full_name(planned: score_plan.ScorePlan) -> str:
+    output = planned.scoring.root.rstrip("/").rpartition("/")[2]
+    words = ("score", output, planned.job.date, f"with v{planned.registered.version}")
+    return " ".join(filter(None, words))
 
 
 @flow(name="score", flow_run_name=_run_name, on_failure=[events.score_failed])
 def score_flow(
-    job: ScoreJob | str,
-    day: date | None = None,
-    cluster: str = "local",
-    workers: int | None = None,
+    job: Scoring,
+    day: Day = None,
+    cluster: ClusterName = None,
+    workers: Workers = None,
 ) -> dict[str, Any]:
     """Score rows, commit them, and compare them with the model's training rows.
 
     Parameters
     ----------
     job : ScoreJob or str
-        The job, or the path of its file.
+        The job, the path of its file, or ``variable:NAME``.
     day : date, optional
         The day to score.
     cluster, workers
@@ -64,8 +70,9 @@ def score_flow(
     """
     clock = Clock()
     planned = plan(load(ScoreJob, job, day))
+    rename(_full_name(planned))
     clock.lap("plan")
-    with connect(cluster, workers) as client:
+    with cluster_of_run(cluster, workers) as client:
         clock.lap("cluster")
         predicted = predict(client, planned)
         clock.lap("score")

@@ -1,6 +1,5 @@
 """Train a model: plan, one read of the data, selection, evaluation, registration."""
 
-from datetime import date
 from typing import Any
 
 from prefect import flow, task
@@ -8,8 +7,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
 from flows import events
-from flows.common import IN_MEMORY, RETRIED, artifact_key, load, logged, scheduled_day, table, who
-from lasso_jobs.engine.cluster import connect
+from flows.common import IN_MEMORY, RETRIED, artifact_key, load, table, who
+from flows.observe import cluster_of_run, progress, rename
+from flows.parameters import ClusterName, Day, Training, Workers
+from flows.schedule import scheduled_day
 from lasso_jobs.jobs import gather as gathering
 from lasso_jobs.jobs import summary, train, train_plan
 from lasso_jobs.jobs.clock import Clock
@@ -21,7 +22,7 @@ plan = task(name="plan", task_run_name="plan {job.name}", **RETRIED)(train_plan.
 @task(name="moments", task_run_name="read {planned.job.name} once", **RETRIED)
 def gather(client: Any, planned: train_plan.TrainPlan) -> gathering.Gathered:
     """Read the data."""
-    return gathering.gather(client, planned, logged())
+    return gathering.gather(client, planned, progress())
 
 
 select = task(name="select", task_run_name="choose alpha", **IN_MEMORY)(train.select)
@@ -44,17 +45,17 @@ def _run_name() -> str:
 
 @flow(name="train", flow_run_name=_run_name)
 def train_flow(
-    job: TrainJob | str,
-    day: date | None = None,
-    cluster: str = "local",
-    workers: int | None = None,
+    job: Training,
+    day: Day = None,
+    cluster: ClusterName = None,
+    workers: Workers = None,
 ) -> dict[str, Any]:
     """Train a model and register it.
 
     Parameters
     ----------
     job : TrainJob or str
-        The job, or the path of its file.
+        The job, the path of its file, or ``variable:NAME``.
     day : date, optional
         Takes the place of ``{date}`` in ``data.where``; by default the day for which the run was
         scheduled.
@@ -68,8 +69,10 @@ def train_flow(
     """
     clock = Clock()
     planned = plan(load(TrainJob, job, day or scheduled_day()))
+    if isinstance(job, str):
+        rename(f"train {planned.job.name}" + (f" as of {day}" if day else ""))
     clock.lap("plan")
-    with connect(cluster, workers) as client:
+    with cluster_of_run(cluster, workers) as client:
         clock.lap("cluster")
         gathered = gather(client, planned)
         clock.lap("moments")

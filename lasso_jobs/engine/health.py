@@ -9,7 +9,7 @@ from typing import Any
 
 import dask
 from dask.utils import parse_timedelta
-from distributed import Client, Future, Worker, WorkerPlugin
+from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin
 
 from lasso_jobs.errors import ClusterError
 
@@ -92,6 +92,13 @@ def _compare(where: str, own: dict[str, str], its: dict[str, str]) -> None:
             ", ".join(f"{name} {own[name]}" for name in other) + ", as in this process",
             "Install both from one constraints.txt, or run both from one image",
         )
+
+
+def dashboard(client: Client) -> str | None:
+    """The address of the dashboard; None if there is none, or the cluster is this process's."""
+    local = isinstance(client.cluster, LocalCluster)
+    has_one = "dashboard" in client.scheduler_info()["services"]
+    return None if local or not has_one else client.dashboard_link
 
 
 @contextmanager

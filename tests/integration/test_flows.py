@@ -23,6 +23,7 @@ pytestmark = pytest.mark.integration
 Values = dict[str, Any]
 DAY, SHIFTED = date(2024, 1, 9), date(2024, 1, 12)
 PATIENCE_SECONDS = 30
+PROGRESS = {"progress-levels", "progress-moments"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,7 +119,8 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     names = {"plan sales", "read sales once", "choose alpha", "measure on the hold-out"}
     assert set(task_runs(client, run, 5)) == {*names, "register sales"}
     found = artifacts(client, run)
-    assert set(found) == {"train-sales", "coefficients-sales"}
+    assert set(found) == {"train-sales", "coefficients-sales", *PROGRESS}
+    assert found["progress-moments"].data == 100
     assert f"R2 {values['holdout']['r2']:.4f}" in found["train-sales"].data
     assert "visits" in found["coefficients-sales"].data
     assert values["model_version"] == "v1"
@@ -137,7 +139,7 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     values = score_flow(ScoreJob.from_values(score_values), DAY, workers=1)
     assert (values["rows_scored"], values["verdict"]) == (150, "ok")
     assert len(DeltaTable(score_values["output"]["path"]).to_pandas()) == 150
-    run = flow_run(client, f"score {DAY} with sales")
+    run = flow_run(client, f"score scores {DAY} with v1")
     assert run.state.is_completed()
     expected = {
         "plan sales",
@@ -147,7 +149,8 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     }
     assert set(task_runs(client, run, 4)) == expected
     found = artifacts(client, run)
-    assert set(found) == {"drift-sales", "score-sales"}
+    assert set(found) == {"drift-sales", "score-sales", "progress-score"}
+    assert found["progress-score"].description == "score: 1 of 1 partitions"
     assert "150 of 150 rows scored" in found["score-sales"].data
     assert "No feature has drifted." in found["score-sales"].data
     assert "prediction" in found["drift-sales"].data
@@ -165,11 +168,11 @@ def test_flows_take_the_paths_of_job_files(
 
     training = job_file(tmp_path, "train.yaml", as_of_a_day)
     train_flow(training, DAY, workers=1)
-    assert flow_run(client, f"train {training} as of {DAY}").state.is_completed()
+    assert flow_run(client, f"train sales as of {DAY}").state.is_completed()
     values = {**score_values, "registry": as_of_a_day["registry"]}
     scoring = job_file(tmp_path, "score.yaml", values)
     assert score_flow(scoring, DAY, workers=1)["rows_scored"] == 150
-    assert flow_run(client, f"score {DAY} with {scoring}").state.is_completed()
+    assert flow_run(client, f"score scores {DAY} with v1").state.is_completed()
 
 
 def test_a_night_without_an_alarm_does_not_retrain(
@@ -197,7 +200,7 @@ def test_a_night_with_an_alarm_retrains_as_of_that_day(
     assert done["train"]["n_rows"] + done["train"]["rows_without_target"] == 11 * 150
     assert flow_run(client, f"nightly {SHIFTED}").state.is_completed()
     assert flow_run(client, f"train sales as of {SHIFTED}").state.is_completed()
-    scoring = flow_run(client, f"score {SHIFTED} with sales")
+    scoring = flow_run(client, f"score scores {SHIFTED} with v1")
     assert "**alarm** price" in artifacts(client, scoring)["score-sales"].data
     (alarm,) = events(client, "drift.alarm", scoring)
     assert alarm["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
@@ -354,7 +357,7 @@ def test_a_night_catches_up_with_the_nights_before_that_are_due(
     assert len(done["caught_up"]) == 2
     rows = DeltaTable(score_values["output"]["path"]).to_pandas()
     assert rows["day"].nunique() == 4
-    assert flow_run(client, f"score {before} with sales").state.is_completed()
+    assert flow_run(client, f"score scores {before} with v1").state.is_completed()
     assert nightly_flow(score_values, day=day, look_back=3, workers=1)["caught_up"] == {}
 
 
@@ -448,7 +451,7 @@ def test_the_database_may_be_named_by_a_secret(
         score_flow(job, DAY)
     Secret(value=postgresql).save(CONNECTION_SECRET)
     assert score_flow(job, DAY)["rows_scored"] == 150
-    run = flow_run(client, f"score {DAY} with sales")
+    run = flow_run(client, f"score scores {DAY} with v1")
     assert postgresql.split("@")[0] not in run.model_dump_json()
     with dbapi.connect(postgresql) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM by_flow")
