@@ -1,19 +1,16 @@
 """The nightly run: score a day, and retrain when its drift asks for it."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.common import load
+from flows.backfill import score_due
 from flows.parameters import ClusterName, CoolDown, Day, LookBack, Retraining, Scoring, Workers
 from flows.retrain import retrain_flow
 from flows.schedule import scheduled_day
 from flows.score import score_flow
-from lasso_jobs.errors import LassoJobsError
-from lasso_jobs.jobs import nights
-from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.retrain import COOL_DOWN_DAYS
 
 
@@ -66,28 +63,11 @@ def nightly_flow(
     if scored["verdict"] == "alarm" and train_job is not None and retrain:
         get_run_logger().warning("drift alarm: retraining as of %s", day)
         answer = retrain_flow(train_job, day, cluster, workers, cool_down_days)
-    caught_up = _caught_up(score_job, day, cluster, workers, look_back)
+    earlier = [day - timedelta(days=i) for i in range(1, look_back + 1)]
+    caught_up = score_due(score_job, earlier, "missing", cluster, workers)
     return {
         "score": scored,
         "caught_up": caught_up,
         "train": answer["train"],
         "retrain": answer["reason"],
     }
-
-
-def _caught_up(
-    score_job: ScoreJob | str, day: date, cluster: str | None, workers: int | None, look_back: int
-) -> dict[str, Any]:
-    """Score the days before that are due; one that fails is raised after all have had a try."""
-    job, done, failure = load(ScoreJob, score_job, None), {}, None
-    for earlier in (day - timedelta(days=i) for i in range(1, look_back + 1)):
-        try:
-            found = nights.status(job, earlier.isoformat())
-            if nights.is_due(found, "missing", job.late):
-                get_run_logger().warning("%s is %s: scoring it", earlier, found.status)
-                done[earlier.isoformat()] = score_flow(score_job, earlier, cluster, workers)
-        except LassoJobsError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return done

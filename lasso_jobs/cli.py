@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lasso_jobs import cli_output
+from lasso_jobs import cli_deploy, cli_output
 from lasso_jobs.cli_output import ALARM, DONE, FAILED
 from lasso_jobs.errors import LassoJobsError
 
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         job.add_argument("--workers", type=int, help="of a local cluster (one for each core)")
     cli_output.add_commands(add)
+    cli_deploy.add_command(add)
     schema = add("schema", _schema, "The JSON Schema of a job file")
     schema.add_argument("job", choices=["train", "score", "monitor"])
     models = commands.add_parser("models", help="Look at models, and move the champion alias")

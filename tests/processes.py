@@ -20,15 +20,15 @@ class _Stopping:
             self._process.wait()
 
 
+def process(command: list[str], folder: Path, name: str, **env: str) -> "closing[_Stopping]":
+    """A process that logs to a file of its name, stopped at the end of a ``with``."""
+    with (folder / f"{name}.log").open("ab") as log:
+        started = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **env}, stdout=log, stderr=log
+        )
+    return closing(_Stopping(started))
+
+
 def dask_process(command: str, *options: str, folder: Path, **env: str) -> "closing[_Stopping]":
     """A ``dask scheduler`` or ``dask worker``, stopped at the end of a ``with``."""
-    log = (folder / f"{command}.log").open("ab")
-    with log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dask", command, *options],
-            cwd=folder,
-            env={**os.environ, **env},
-            stdout=log,
-            stderr=log,
-        )
-    return closing(_Stopping(process))
+    return process([sys.executable, "-m", "dask", command, *options], folder, command, **env)

@@ -1,0 +1,126 @@
+"""The processes of a deployment, natively: what deploy/compose.yaml starts."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import yaml
+
+from ..certificates import dask_environment, write_certificates
+from ..processes import dask_process, process
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def until(what: Callable[[], Any], seconds: float, name: str) -> Any:
+    """The first true value of a function that is called again and again."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.3)
+    raise TimeoutError(f"{name} took more than {seconds:g} seconds")
+
+
+class Stack:
+    """A Prefect server on a database, a worker, and a Dask cluster that speaks TLS."""
+
+    def __init__(self, folder: Path, database: str, jobs: Path) -> None:
+        self.folder, self.database, self.jobs = folder, database, jobs
+        self.port = free_port()
+        self.api = f"http://127.0.0.1:{self.port}/api"
+        self.running = ExitStack()
+        self.server = ExitStack()
+        self.env = {
+            "PREFECT_HOME": str(folder / "home"),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def start_server(self) -> None:
+        env = {
+            **self.env,
+            "PREFECT_API_DATABASE_CONNECTION_URL": self.database,
+            # Sooner than the defaults, so that the tests are.
+            "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+            "PREFECT_SERVER_SERVICES_SCHEDULER_DEPLOYMENT_BATCH_SIZE": "100",
+            "PREFECT_SERVER_SERVICES_TRIGGERS_PROACTIVE_GRANULARITY": "PT1S",
+        }
+        command = ("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
+        self.server.enter_context(self._prefect("server", *command, **env))
+        until(self._answers, 90, "the Prefect server")
+
+    def stop_server(self) -> None:
+        self.server.close()
+
+    def _answers(self) -> bool:
+        try:
+            with urlopen(f"{self.api}/health", timeout=1) as response:
+                return bool(response.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def start_worker(self, pool: str) -> None:
+        env = {
+            **self.env,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "LASSO_JOBS_CLUSTER": str(self.folder / "cluster.yaml"),
+        }
+        command = ("worker", "start", "--pool", pool, "--type", "process", "--name", "native")
+        self.running.enter_context(self._prefect("worker", *command, **env))
+
+    def _prefect(self, name: str, *command: str, **env: str) -> Any:
+        return process(
+            [sys.executable, "-m", "prefect", *command], self.folder, f"prefect-{name}", **env
+        )
+
+    def start_dask(self) -> None:
+        """A scheduler and two workers; the file that names them has certificates for drivers.
+
+        They run where the jobs are: the jobs' paths are relative.
+        """
+        tls = write_certificates(self.folder / "tls")
+        env = dask_environment(tls)
+        there = self.folder / "scheduler.json"
+        common = ("--protocol", "tls", "--host", "127.0.0.1", "--scheduler-file", str(there))
+        command = ("scheduler", *common, "--port", "0", "--dashboard-address", "127.0.0.1:0")
+        self.running.enter_context(dask_process(*command, folder=self.jobs, **env))
+        for _ in range(2):
+            # Without its dashboard a worker's own HTTP server would listen on all addresses.
+            worker = ("worker", *common, "--nthreads", "1", "--dashboard-address", "127.0.0.1:0")
+            self.running.enter_context(dask_process(*worker, folder=self.jobs, **env))
+        until(there.exists, 60, "the Dask scheduler")
+        address = yaml.safe_load(there.read_text())["address"]
+        values = {"address": address, "tls": tls}
+        (self.folder / "cluster.yaml").write_text(yaml.safe_dump(values))
+
+    def deploy(self, file: Path) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "lasso_jobs", "deploy", "--json", "--file", str(file)]
+        return subprocess.run(
+            [*command, "--dir", str(self.jobs), "--prefect-api", self.api],
+            env={**os.environ, **self.env},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def close(self) -> None:
+        self.running.close()
+        self.server.close()
