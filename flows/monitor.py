@@ -1,6 +1,6 @@
 """Compare predictions with what happened, and answer what is worse than expected."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -8,10 +8,20 @@ from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 
 from flows import events
-from flows.common import RETRIED, artifact_key, load, scheduled_day, table
+from flows.common import RETRIED, artifact_key, load, table
+from flows.parameters import (
+    ClusterName,
+    CoolDown,
+    Day,
+    LateOutcomes,
+    Monitoring,
+    RetrainHere,
+    Retraining,
+    Workers,
+)
 from flows.retrain import retrain_flow
+from flows.schedule import scheduled_day
 from lasso_jobs.jobs import monitor
-from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.monitor_job import MonitorJob
 from lasso_jobs.jobs.retrain import COOL_DOWN_DAYS
 
@@ -32,14 +42,14 @@ def _run_name() -> str:
 
 @flow(name="monitor", flow_run_name=_run_name)
 def monitor_flow(
-    job: MonitorJob | str,
-    train_job: TrainJob | str | None = None,
-    day: date | None = None,
-    cluster: str = "local",
-    workers: int | None = None,
-    look_back: int = LOOK_BACK,
-    retrain: bool = True,
-    cool_down_days: int = COOL_DOWN_DAYS,
+    job: Monitoring,
+    train_job: Retraining = None,
+    day: Day = None,
+    cluster: ClusterName = None,
+    workers: Workers = None,
+    look_back: LateOutcomes = LOOK_BACK,
+    retrain: RetrainHere = True,
+    cool_down_days: CoolDown = COOL_DOWN_DAYS,
 ) -> dict[str, Any]:
     """Measure the errors of the last days; on an alarm, retrain as of this day.
 

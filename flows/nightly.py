@@ -7,7 +7,16 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.backfill import score_due
-from flows.parameters import ClusterName, CoolDown, Day, LookBack, Retraining, Scoring, Workers
+from flows.parameters import (
+    ClusterName,
+    CoolDown,
+    Day,
+    LookBack,
+    RetrainHere,
+    Retraining,
+    Scoring,
+    Workers,
+)
 from flows.retrain import retrain_flow
 from flows.schedule import scheduled_day
 from flows.score import score_flow
@@ -26,7 +35,7 @@ def nightly_flow(
     cluster: ClusterName = None,
     workers: Workers = None,
     look_back: LookBack = 0,
-    retrain: bool = True,
+    retrain: RetrainHere = True,
     cool_down_days: CoolDown = COOL_DOWN_DAYS,
 ) -> dict[str, Any]:
     """Score a day; on a drift alarm, retrain as of that day.

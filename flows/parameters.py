@@ -9,6 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lasso_jobs.jobs.config import ScoreJob, TrainJob
+from lasso_jobs.jobs.monitor_job import MonitorJob
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Told:
 
 _JOB = "A job file as the worker sees it, variable:NAME for a Prefect variable, or the job itself"
 Scoring = Annotated[ScoreJob | str, Told(f"What to score. {_JOB}.")]
+Monitoring = Annotated[MonitorJob | str, Told(f"What to compare. {_JOB}.")]
 Training = Annotated[TrainJob | str, Told(f"What to train. {_JOB}.")]
 Retraining = Annotated[
     TrainJob | str | None, Told(f"What an alarm trains; nothing if empty. {_JOB}.")
@@ -49,4 +51,10 @@ CoolDown = Annotated[
     int,
     Field(ge=0),
     Told("No retraining before so many days after the model's last training; 0 is at once"),
+]
+LateOutcomes = Annotated[
+    int, Field(ge=0, le=366), Told("Measure so many days before, too, as outcomes arrive late")
+]
+RetrainHere = Annotated[
+    bool, Told("Answer an alarm in this run; no, where an automation of its event does it")
 ]

@@ -91,8 +91,8 @@ class Data(_Model):
 class FeatureSelection(_Model):
     """Which columns are features. Names or patterns such as ``*``."""
 
-    include: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = Field(("*",), description="Columns to take")
+    exclude: tuple[str, ...] = Field((), description="Columns to leave out of these")
     categorical: tuple[str, ...] = Field(
         (), description="Integer columns to take as categories; text and booleans always are"
     )
@@ -126,9 +126,9 @@ class Preprocess(_Model):
 class Split(_Model):
     """How rows get into folds: at random, whole groups together, by a column of folds, by time."""
 
-    group: str | None = None
-    fold: str | None = None
-    time: str | None = None
+    group: str | None = Field(None, description="The column of groups that stay together")
+    fold: str | None = Field(None, description="The column of folds")
+    time: str | None = Field(None, description="The column of times, for folds that only look back")
     window: Literal["expanding", "rolling"] = Field(
         "expanding", description="With time: train on all before the test, or on a segment"
     )
@@ -185,10 +185,13 @@ class Search(_Model):
     adaptive: bool = Field(
         False, description="Adaptive LASSO: weigh the l1 penalty by a Ridge fit in each fold"
     )
-    folds: int = Field(5, ge=2, le=1000)
+    folds: int = Field(5, ge=2, le=1000, description="Of cross-validation")
     split: Split = Split()
     repeats: int = Field(1, ge=1, le=100, description="Times to draw the folds, for a smooth curve")
-    rule: Literal["min", "1se"] = "min"
+    rule: Literal["min", "1se"] = Field(
+        "min",
+        description="The alpha of the least error, or the largest within a standard error of it",
+    )
     fold_means: Literal["size", "equal"] = Field(
         "size", description="Folds count by the weight of their rows, or all alike"
     )
@@ -341,9 +344,9 @@ class Job(_Model):
 class TrainJob(Job):
     """A training job."""
 
-    name: Name
+    name: Name = Field(description="Of the model in the registry")
     data: Data
-    target: str
+    target: str = Field(description="The column to predict")
     features: FeatureSelection = FeatureSelection()
     weight: str | None = Field(None, description="A column of non-negative sample weights")
     preprocess: Preprocess = Preprocess()
@@ -357,8 +360,10 @@ class TrainJob(Job):
     stability: StabilityOptions | None = StabilityOptions()
     penalty_factors: dict[str, Factor] = Field({}, description="Per feature; 0 is never penalised")
     bounds: dict[str, tuple[float, float]] = Field({}, description="Per feature, around zero")
-    seed: int = Field(0, ge=-(2**63), lt=2**63)
-    registry: Place = "models"
+    seed: int = Field(
+        0, ge=-(2**63), lt=2**63, description="Which rows share a fold, and which are held out"
+    )
+    registry: Place = Field("models", description="Where models are kept: a folder or a URI")
     promote: Literal["never", "if_better", "always"] = "if_better"
     cache: bool = Field(
         True, description="Keep in the registry what was read, so that no file is read twice"
@@ -424,7 +429,7 @@ class TrainJob(Job):
 class Output(_Model):
     """Where scored rows go."""
 
-    path: Place
+    path: Place = Field(description="A folder or a URI; of postgresql, a table")
     format: Format = Field("delta", description="A Delta table, a plain folder, or a database")
     partition_by: tuple[str, ...] = Field(
         (), description="A run replaces the partitions it has rows for; without, the whole table"
@@ -441,8 +446,10 @@ class Output(_Model):
 class DriftOptions(_Model):
     """What to compare with training, and where the history of it goes."""
 
-    features: Literal["selected", "all"] | tuple[str, ...] = "selected"
-    path: Place
+    features: Literal["selected", "all"] | tuple[str, ...] = Field(
+        "selected", description="Those that the model uses, all, or these"
+    )
+    path: Place = Field(description="A Delta table: a folder, or a URI")
 
 
 class ScoreJob(Job):
@@ -451,7 +458,9 @@ class ScoreJob(Job):
     model: str = Field(description="name@champion, name@v3, or a name for its champion")
     data: Data
     # Not called keys, lest dict(job) take it for the method of a mapping.
-    key_columns: tuple[str, ...] = Field((), alias="keys")
+    key_columns: tuple[str, ...] = Field(
+        (), alias="keys", description="Columns of the source that scored rows carry"
+    )
     output: Output
     drift: DriftOptions | None = None
     rename: dict[str, str] = Field(
@@ -466,7 +475,7 @@ class ScoreJob(Job):
     late: Literal["rescore", "report"] = Field(
         "rescore", description="When the source of a scored date has changed, in a range of dates"
     )
-    registry: Place = "models"
+    registry: Place = Field("models", description="Where models are kept: a folder or a URI")
     _date: str | None = PrivateAttr(None)
 
     @field_validator("rename")

@@ -177,7 +177,7 @@ def monitor(
     job: MonitorJob,
     first: str | None = None,
     last: str | None = None,
-    cluster: str = "local",
+    cluster: str | None = None,
     workers: int | None = None,
     report: Report | None = None,
 ) -> history.MonitorResult:
@@ -210,7 +210,7 @@ def monitor(
 
 
 def joined_batches(
-    planned: MonitorPlan, cluster: str, workers: int | None, report: Report | None = None
+    planned: MonitorPlan, cluster: str | None, workers: int | None, report: Report | None = None
 ) -> Joined:
     """Join all batches on a cluster, and merge them in their order."""
     from lasso_jobs.engine.cluster import connect

@@ -47,7 +47,7 @@ class Server:
         made = self.post(f"deployments/{id_}/create_flow_run", parameters=parameters)
         return made["id"]
 
-    def ended(self, id_: str, seconds: float = 60) -> Values:
+    def ended(self, id_: str, seconds: float = 120) -> Values:
         def final() -> Values | None:
             run = self.run(id_)
             return run if run["state_type"] in FINAL else None
@@ -83,11 +83,11 @@ def nightly(server: Server, stack: Stack) -> Values:
         runs = server.runs("nightly-score")
         return next((run for run in runs if run["state_type"] != "SCHEDULED"), None)
 
-    run = until(fired, 60, "the schedule")
+    run = until(fired, 120, "the schedule")
     deployment = server.deployment("nightly-score")
     path = f"deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
     server.client.patch(path, json={"active": False}).raise_for_status()
-    run = server.ended(run["id"], 150)
+    run = server.ended(run["id"], 200)
     return run
 
 
@@ -118,7 +118,7 @@ def test_an_alarm_starts_a_retraining_through_its_automation(
 ) -> None:
     run = server.start("nightly-score", day=SHIFTED)
     assert server.ended(run)["state_type"] == "COMPLETED"
-    started = until(lambda: server.runs("retrain-on-drift"), 30, "the automation")
+    started = until(lambda: server.runs("retrain-on-drift"), 60, "the automation")
     retraining = server.ended(started[0]["id"])
     assert retraining["state_type"] == "COMPLETED", retraining["state"]["message"]
     assert retraining["parameters"]["day"] == SHIFTED
@@ -143,18 +143,18 @@ def test_a_run_that_is_cancelled_leaves_no_process(
     before = worker_processes()
     range_ = {"first": DAYS[0], "last": DAYS[7], "only": "all"}
     run = server.start("backfill", cluster="local-processes", workers=2, **range_)
-    until(lambda: len(worker_processes() - before) >= 3, 60, "the cluster of the run")
+    until(lambda: len(worker_processes() - before) >= 3, 120, "the cluster of the run")
     cancelling = {"type": "CANCELLING", "name": "Cancelling"}
     server.post(f"flow_runs/{run}/set_state", state=cancelling)
     assert server.ended(run)["state_type"] == "CANCELLED"
-    until(lambda: not worker_processes() - before, 30, "the end of its processes")
+    until(lambda: not worker_processes() - before, 60, "the end of its processes")
 
 
 def test_a_run_completes_though_the_server_restarts(
     server: Server, stack: Stack, nightly: Values
 ) -> None:
     run = server.start("backfill", first=DAYS[2], last=DAYS[7], only="all")
-    until(lambda: server.children(run), 60, "the first day")
+    until(lambda: server.children(run), 120, "the first day")
     stack.stop_server()
     stack.start_server()
     ended = server.ended(run, 120)
