@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -193,6 +194,33 @@ def test_deploying_again_changes_nothing(
     assert done.returncode == 0, done.stderr
     assert before == {d["name"]: d["id"] for d in server.post("deployments/filter")}
     assert automations == sorted(a["name"] for a in server.post("automations/filter"))
+
+
+@pytest.mark.browser
+def test_a_browser_shows_the_deployments_the_form_and_the_run(
+    stack: Stack, server: Server, nightly: Values, tmp_path: Path
+) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+
+    def page(path: str) -> str:
+        options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000")
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        url = f"{stack.api.removesuffix('/api')}/{path}"
+        command = [chromium, *options, profile, "--dump-dom", url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    listed = page("deployments")
+    assert "nightly-score" in listed
+    assert "retrain-on-drift" in listed
+    form = page(f"deployments/deployment/{server.deployment('nightly-score')['id']}/run")
+    assert "by default the day for which the run was scheduled" in form
+    assert "Of so many days before, score those missing or changed, too" in form
+    (scoring,) = server.children(nightly["id"])
+    shown = page(f"runs/flow-run/{scoring['id']}")
+    assert scoring["name"] in shown
+    assert "Completed" in shown
 
 
 def test_no_secret_is_in_a_log_an_artifact_a_parameter_or_the_database(

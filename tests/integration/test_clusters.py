@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -153,6 +154,24 @@ def test_no_workers_or_workers_of_other_versions_end_a_job_in_one_line(
                         worker.close()
         assert "no worker for 1 sec" in str(gone.value)
         assert "is gone; its" in caplog.text
+
+
+def warned(number: int) -> int:
+    warnings.warn(f"partition {number} is odd", stacklevel=1)
+    return number
+
+
+def test_what_workers_warn_of_reaches_the_driver(
+    scheduler: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(scheduler) as client:
+        assert len(list(bounded_map(client, warned, [1, 3]))) == 2
+        deadline = time.monotonic() + 30
+        while "partition 3 is odd" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert "tcp://127.0.0.1:" in caplog.text
+    assert "partition 1 is odd" in caplog.text
+    assert "partition 3 is odd" in caplog.text
 
 
 def test_a_package_that_is_missing_is_one_line_with_the_command() -> None:

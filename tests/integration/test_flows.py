@@ -465,3 +465,82 @@ def test_a_flow_refuses_parameters_that_are_no_job(train_values: Values) -> None
 
     with pytest.raises(ParameterTypeError, match="targets"):
         train_flow({**train_values, "targets": "y"})
+
+
+# What a person sees while a run is at work.
+
+
+def test_the_bar_of_a_stage_moves(
+    score_values: Values, small_partitions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import observe
+    from flows.score import score_flow
+
+    shown = []
+
+    def update(artifact: Any, percent: float, text: str) -> Any:
+        shown.append((round(percent), text))
+        return observed(artifact, percent, text)
+
+    observed = observe.update_progress_artifact
+    monkeypatch.setattr(observe, "update_progress_artifact", update)
+    monkeypatch.setattr(observe, "SECONDS_BETWEEN_UPDATES", 0.0)
+    score_flow(score_values, DAY, workers=1)
+    assert shown == [(67, "score: 2 of 3 partitions"), (100, "score: 3 of 3 partitions")]
+
+
+def test_a_server_that_is_away_stops_no_bar_and_no_run(
+    score_values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import observe
+    from flows.score import score_flow
+
+    def fails(*arguments: Any) -> None:
+        raise ConnectionError("the server is away")
+
+    monkeypatch.setattr(observe, "create_progress_artifact", fails)
+    assert score_flow(score_values, DAY, workers=1)["rows_scored"] == 150
+
+
+def test_a_job_may_be_a_prefect_variable(score_values: Values) -> None:
+    from prefect.variables import Variable
+
+    from flows.score import score_flow
+    from lasso_jobs.errors import JobError
+
+    Variable.set("nightly_job", score_values, overwrite=True)
+    assert score_flow("variable:nightly_job", DAY, workers=1)["rows_scored"] == 150
+    with pytest.raises(JobError, match="Prefect variable 'other': does not exist"):
+        score_flow("variable:other", DAY, workers=1)
+    Variable.set("wrong", {**score_values, "keyz": ["id"]}, overwrite=True)
+    with pytest.raises(JobError, match="Prefect variable 'wrong': unknown key 'keyz'"):
+        score_flow("variable:wrong", DAY, workers=1)
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_warnings_are_in_the_log_of_the_run(client: Any) -> None:
+    import logging
+    import warnings
+
+    from prefect import flow
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.runtime import flow_run as running
+
+    from flows.observe import cluster_of_run
+
+    @flow
+    def warns() -> str:
+        with cluster_of_run("local", 1) as cluster:
+            logging.getLogger("lasso_jobs.engine.health").warning("worker %s is gone", "tcp://a")
+            cluster.submit(warnings.warn, "a warning\nof two lines", pure=False).result()
+        return str(running.id)
+
+    id_ = warns()
+    chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[id_]))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    said = ""
+    while "of two lines" not in said and time.monotonic() < deadline:
+        time.sleep(0.2)
+        said = "\n".join(log.message for log in client.read_logs(chosen) if log.level >= 30)
+    assert "worker tcp://a is gone" in said
+    assert "a warning of two lines" in said
