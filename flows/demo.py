@@ -28,7 +28,7 @@ prepare = task(name="data", task_run_name="write the flights", **IN_MEMORY)(d.pr
 @flow(name="demo", flow_run_name="demo in {folder}")
 def demo_flow(
     folder: str = "lasso-jobs-demo",
-    cluster: str = "local",
+    cluster: str | None = None,
     workers: int | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def demo_flow(
     return {"train": trained, "nights": nights, "outcomes": d.outcomes(found)}
 
 
-def run(folder: str, cluster: str, workers: int | None, as_json: bool, quiet: bool) -> int:
+def run(folder: str, cluster: str | None, workers: int | None, as_json: bool, quiet: bool) -> int:
     """Run the demo flow and print its summary; return an exit status."""
     quiet = quiet or as_json
     if not quiet and not os.environ.get("PREFECT_API_URL"):

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -128,27 +129,28 @@ def test_an_alarm_starts_a_retraining_through_its_automation(
     assert "coefficients-sales" in server.artifacts(training)
 
 
-def worker_processes() -> set[int]:
-    """Of local clusters: what multiprocessing has spawned for flows."""
+def processes_of_runs(stack: Stack) -> set[int]:
+    """Flows, and the workers of their own clusters; known by the environment they inherit."""
     found = set()
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if "spawn_main" in line or "prefect.flow_engine" in line or "flow-run execute" in line:
-            found.add(process.info["pid"])
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            ours = process.environ().get("PREFECT_HOME") == stack.env["PREFECT_HOME"]
+            if ours and ("spawn_main" in line or "flow_engine" in line or "flow-run" in line):
+                found.add(process.pid)
     return found
 
 
 def test_a_run_that_is_cancelled_leaves_no_process(
     server: Server, stack: Stack, nightly: Values
 ) -> None:
-    before = worker_processes()
     range_ = {"first": DAYS[0], "last": DAYS[7], "only": "all"}
     run = server.start("backfill", cluster="local-processes", workers=2, **range_)
-    until(lambda: len(worker_processes() - before) >= 3, 120, "the cluster of the run")
+    until(lambda: len(processes_of_runs(stack)) >= 3, 120, "the cluster of the run")
     cancelling = {"type": "CANCELLING", "name": "Cancelling"}
     server.post(f"flow_runs/{run}/set_state", state=cancelling)
     assert server.ended(run)["state_type"] == "CANCELLED"
-    until(lambda: not worker_processes() - before, 60, "the end of its processes")
+    until(lambda: not processes_of_runs(stack), 60, "the end of its processes")
 
 
 def test_a_run_completes_though_the_server_restarts(

@@ -167,6 +167,7 @@ def test_the_certificates_of_the_script_are_of_their_ca(tmp_path: Path) -> None:
     assert subprocess.run(verify, capture_output=True, check=True).stdout.endswith(b"OK\n")
 
 
+@pytest.mark.slow
 def test_deploy_without_a_server_is_one_clear_line(cli: Any, tmp_path: Path) -> None:
     file = ("--file", DEPLOY / "prefect.yaml")
     home = {"PREFECT_HOME": str(tmp_path)}
