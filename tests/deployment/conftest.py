@@ -60,7 +60,7 @@ def prefect_file(tmp_path_factory: pytest.TempPathFactory, zone: str) -> Path:
     folder = tmp_path_factory.mktemp("deploy")
     values = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text())
     by_name = {deployed["name"]: deployed for deployed in values["deployments"]}
-    by_name["nightly-score"]["schedules"] = [{"interval": 15, "timezone": zone}]
+    by_name["nightly-score"]["schedules"] = [{"interval": 25, "timezone": zone}]
     by_name["nightly-score"]["parameters"]["look_back"] = 0
     by_name["retrain-on-drift"]["parameters"]["cool_down_days"] = 0
     (folder / "prefect.yaml").write_text(yaml.safe_dump(values))

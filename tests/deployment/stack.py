@@ -80,6 +80,7 @@ class Stack:
         env = {
             **self.env,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_PREFETCH_SECONDS": "1",
             "LASSO_JOBS_CLUSTER": str(self.folder / "cluster.yaml"),
         }
         command = ("worker", "start", "--pool", pool, "--type", "process", "--name", "native")
