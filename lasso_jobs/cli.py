@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         job.add_argument("--workers", type=int, help="of a local cluster (one for each core)")
     cli_output.add_commands(add)
+    cli_output.add_drift(commands, _with_common)
     schema = add("schema", _schema, "The JSON Schema of a job file")
     schema.add_argument("job", choices=["train", "score"])
     models = commands.add_parser("models", help="Look at models, and move the champion alias")

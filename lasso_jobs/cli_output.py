@@ -62,6 +62,17 @@ def add_commands(add: Callable[[str, Command, str], Any]) -> None:
         output.add_argument("output", metavar="OUTPUT", help="the path of a scoring job's output")
 
 
+def add_drift(commands: Any, with_common: Callable[[Any, Command], Any]) -> None:
+    """Commands that read a drift table."""
+    drift = commands.add_parser("drift", help="Read what scoring runs say of drift")
+    actions = drift.add_subparsers(required=True, metavar="ACTION")
+    shown = with_common(actions.add_parser("show", help="A run, by default the last"), _show_drift)
+    shown.add_argument("source", metavar="JOB.yaml|DRIFT_PATH", help="or the path of its table")
+    shown.add_argument("--date", metavar="YYYY-MM-DD", help="the night")
+    shown.add_argument("--run", metavar="ID", help="the run, or the start of its id")
+    shown.add_argument("--html", metavar="FILE", help="write a page, too")
+
+
 def score_nights(job: "ScoreJob", options: argparse.Namespace) -> int:
     """Score the dates that the options name, or say what they are."""
     from lasso_jobs import terminal
@@ -93,6 +104,26 @@ def score_nights(job: "ScoreJob", options: argparse.Namespace) -> int:
         return FAILED
     alarms = [result for result in results if result.result and result.result.verdict == "alarm"]
     return ALARM if alarms else DONE
+
+
+def _show_drift(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.jobs import drift_show, drift_summary
+
+    job = drift_show.job_of(options.source)
+    facts = drift_show.drift_of(job.path, options.date, options.run)
+    if options.html:
+        drift_show.save_page(options.html, drift_show.with_target(facts, job.registry))
+    if options.json:
+        terminal.print_json(drift_summary.of_drift_run(facts))
+    elif not options.quiet:
+        terminal.show(drift_summary.in_words(facts))
+        terminal.heading("Features, by how much they moved the mean prediction")
+        terminal.table(drift_summary.of_features(facts))
+        if others := drift_summary.of_raised_elsewhere(facts):
+            terminal.heading("Other partitions")
+            terminal.table(others)
+    return ALARM if facts.verdict == "alarm" else DONE
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -158,6 +158,32 @@ def read(root: str, columns: Sequence[str], partition: Partition) -> pa.Table:
         return dataset.to_table([*columns], filter=chosen)
 
 
+def newest(root: str, by: str) -> list[str]:
+    """Values of the partition column `by`, the last committed first.
+
+    For tables that `replace_rows` makes: a small file for each value.
+    """
+    with told(root, "a readable Delta table", "Restore it, or correct the path"):
+        table = DeltaTable(root)
+        if by not in table.metadata().partition_columns:
+            found = f"is not partitioned by {by}"
+            raise OutputError(root, found, "a table that is", "Correct the path")
+        files = pa.table(table.get_add_actions()).to_pylist()
+    files.sort(key=lambda file: file["modification_time"], reverse=True)
+    return list(dict.fromkeys(file["partition"][by] for file in files))
+
+
+def read_rows(root: str, columns: Sequence[str], by: str, values: Sequence[str]) -> pa.Table:
+    """Rows of these values of a partition column; columns that the table lacks are left out."""
+    with told(root, "a readable Delta table", "Restore it, or correct the path"):
+        # Without the predicate every file of the table becomes a part of the dataset, at a price.
+        dataset = DeltaTable(root).to_pyarrow_dataset(
+            file_pruning_predicate=[(by, "in", [*values])]
+        )
+        known = [name for name in columns if name in dataset.schema.names]
+        return dataset.to_table(known, filter=pc.field(by).isin(pa.array(values, pa.string())))
+
+
 def _apply(change: _Change) -> int:
     def look() -> tuple[_State | None, set[str]]:
         table = _open(change)
