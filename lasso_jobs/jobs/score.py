@@ -263,10 +263,19 @@ def run(
 
 
 def finish(planned: ScorePlan, version: int) -> None:
-    """Write the completion marker, and forget the journal: the log has it all."""
+    """Write the completion marker, forget the journal (the log has it all), and write the page.
+
+    Raises
+    ------
+    OutputError
+    """
+    from lasso_jobs.jobs.drift_show import write_page
+
     if planned.journal:
         mark_done(planned.scoring.root, version, planned.scoring.format)
         planned.journal.end(planned.job.date)
+    if planned.job.drift is not None:
+        write_page(planned.job.drift.path, planned.run_id, planned.registered.model.target)
 
 
 def summed_up(

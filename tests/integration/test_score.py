@@ -433,6 +433,16 @@ def test_drift_has_a_row_for_each_partition_and_feature(score_values: Values) ->
     assert set(table["n"]) == {N}
 
 
+def test_a_run_writes_a_page_of_its_drift_beside_the_table(score_values: Values) -> None:
+    runs = [run(score_values, day) for day in (DAY, NEXT, SHIFTED, SHIFTED)]
+    pages = {p.stem: p for p in Path(score_values["drift"]["path"], "_pages").iterdir()}
+    assert {*pages} == {result.run_id for result in runs}
+    page = pages[runs[-1].run_id].read_text()
+    assert "mean prediction of sales" in page
+    assert f"{DAY} to {SHIFTED}" in page  # the history of a feature
+    assert "Alarm" in page.split("<main>")[0]
+
+
 def test_drift_of_a_repeated_run_is_there_once(score_values: Values) -> None:
     run(score_values, DAY)
     once = drift_table(score_values)
