@@ -243,7 +243,7 @@ def partial_residuals(held: Held) -> list[Picture]:
         plot = svg.Plot(svg.padded(ends), svg.padded(reach), 300, 170, 46)
         parts = [
             plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y, 3)]),
-            plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x, 3)]),
+            plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x, 4)]),
             svg.segment(plot.at(*line[0]), plot.at(*line[1]), "limit"),
         ]
         for at, y, h in zip(bins.x, bins.y, half, strict=True):
