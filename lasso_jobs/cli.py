@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _with_common(actions.add_parser("list", help="Names, versions, aliases"), _models_list)
     shown = _with_common(actions.add_parser("show", help="One version"), _models_show)
     shown.add_argument("model", help="NAME, NAME@vN or NAME@ALIAS")
+    cli_output.add_report(actions, _with_common)
     promoted = _with_common(actions.add_parser("promote", help="Make it champion"), _promote)
     promoted.add_argument("model", help="NAME@vN")
     back = _with_common(actions.add_parser("rollback", help="The champion before"), _rollback)

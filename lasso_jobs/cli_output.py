@@ -1,4 +1,4 @@
-"""The command line's part that works on an output: dates, verify, vacuum, rollback, monitor."""
+"""The command line's part about an output (dates, verify, rollback, monitor) and about reports."""
 
 import argparse
 import sys
@@ -77,6 +77,13 @@ def add_drift(commands: Any, with_common: Callable[[Any, Command], Any]) -> None
     shown.add_argument("--html", metavar="FILE", help="write a page, too")
 
 
+def add_report(actions: Any, with_common: Callable[[Any, Command], Any]) -> None:
+    """The command that reads a model's report."""
+    report = with_common(actions.add_parser("report", help="The training report"), _show_report)
+    report.add_argument("model", help="NAME, NAME@vN or NAME@ALIAS")
+    report.add_argument("--html", metavar="FILE", help="write its page")
+
+
 def score_nights(job: "ScoreJob", options: argparse.Namespace) -> int:
     """Score the dates that the options name, or say what they are."""
     from lasso_jobs import terminal
@@ -148,6 +155,21 @@ def _show_drift(options: argparse.Namespace) -> int:
             terminal.heading("Other partitions")
             terminal.table(others)
     return ALARM if facts.verdict == "alarm" else DONE
+
+
+def _show_report(options: argparse.Namespace) -> int:
+    from lasso_jobs import terminal
+    from lasso_jobs.jobs import report
+
+    found = report.stored(options.registry, options.model)
+    if options.html:
+        report.save(found, options.html)
+    values = {"model": found.reference, "page": options.html or found.place, **found.verdicts}
+    if options.json:
+        terminal.print_json({**values, "checks": found.checks})
+    elif not options.quiet:
+        terminal.show(values)
+    return DONE
 
 
 def _verify(options: argparse.Namespace) -> int:

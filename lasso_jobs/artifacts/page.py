@@ -35,6 +35,7 @@ def _environment() -> Environment:
         "share": share,
         "whole": whole,
         "limit": limit,
+        "correlation": lambda value: f"{value:.2f}".replace("-", "−").replace("0.", ".", 1),
         "moment": lambda time: f"{time:%Y-%m-%d %H:%M} UTC",
     }
     environment.globals |= {"style": Markup(_style()), "mark": _mark}

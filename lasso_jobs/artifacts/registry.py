@@ -145,6 +145,35 @@ class Registry:
                 continue
             return version
 
+    def attach(self, reference: str, name: str, content: bytes) -> None:
+        """Keep a file with a version, unless it has one of that name."""
+        try:
+            storage.create(self.place_of(reference, name), content)
+        except FileExistsError:
+            return
+
+    def attached(self, reference: str, name: str) -> bytes:
+        """A file that is kept with a version.
+
+        Raises
+        ------
+        ModelError
+            If there is none.
+        """
+        place = self.place_of(reference, name)
+        try:
+            return storage.read(place)
+        except OSError as error:
+            remedy = "Train it again, with the same job: the version stays"
+            raise ModelError(
+                place, f"cannot be read ({error})", "a file kept with the model", remedy
+            ) from error
+
+    def place_of(self, reference: str, name: str) -> str:
+        """Where a file is that is kept with a version."""
+        model, version = self.resolve(reference)
+        return self._place(model, f"v{version}", name)
+
     def load(self, reference: str) -> Registered:
         """Load a model by reference.
 

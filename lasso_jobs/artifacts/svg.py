@@ -66,6 +66,8 @@ def verdict_mark(x: float, y: float, verdict: str, size: float = 4) -> Markup:
     """A verdict as a shape, so that colour is not its only sign: circle, triangle, square."""
     if verdict == "alarm":
         return rect(x - size, y - size, 2 * size, 2 * size, "mark alarm")
+    if verdict == "unknown":
+        return segment((x - size, y), (x + size, y), "mark unknown")
     if verdict == "watch":
         corners = [(x, y - 1.2 * size), (x + 1.1 * size, y + size), (x - 1.1 * size, y + size)]
         return path(corners, "mark watch", closed=True)
@@ -121,14 +123,16 @@ class Plot:
     def x_axis(self, ticks: Sequence[tuple[float, str]], name: str = "") -> Markup:
         """Values below the picture, and what they are."""
         base, parts = self.height - self.bottom, []
-        for i, (value, label) in enumerate(ticks):
-            anchor = "start" if i == 0 else "end" if i == len(ticks) - 1 else "middle"
-            parts.append(text(self.at(value, self.y[0])[0], base + 14, label, anchor=anchor))
+        for value, label in ticks:
+            x = self.at(value, self.y[0])[0]
+            at_end = x > self.width - self.right - 18
+            anchor = "start" if x <= self.left else "end" if at_end else "middle"
+            parts.append(text(x, base + 14, label, anchor=anchor))
         middle = (self.left + self.width - self.right) / 2
         return Markup("").join([*parts, text(middle, self.height - 4, name, "name", "middle")])
 
 
-def ticks(low: float, high: float, count: int = 4) -> list[float]:
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round values that span a range: 1, 2 or 5 times a power of ten apart."""
     if not high > low:
         return [low]

@@ -262,12 +262,15 @@ class Errors:
     bound : ndarray, shape (n_models,)
         Relative rounding error of ``sse``, at most 1: ``eps |v|' |S| |v| / sse``, and what the
         rounding of the means adds.
+    bias : ndarray, shape (n_models,)
+        Mean residual.
     """
 
     weight: float
     sse: Floats
     total: float
     bound: Floats
+    bias: Floats
 
     @property
     def mse(self) -> Floats:
@@ -310,4 +313,5 @@ def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
     error = eps * rounding + rows.weight * (2 * np.abs(direction @ shift) * blur + blur**2)
     sse = np.maximum(within + between, 0.0)
     bound = error / np.where(error > 0, np.maximum(sse, error), 1.0)
-    return Errors(rows.weight, sse, float(rows.scatter[q - 1, q - 1]), bound)
+    total = float(rows.scatter[q - 1, q - 1])
+    return Errors(rows.weight, sse, total, bound, direction @ shift)

@@ -12,6 +12,7 @@ from lasso_jobs.artifacts.registry import CHAMPION, Registry
 from lasso_jobs.data.dataset import Dataset, Partition
 from lasso_jobs.jobs import findings
 from lasso_jobs.jobs.nights import Night, NightResult, Only, is_due
+from lasso_jobs.jobs.report import of_checks
 from lasso_jobs.jobs.rollback import RolledBack
 from lasso_jobs.jobs.score import ScoreResult
 from lasso_jobs.jobs.score_plan import ScorePlan
@@ -66,6 +67,7 @@ def of_training(result: TrainResult) -> Values:
         "holdout": None if model.holdout is None else dataclasses.asdict(model.holdout),
         "certificate": dataclasses.asdict(model.certificate),
         **findings.of_model(model),
+        "checks": of_checks(result.checks),
         "provenance": dict(result.registered.provenance),
         "seconds": dict(result.seconds),
         "bytes_read": result.counts.bytes_read,
@@ -284,6 +286,7 @@ def metrics(result: TrainResult) -> Mapping[str, str]:
             f"R2 {held.r2:.4f}, RMSE {held.rmse:.4g}, MAE {held.mae:.4g} on {held.n_rows:,} rows"
         )
     lines |= findings.in_words(model)
+    lines["checks"] = "; ".join(f"{check.name}: {check.verdict}" for check in result.checks)
     cached = result.counts.cached
     lines["read"] = f"{result.counts.bytes_read:,} bytes" + (
         f"; {cached} partitions were in the cache" if cached else ""

@@ -17,6 +17,7 @@ from lasso_jobs.core import diagnostics as dg
 from lasso_jobs.core import moments as m
 from lasso_jobs.core import selection
 from lasso_jobs.core import stability as st
+from lasso_jobs.core.checks import Check
 from lasso_jobs.core.choice import CrossValidation
 from lasso_jobs.core.columns import Columns
 from lasso_jobs.core.design import Recipe
@@ -30,6 +31,7 @@ from lasso_jobs.jobs.gather import Gathered, gather, recall
 from lasso_jobs.jobs.promotion import Promotion, champion_of, register
 from lasso_jobs.jobs.reading import Counts
 from lasso_jobs.jobs.references import Seen, references
+from lasso_jobs.jobs.report import checks, held_rows, keep_report
 from lasso_jobs.jobs.train_plan import TrainPlan, plan
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class TrainResult:
     counts: Counts
     left_out: tuple[tuple[str, str], ...]
     seconds: Mapping[str, float]
+    checks: tuple[Check, ...]
 
     @property
     def model(self) -> Model:
@@ -315,6 +318,13 @@ def finish(
     model = build(planned, gathered, selected, evaluation)
     registered, promotion = register(planned.job, model, evaluation, provenance, by)
     clock.lap("register")
+    held = None
+    if selected.evaluated is not None:
+        predictor = predictor_of(selected.recipe, selected.evaluated)
+        held = held_rows(selected.evaluated, predictor, gathered)
+    checked = checks(planned.job, model.labels, selected.final, gathered, held)
+    keep_report(planned.job.registry, registered, selected.final, checked, held)
+    clock.lap("report")
     return TrainResult(
         registered,
         planned.run_id,
@@ -322,4 +332,5 @@ def finish(
         gathered.counts,
         planned.features.left_out,
         clock.seconds(),
+        checked,
     )

@@ -4,7 +4,9 @@ The protocol is JSON over a websocket, and `websockets` (which Prefect needs) sp
 would be a package and a driver more, and tells neither requests nor console messages as directly.
 """
 
+import base64
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -122,3 +124,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def keep(name: str, content: str) -> None:
+    """Write what Chromium made to the folder that LASSO_JOBS_SCREENSHOTS names, to look at."""
+    if folder := os.environ.get("LASSO_JOBS_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / name).write_bytes(base64.b64decode(content))

@@ -1,7 +1,6 @@
 """The drift page in a real browser, at the widths of a desk and of a phone."""
 
 import base64
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from lasso_jobs.jobs import drift_show
 
 from ..drift_tables import a_category, a_night, a_row, write_nights, write_run
-from .conftest import Browser
+from .conftest import Browser, keep
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -90,7 +89,7 @@ def test_it_prints(browser: Browser, pages: dict[str, Path]) -> None:
     )
     printed = browser.call("Page.printToPDF", printBackground=True)["data"]
     assert base64.b64decode(printed).startswith(b"%PDF-")
-    _keep("print.pdf", printed)
+    keep("print.pdf", printed)
     browser.call("Emulation.setEmulatedMedia", media="")
 
 
@@ -101,11 +100,4 @@ def test_screenshots_for_a_person(browser: Browser, pages: dict[str, Path]) -> N
         browser.open(pages[name], width, height, scheme)
         shot = browser.call("Page.captureScreenshot", format="png")["data"]
         assert base64.b64decode(shot).startswith(b"\x89PNG")
-        _keep(f"{name}-{width}-{scheme}.png", shot)
-
-
-def _keep(name: str, content: str) -> None:
-    """In the folder that LASSO_JOBS_SCREENSHOTS names, to look at."""
-    if folder := os.environ.get("LASSO_JOBS_SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / name).write_bytes(base64.b64decode(content))
+        keep(f"{name}-{width}-{scheme}.png", shot)

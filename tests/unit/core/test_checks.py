@@ -1,0 +1,97 @@
+"""Each check finds what it is for, and lets the innocent go."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from lasso_jobs.core import checks as c
+from lasso_jobs.core.residuals import Held
+
+N = 5000
+RNG = np.random.default_rng(11)
+X = RNG.normal(size=N)
+NOISE = RNG.normal(size=N)
+
+
+def held(residuals: np.ndarray, leverage: float = 0.001) -> Held:
+    predicted = 3 * X
+    far = np.full(N, 0.001)
+    far[: N // 20] = leverage
+    return Held(predicted, predicted + residuals, ["x"], X[None], np.array([3.0]), far, 0.001)
+
+
+@pytest.mark.parametrize("check", [c.linearity, c.homoscedasticity, c.outliers])
+def test_normal_residuals_are_ok(check: Callable[[Held], c.Check]) -> None:
+    found = check(held(NOISE))
+    assert (found.verdict, found.remedy) == ("ok", "")
+    assert found.how and found.finding
+
+
+@pytest.mark.parametrize(
+    ("check", "residuals", "verdict"),
+    [
+        (c.linearity, NOISE + 0.15 * (X**2 - 1), "watch"),
+        (c.linearity, NOISE + 0.5 * (X**2 - 1), "alarm"),
+        (c.homoscedasticity, NOISE * np.exp(0.2 * X), "watch"),
+        (c.homoscedasticity, NOISE * np.exp(0.6 * X), "alarm"),
+        (c.outliers, NOISE + 8 * (RNG.random(N) < 0.006), "watch"),
+        (c.outliers, NOISE + 60 * (RNG.random(N) < 0.004), "alarm"),
+    ],
+)
+def test_each_finds_what_it_is_for(
+    check: Callable[[Held], c.Check], residuals: np.ndarray, verdict: str
+) -> None:
+    found = check(held(residuals))
+    assert found.verdict == verdict, found
+    assert found.remedy
+
+
+def test_the_curve_is_named() -> None:
+    found = c.linearity(held(NOISE + 0.5 * (X**2 - 1)))
+    assert "A curve in " in found.finding
+    assert found.statistics["x"] > 0.2
+
+
+def test_a_few_rows_are_not_accused_of_curves_by_chance() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        x, noise = rng.normal(size=(2, c.MIN_ROWS))
+        few = Held(x, x + noise, ["x"], x[None], np.ones(1), np.zeros(c.MIN_ROWS), 1.0)
+        assert c.linearity(few).verdict == "ok"
+
+
+def test_leverage_is_told() -> None:
+    assert c.outliers(held(NOISE, 0.02)).statistics["high_leverage_share"] == 0.05
+    assert c.outliers(held(NOISE)).statistics["high_leverage_share"] == 0.0
+
+
+def test_residuals_that_are_all_zero() -> None:
+    for check in (c.linearity, c.homoscedasticity, c.outliers):
+        assert check(held(np.zeros(N))).verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("rho", "verdict"), [(0.1, "ok"), (0.9, "watch"), (0.96, "alarm"), (1.0, "alarm")]
+)
+def test_columns_that_say_the_same(rho: float, verdict: str) -> None:
+    found = c.multicollinearity(["a", "b"], np.array([[1, rho], [rho, 1]]))
+    assert found.verdict == verdict
+    if rho < 1:
+        assert found.statistics["a"] == pytest.approx(1 / (1 - rho**2))
+    assert c.multicollinearity(["a"], np.ones((1, 1))).verdict == "ok"
+
+
+def test_groups_that_err_alike() -> None:
+    weight = np.full(60, 100.0)
+    alike = RNG.normal(size=60) * 0.5
+    apart = RNG.normal(size=60) * 0.1  # as of 100 independent rows
+    assert c.independence("day", alike, weight, 1.0).verdict == "alarm"
+    assert c.independence("day", apart, weight, 1.0).verdict == "ok"
+    assert c.independence(None, alike, weight, 1.0).verdict == "unknown"
+    assert c.independence("day", alike[:4], weight[:4], 1.0).verdict == "unknown"
+
+
+def test_too_few_rows_are_said() -> None:
+    assert "no row is held out" in c.too_few("linearity", 0).finding
+    assert "only 17" in c.too_few("linearity", 17).finding
