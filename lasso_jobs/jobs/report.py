@@ -41,7 +41,7 @@ def held_rows(fit: Fit, predictor: Predictor, gathered: "Gathered") -> Held:
         The fit.
     gathered : Gathered
     """
-    *_, target, weights, _ = gathered.held.values
+    *_, target, weights, _, _ = gathered.held.values
     rows = np.flatnonzero(weights > 0)
     block = block_of(gathered.held.values[:, rows], gathered.columns, predictor.columns)
     if block is None:
