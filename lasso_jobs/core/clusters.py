@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from lasso_jobs.core.moments import Floats
 
@@ -40,6 +39,8 @@ class Estimate:
     @property
     def limit(self) -> float:
         """Standard errors that the mean has to exceed to be positive (one-sided t test at 5 %)."""
+        from scipy.special import stdtrit
+
         return float(stdtrit(max(self.n_clusters - 1, 1), CONFIDENCE))
 
     @property

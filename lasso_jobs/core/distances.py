@@ -5,7 +5,6 @@ Shares come first, counts second: a reference has no number of rows that matters
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlog1py
 
 from lasso_jobs.core.moments import Floats
 
@@ -44,6 +43,8 @@ def jensen_shannon(reference: Floats, counts: Counts) -> float:
     With ``m = (p + q) / 2`` and ``p, q = m (1 + d), m (1 - d)``, so that small distances keep their
     digits.
     """
+    from scipy.special import xlog1py
+
     if not counts.sum():
         return float("nan")
     p, q = reference / reference.sum(), counts / counts.sum()

@@ -12,7 +12,6 @@ from math import inf, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, stdtrit
 
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.periods import between_variance
@@ -160,6 +159,8 @@ def limits(
     n_judged : int
         Features that are judged on the same day.
     """
+    from scipy.special import chdtri, stdtrit
+
     probability, (like, freedom) = FALSE_ALARMS / max(n_judged, 1), days.like(n)
     width = max(-float(stdtrit(min(freedom, 1e9), probability / 2)), like.extreme)
     spread = sqrt(like.between + max(days.variance - like.between, 0.0) / n)

@@ -53,6 +53,37 @@ class Periods:
         return Periods(self.keys, self.n, observed, sums, self.whole)
 
 
+@dataclass(frozen=True, slots=True)
+class Summing:
+    """Sums by period of rows in memory, one column after the other.
+
+    Parameters
+    ----------
+    sums : Periods
+    place : ndarray of intp, shape (n,)
+        The period of each row among those; no rows if none are to be summed.
+    """
+
+    sums: Periods
+    place: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, numbers: Floats, n_columns: int) -> "Summing":
+        """Nothing is summed yet; ``numbers`` has one for each row's period."""
+        keys, place, n = np.unique(numbers, return_inverse=True, return_counts=True)
+        observed = np.zeros((n_columns, len(keys)), np.int64)
+        sums = np.zeros((n_columns, len(keys)))
+        return cls(Periods(keys, n.astype(np.int64), observed, sums), place)
+
+    def add(self, j: int, values: Floats) -> None:
+        """Sum column j; NaN is null."""
+        if len(self.place):
+            known, n_periods = ~np.isnan(values), len(self.sums.n)
+            self.sums.observed[j] += np.bincount(self.place[known], minlength=n_periods)
+            values = np.where(known, values, 0.0)
+            self.sums.sums[j] += np.bincount(self.place, values, n_periods)
+
+
 def empty(n_columns: int) -> Periods:
     """Sums of no rows."""
     none = np.empty((n_columns, 0))

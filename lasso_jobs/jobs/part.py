@@ -12,7 +12,7 @@ from lasso_jobs.core import sample as s
 from lasso_jobs.core.centring import Centring, room_for
 from lasso_jobs.core.columns import fill
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.core.periods import Periods
+from lasso_jobs.core.periods import Periods, Summing
 from lasso_jobs.data.dataset import Partition
 from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
 
@@ -79,7 +79,8 @@ def read_part(partition: Partition, reading: Reading) -> Part:
         held_back.values[-3] = 1.0 if weights is None else weights[held_back.rows]
         held_back.values[-2] = rows.groups[order][held_back.rows]
         held_back.values[-1] = rows.clusters[order][held_back.rows]
-        summed = _Summed.of(rows.periods[order], n_columns, reading.period is not None)
+        by_row = rows.periods[order] if reading.period is not None else np.empty(0)
+        summed = Summing.of(by_row, n_columns)
         centring = Centring.of(_room_for(n_columns + 1, len(order)), n_columns + 1, n_rows, weights)
         for j in fill(centring.values, reading.columns, rows.block, order, rows.target):
             if j < n_columns:
@@ -119,30 +120,6 @@ class _Taken:
     def merged(self) -> s.Sample:
         taken = s.Sample(self.sample.size, self.hashes, self.buckets, self.values)
         return s.merge(self.sample, taken)
-
-
-@dataclass(frozen=True, slots=True)
-class _Summed:
-    """Sums by period, while the columns are laid out."""
-
-    sums: Periods
-    place: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, numbers: Floats, n_columns: int, wanted: bool) -> "_Summed":
-        if not wanted:
-            return cls(periods.empty(n_columns), np.empty(0, np.intp))
-        keys, place, n = np.unique(numbers, return_inverse=True, return_counts=True)
-        observed = np.zeros((n_columns, len(keys)), np.int64)
-        sums = np.zeros((n_columns, len(keys)))
-        return cls(Periods(keys, n.astype(np.int64), observed, sums), place)
-
-    def add(self, j: int, values: Floats) -> None:
-        if len(self.place):
-            known, n_periods = ~np.isnan(values), len(self.sums.n)
-            self.sums.observed[j] += np.bincount(self.place[known], minlength=n_periods)
-            values = np.where(known, values, 0.0)
-            self.sums.sums[j] += np.bincount(self.place, values, n_periods)
 
 
 _room = threading.local()

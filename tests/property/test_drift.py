@@ -7,7 +7,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from lasso_jobs.core import current as c
 from lasso_jobs.core import periods as p
-from lasso_jobs.core.histogram import add_by_place
 
 EDGES = np.array([-1.0, 0.0, 1.0])
 
@@ -64,12 +63,10 @@ def test_codes_merge_to_those_of_all_rows(numbers: list[int], ends: list[int]) -
 
 
 def summed(columns: np.ndarray, keys: np.ndarray) -> p.Periods:
-    own, place, n = np.unique(keys, return_inverse=True, return_counts=True)
-    observed = np.zeros((len(columns), len(own)), np.int64)
-    sums = np.zeros((len(columns), len(own)))
+    summing = p.Summing.of(keys, len(columns))
     for j, column in enumerate(columns):
-        add_by_place(column, place, observed[j], sums[j])
-    return p.Periods(own, n, observed, sums)
+        summing.add(j, column)
+    return summing.sums
 
 
 @given(
