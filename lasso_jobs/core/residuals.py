@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.special import chdtrc, fdtrc
 
 from lasso_jobs.core.lasso import RANK_TOLERANCE
 from lasso_jobs.core.moments import Floats
@@ -86,6 +84,8 @@ def curve_share(bins: Bins) -> tuple[float, float]:
     omega squared, ``(SSB - (k - 1) MSW) / (SST + MSW)`` (Hays 1963), which is zero on average where
     there is nothing to explain; the p-value is that of the analysis of variance.
     """
+    from scipy.special import fdtrc
+
     n, k = int(bins.n.sum()), len(bins.n)
     if k < 2 or n <= k:
         return 0.0, 1.0
@@ -108,6 +108,8 @@ def breusch_pagan(residuals: Floats, predicted: Floats) -> tuple[float, float]:
     -------
     statistic, p_value : float
     """
+    from scipy.special import chdtrc
+
     squares = residuals**2
     if squares.std() == 0 or predicted.std() == 0:
         return 0.0, 1.0
@@ -117,9 +119,11 @@ def breusch_pagan(residuals: Floats, predicted: Floats) -> tuple[float, float]:
 
 def inflation(gram: Floats) -> Floats:
     """Variance inflation factors of columns among themselves, from their correlations."""
+    from scipy.linalg import cho_factor, cho_solve
+
     try:
         factor = cho_factor(gram)
-    except LinAlgError:
+    except np.linalg.LinAlgError:
         return np.full(len(gram), np.inf)
     if len(gram) and np.square(np.diag(factor[0])).min() <= RANK_TOLERANCE:
         return np.full(len(gram), np.inf)
