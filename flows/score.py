@@ -13,6 +13,7 @@ from flows.parameters import ClusterName, Day, Scoring, Workers
 from lasso_jobs.jobs import score, score_plan, summary, watch
 from lasso_jobs.jobs.clock import Clock
 from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.drift_show import place_of_page
 
 SHOWN = (
     *("partition", "segment", "feature", "n", "missing_share", "mean", "reference_mean", "psi"),
@@ -132,5 +133,11 @@ def _report(planned: score_plan.ScorePlan, values: dict[str, Any]) -> str:
             f"table version {values['output_version']}.",
             "",
             *(reasons or ["No feature has drifted."]),
+            *_page(planned),
         ]
     )
+
+
+def _page(planned: score_plan.ScorePlan) -> list[str]:
+    drift = planned.job.drift
+    return [] if drift is None else ["", f"Page: `{place_of_page(drift.path, planned.run_id)}`"]

@@ -15,6 +15,7 @@ from lasso_jobs.jobs import gather as gathering
 from lasso_jobs.jobs import summary, train, train_plan
 from lasso_jobs.jobs.clock import Clock
 from lasso_jobs.jobs.config import TrainJob
+from lasso_jobs.jobs.report import place_of_report
 
 plan = task(name="plan", task_run_name="plan {job.name}", **RETRIED)(train_plan.plan)
 
@@ -84,7 +85,8 @@ def train_flow(
     name, reference = planned.job.name, result.registered.reference
     facts = "\n".join(f"| {key} | {value} |" for key, value in summary.metrics(result).items())
     create_markdown_artifact(
-        f"# {reference}\n\n| | |\n|---|---|\n{facts}\n",
+        f"# {reference}\n\n| | |\n|---|---|\n{facts}\n\n"
+        f"Report: `{place_of_report(planned.job.registry, reference)}`\n",
         key=artifact_key("train", name),
         description=f"{reference}: metrics",
     )

@@ -187,6 +187,11 @@ def keep_report(
     kept.attach(reference, PAGE, report(facts).encode())
 
 
+def place_of_report(registry: str, reference: str) -> str:
+    """Where a version's report is."""
+    return Registry(registry).place_of(reference, PAGE)
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A report that is kept with a version.
@@ -224,7 +229,7 @@ def stored(registry: str, reference: str) -> Stored:
     name, version = kept.resolve(reference)
     exact = f"{name}@v{version}"
     found = json.loads(kept.attached(exact, CHECKS))
-    return Stored(exact, kept.place_of(exact, PAGE), kept.attached(exact, PAGE), found)
+    return Stored(exact, place_of_report(registry, exact), kept.attached(exact, PAGE), found)
 
 
 def save(found: Stored, place: str) -> None:
