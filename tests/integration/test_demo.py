@@ -162,7 +162,7 @@ def listed(home: Path, runs: "list[subprocess.CompletedProcess[str]]") -> dict[s
 def test_prefect_lists_the_flow_runs(listed: dict[str, list[Any]]) -> None:
     found = [tuple(run) for run in listed["runs"]]
     expected = ["demo in out", *(f"nightly {night}" for night in NIGHTS)]
-    expected.append("train out/train.yaml as of 2013-10-01")
+    expected.append("train flights-arrival-delay as of 2013-10-01")
     for name in expected:
         assert found.count((name, "Completed")) == 2, name
     assert {state for _, state in found} == {"Completed"}

@@ -107,6 +107,13 @@ def as_of_a_day(train_values: Values) -> Values:
     return {**train_values, "data": {**train_values["data"], "where": "day < '{date}'"}}
 
 
+def page_named(text: str) -> Path:
+    """The page that an artifact names, which is there."""
+    path = Path(text.rstrip().rpartition("\n")[2].split("`")[1])
+    assert "<svg" in path.read_text()
+    return path
+
+
 def test_a_training_is_listed_with_its_tasks_and_artifacts(
     train_values: Values, client: Any
 ) -> None:
@@ -122,6 +129,7 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     assert set(found) == {"train-sales", "coefficients-sales", *PROGRESS}
     assert found["progress-moments"].data == 100
     assert f"R2 {values['holdout']['r2']:.4f}" in found["train-sales"].data
+    assert page_named(found["train-sales"].data).name == "report.html"
     assert "visits" in found["coefficients-sales"].data
     assert values["model_version"] == "v1"
     (promoted,) = events(client, "model.promoted", run)
@@ -153,6 +161,7 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     assert found["progress-score"].description == "score: 1 of 1 partitions"
     assert "150 of 150 rows scored" in found["score-sales"].data
     assert "No feature has drifted." in found["score-sales"].data
+    assert page_named(found["score-sales"].data).stem == values["run_id"]
     assert "prediction" in found["drift-sales"].data
     (committed,) = events(client, "score.committed", run)
     assert committed["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
