@@ -136,7 +136,7 @@ def processes_of_runs(stack: Stack) -> set[int]:
         with suppress(psutil.Error):
             line = " ".join(process.cmdline())
             ours = process.environ().get("PREFECT_HOME") == stack.env["PREFECT_HOME"]
-            if ours and ("spawn_main" in line or "flow_engine" in line or "flow-run" in line):
+            if ours and any(word in line for word in ("spawn_main", "prefect.engine")):
                 found.add(process.pid)
     return found
 
