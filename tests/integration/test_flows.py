@@ -303,7 +303,7 @@ def test_the_loop_closes_and_opens_again(
         assert versions()[night] == "v1"
         if done["score"]["verdict"] == "alarm":
             break
-    (alarm,) = events(client, "drift.alarm", flow_run(client, f"score {night} with sales"))
+    (alarm,) = events(client, "drift.alarm", flow_run(client, f"score scores {night} with v1"))
     assert alarm["resource"]["prefect.resource.id"] == "lasso-jobs.model.sales"
     assert (alarm["payload"]["day"], alarm["payload"]["model_version"]) == (night, "v1")
 
