@@ -11,7 +11,7 @@ from flows.parameters import ClusterName, Scoring, Told, Workers
 from flows.score import score_flow
 from lasso_jobs.errors import JobError, LassoJobsError
 from lasso_jobs.jobs import nights
-from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.score_job import ScoreJob
 
 First = Annotated[date, Told("The first day, YYYY-MM-DD")]
 Last = Annotated[date, Told("The last day, YYYY-MM-DD")]

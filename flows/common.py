@@ -14,8 +14,9 @@ from prefect.runtime import flow_run
 from prefect.variables import Variable
 
 from lasso_jobs.errors import JobError, LassoJobsError
-from lasso_jobs.jobs.config import ScoreJob, TrainJob
 from lasso_jobs.jobs.monitor_job import MonitorJob
+from lasso_jobs.jobs.score_job import ScoreJob
+from lasso_jobs.jobs.train_job import TrainJob
 
 VARIABLE = "variable:"
 CONNECTION_SECRET = "lasso-jobs-postgresql-uri"

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import TypeAdapter
 
 from lasso_jobs.errors import JobError
-from lasso_jobs.jobs.config import load_yaml
+from lasso_jobs.jobs.job_file import load_yaml
 
 AUTOMATIONS = "automations.yaml"
 _DEPLOY = ("-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file")

@@ -10,7 +10,7 @@ from prefect.client.schemas import FlowRun
 from prefect.events import emit_event
 
 from lasso_jobs.errors import LassoJobsError
-from lasso_jobs.jobs.config import load_yaml
+from lasso_jobs.jobs.job_file import load_yaml
 
 DRIFT_ALARM = "lasso-jobs.drift.alarm"
 MODEL_PROMOTED = "lasso-jobs.model.promoted"

@@ -8,8 +8,9 @@ from pydantic import Field, GetJsonSchemaHandler, PositiveInt
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from lasso_jobs.jobs.config import ScoreJob, TrainJob
 from lasso_jobs.jobs.monitor_job import MonitorJob
+from lasso_jobs.jobs.score_job import ScoreJob
+from lasso_jobs.jobs.train_job import TrainJob
 
 
 @dataclass(frozen=True)

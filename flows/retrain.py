@@ -10,7 +10,7 @@ from flows.parameters import ClusterName, CoolDown, Day, Training, Workers
 from flows.schedule import scheduled_day
 from flows.train import train_flow
 from lasso_jobs.jobs import retrain
-from lasso_jobs.jobs.config import TrainJob
+from lasso_jobs.jobs.train_job import TrainJob
 
 
 def _run_name() -> str:

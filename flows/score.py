@@ -12,8 +12,8 @@ from flows.observe import cluster_of_run, progress, rename
 from flows.parameters import ClusterName, Day, Scoring, Workers
 from lasso_jobs.jobs import score, score_plan, summary, watch
 from lasso_jobs.jobs.clock import Clock
-from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.drift_show import place_of_page
+from lasso_jobs.jobs.score_job import ScoreJob
 
 SHOWN = (
     *("partition", "segment", "feature", "n", "missing_share", "mean", "reference_mean", "psi"),

@@ -14,8 +14,8 @@ from flows.schedule import scheduled_day
 from lasso_jobs.jobs import gather as gathering
 from lasso_jobs.jobs import summary, train, train_plan
 from lasso_jobs.jobs.clock import Clock
-from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.report import place_of_report
+from lasso_jobs.jobs.train_job import TrainJob
 
 plan = task(name="plan", task_run_name="plan {job.name}", **RETRIED)(train_plan.plan)
 

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from lasso_jobs.artifacts.model import Model
     from lasso_jobs.artifacts.registry import load_model
     from lasso_jobs.errors import LassoJobsError
-    from lasso_jobs.jobs.config import ScoreJob, TrainJob
     from lasso_jobs.jobs.monitor import monitor
     from lasso_jobs.jobs.monitor_job import MonitorJob
     from lasso_jobs.jobs.score import score
+    from lasso_jobs.jobs.score_job import ScoreJob
     from lasso_jobs.jobs.train import train
+    from lasso_jobs.jobs.train_job import TrainJob
 
 __all__ = [
     "LassoJobsError",
@@ -32,8 +33,8 @@ _HOMES = {
     "LassoJobsError": "lasso_jobs.errors",
     "Model": "lasso_jobs.artifacts.model",
     "MonitorJob": "lasso_jobs.jobs.monitor_job",
-    "ScoreJob": "lasso_jobs.jobs.config",
-    "TrainJob": "lasso_jobs.jobs.config",
+    "ScoreJob": "lasso_jobs.jobs.score_job",
+    "TrainJob": "lasso_jobs.jobs.train_job",
     "load_model": "lasso_jobs.artifacts.registry",
     "monitor": "lasso_jobs.jobs.monitor",
     "score": "lasso_jobs.jobs.score",

@@ -126,8 +126,8 @@ def _demo(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from lasso_jobs import terminal
     from lasso_jobs.jobs import summary
-    from lasso_jobs.jobs.config import TrainJob
     from lasso_jobs.jobs.train import train
+    from lasso_jobs.jobs.train_job import TrainJob
 
     job = TrainJob.from_yaml(options.job, options.settings)
     job = job if options.date is None else job.on(options.date)
@@ -145,8 +145,8 @@ def _train(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from lasso_jobs import terminal
     from lasso_jobs.jobs import summary
-    from lasso_jobs.jobs.config import ScoreJob
     from lasso_jobs.jobs.score import score
+    from lasso_jobs.jobs.score_job import ScoreJob
 
     job = ScoreJob.from_yaml(options.job)
     if cli_output.has_dates(options):
@@ -171,7 +171,9 @@ def _score(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from lasso_jobs import terminal
     from lasso_jobs.jobs import score_plan, summary, train_plan
-    from lasso_jobs.jobs.config import ScoreJob, TrainJob, load_yaml
+    from lasso_jobs.jobs.job_file import load_yaml
+    from lasso_jobs.jobs.score_job import ScoreJob
+    from lasso_jobs.jobs.train_job import TrainJob
 
     if "model" in load_yaml(options.job):
         scoring = ScoreJob.from_yaml(options.job)
@@ -195,8 +197,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _schema(options: argparse.Namespace) -> int:
     from lasso_jobs import terminal
-    from lasso_jobs.jobs.config import ScoreJob, TrainJob
     from lasso_jobs.jobs.monitor_job import MonitorJob
+    from lasso_jobs.jobs.score_job import ScoreJob
+    from lasso_jobs.jobs.train_job import TrainJob
 
     jobs: dict[str, Any] = {"train": TrainJob, "score": ScoreJob, "monitor": MonitorJob}
     terminal.print_json(jobs[options.job].model_json_schema())

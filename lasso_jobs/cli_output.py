@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lasso_jobs.errors import JobError
 
 if TYPE_CHECKING:
-    from lasso_jobs.jobs.config import ScoreJob
+    from lasso_jobs.jobs.score_job import ScoreJob
 
 DONE, FAILED, ALARM = 0, 1, 3
 _SHOWN = (

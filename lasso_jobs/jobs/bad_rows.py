@@ -12,8 +12,8 @@ from lasso_jobs.core.predict import Predictor
 from lasso_jobs.data import blocks
 from lasso_jobs.data.schema import kind_of
 from lasso_jobs.errors import DataError
-from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.references import PREDICTION
+from lasso_jobs.jobs.score_job import ScoreJob
 
 INFINITE = "infinite"
 """A number is infinite."""

@@ -10,8 +10,9 @@ import yaml
 
 from lasso_jobs.core.outcomes import Tally, merge
 from lasso_jobs.data.flights import FlightsSummary, write_flights
-from lasso_jobs.jobs.config import ScoreJob, TrainJob
 from lasso_jobs.jobs.monitor_history import MonitorResult
+from lasso_jobs.jobs.score_job import ScoreJob
+from lasso_jobs.jobs.train_job import TrainJob
 
 FIRST_NIGHT = date(2013, 10, 1)
 NIGHTS = tuple(FIRST_NIGHT + timedelta(days=i) for i in range(7))

@@ -14,7 +14,7 @@ from lasso_jobs.artifacts.drift_page import drift_page
 from lasso_jobs.data import sinks, storage
 from lasso_jobs.data.staging import told
 from lasso_jobs.errors import DataError, JobError
-from lasso_jobs.jobs.config import ScoreJob
+from lasso_jobs.jobs.score_job import ScoreJob
 
 Values = dict[str, Any]
 

@@ -16,11 +16,11 @@ from lasso_jobs.data.storage import is_uri
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.cached import Cached, Caching, Parts
 from lasso_jobs.jobs.clock import Report, progress_of
-from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.part import Part, merge
 from lasso_jobs.jobs.reading import Counts, Reading
 from lasso_jobs.jobs.scan import Levels, Tally, Times, merge_tallies, merge_times
 from lasso_jobs.jobs.splits import Folds, check_folds_have_rows, reading_for_times, split
+from lasso_jobs.jobs.train_job import TrainJob
 from lasso_jobs.jobs.train_plan import TrainPlan
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from lasso_jobs.core.moments import Floats, Moments
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.sample import Sample
 from lasso_jobs.core.squared_error import mean_squared_error
-from lasso_jobs.jobs.config import Intervals
 from lasso_jobs.jobs.intervals import group_number, half_width
+from lasso_jobs.jobs.train_job import Intervals
 
 _Rows = slice | NDArray[np.bool_]
 

@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field, field_validator
 
 from lasso_jobs.core.outcomes import Tolerance
-from lasso_jobs.jobs.config import Data, Job, Name, Place, Share
+from lasso_jobs.jobs.job_file import Data, Job, Name, Place, Section, Share
 
 Rise = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _LAST_BY = "last by "
 
 
-class Tolerances(BaseModel, frozen=True, extra="forbid"):
+class Tolerances(Section):
     """Differences from the hold-out that matter; smaller ones are never an alarm."""
 
     rmse: Rise = Field(0.1, description="A rise of the RMSE, as a share of it")
@@ -23,7 +23,7 @@ class Tolerances(BaseModel, frozen=True, extra="forbid"):
         return Tolerance(self.rmse, self.bias, self.coverage)
 
 
-class History(BaseModel, frozen=True, extra="forbid"):
+class History(Section):
     """Where the results go."""
 
     path: Place = Field(description="A Delta table; it is made if need be")

@@ -13,11 +13,11 @@ from lasso_jobs.data.dataset import discover
 from lasso_jobs.data.staging import FOLDERS, sink
 from lasso_jobs.errors import JobError, LassoJobsError
 from lasso_jobs.jobs.clock import Clock, Report
-from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.done import ensure_marked
 from lasso_jobs.jobs.journal import unfinished
 from lasso_jobs.jobs.record import night
 from lasso_jobs.jobs.score import ScoreResult, run
+from lasso_jobs.jobs.score_job import ScoreJob
 from lasso_jobs.jobs.score_plan import plan, sources_digest
 
 if TYPE_CHECKING:

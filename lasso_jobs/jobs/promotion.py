@@ -7,8 +7,8 @@ from typing import Literal
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import CHAMPION, Registered, Registry
 from lasso_jobs.errors import FormatError, ModelError
-from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.holdout import Evaluation
+from lasso_jobs.jobs.train_job import TrainJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from lasso_jobs.data.staging import told
 
 if TYPE_CHECKING:
     from lasso_jobs.artifacts.report_pictures import CoefficientPath
-    from lasso_jobs.jobs.config import TrainJob
     from lasso_jobs.jobs.gather import Gathered
+    from lasso_jobs.jobs.train_job import TrainJob
 
 PAGE, CHECKS = "report.html", "checks.json"
 MOST_FEATURES = 9

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 
 from lasso_jobs.artifacts.registry import Registry
-from lasso_jobs.jobs.config import TrainJob
+from lasso_jobs.jobs.train_job import TrainJob
 
 COOL_DOWN_DAYS = 3
 

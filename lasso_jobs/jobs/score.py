@@ -17,9 +17,9 @@ from lasso_jobs.data import staging
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.bad_rows import refuse_too_many
 from lasso_jobs.jobs.clock import Clock, Report, progress_of
-from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.done import mark_done
 from lasso_jobs.jobs.record import Counted, Record, owned
+from lasso_jobs.jobs.score_job import ScoreJob
 from lasso_jobs.jobs.score_plan import ScorePlan, extended, plan, sources_digest
 from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, score_partition
 from lasso_jobs.jobs.scored import Scored, reconcile

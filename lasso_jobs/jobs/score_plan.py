@@ -16,12 +16,12 @@ from lasso_jobs.data import schema, staging
 from lasso_jobs.data.contract import Contract, hold
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.errors import DataError, JobError
-from lasso_jobs.jobs.config import Output, ScoreJob
 from lasso_jobs.jobs.intervals import Interval
 from lasso_jobs.jobs.journal import Journal
 from lasso_jobs.jobs.output import quarantine_of
 from lasso_jobs.jobs.record import records
 from lasso_jobs.jobs.references import PREDICTION
+from lasso_jobs.jobs.score_job import Output, ScoreJob
 from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, Scoring
 
 

@@ -11,8 +11,8 @@ from lasso_jobs.core.folds import KFold, RollingOrigin, rolling_origin
 from lasso_jobs.core.timeline import Timeline, last_share, segment_starts
 from lasso_jobs.data.times import duration
 from lasso_jobs.errors import DataError
-from lasso_jobs.jobs.config import HoldoutRows
 from lasso_jobs.jobs.reading import Reading
+from lasso_jobs.jobs.search import HoldoutRows
 from lasso_jobs.jobs.train_plan import TrainPlan
 
 Folds = KFold | RollingOrigin

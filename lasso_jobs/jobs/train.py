@@ -26,12 +26,12 @@ from lasso_jobs.core.sample import Sample
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import holdout as h
 from lasso_jobs.jobs.clock import Clock, Report
-from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.gather import Gathered, gather, recall
 from lasso_jobs.jobs.promotion import Promotion, champion_of, register
 from lasso_jobs.jobs.reading import Counts
 from lasso_jobs.jobs.references import Seen, references
 from lasso_jobs.jobs.report import checks, held_rows, keep_report
+from lasso_jobs.jobs.train_job import TrainJob
 from lasso_jobs.jobs.train_plan import TrainPlan, plan
 
 if TYPE_CHECKING:

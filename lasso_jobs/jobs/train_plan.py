@@ -9,7 +9,8 @@ from lasso_jobs.data import schema
 from lasso_jobs.data.dataset import Dataset, Partition, discover
 from lasso_jobs.data.times import FORMS, is_date, is_number, is_time
 from lasso_jobs.errors import DataError, JobError
-from lasso_jobs.jobs.config import HoldoutRows, TrainJob
+from lasso_jobs.jobs.search import HoldoutRows
+from lasso_jobs.jobs.train_job import TrainJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from deltalake import DeltaTable
 from lasso_jobs.data import delta_log, staged, storage
 from lasso_jobs.data.staging import Partition, WrittenFile, partition_text, told
 from lasso_jobs.errors import OutputError
-from lasso_jobs.jobs.config import ScoreJob
 from lasso_jobs.jobs.output import Tables, tables_of
 from lasso_jobs.jobs.record import Record, records
+from lasso_jobs.jobs.score_job import ScoreJob
 from lasso_jobs.jobs.score_plan import ScorePlan, plan, sources_digest
 from lasso_jobs.jobs.score_rows import QUARANTINE, RESULT, score_in_memory
 

@@ -14,10 +14,10 @@ from lasso_jobs.core.columns import OTHER
 from lasso_jobs.core.current import Current
 from lasso_jobs.data import sinks
 from lasso_jobs.data.staging import Partition
-from lasso_jobs.jobs.config import DriftOptions
 from lasso_jobs.jobs.correlations import correlation_shifts
 from lasso_jobs.jobs.history import History
 from lasso_jobs.jobs.references import PREDICTION
+from lasso_jobs.jobs.score_job import DriftOptions
 from lasso_jobs.jobs.score_plan import ScorePlan
 from lasso_jobs.jobs.scored import Observed, Scored, Watched, merged
 

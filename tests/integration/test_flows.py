@@ -450,7 +450,7 @@ def test_the_database_may_be_named_by_a_secret(
     from flows.score import score_flow
     from lasso_jobs.data import database
     from lasso_jobs.errors import OutputError
-    from lasso_jobs.jobs.config import ScoreJob
+    from lasso_jobs.jobs.score_job import ScoreJob
 
     assert database.VARIABLE == CONNECTION_VARIABLE
     score_values["output"] = {"path": "by_flow", "format": "postgresql", "partition_by": "day"}

@@ -22,7 +22,7 @@ from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import LassoJobsError, ModelError
 from lasso_jobs.jobs import nights, score_plan, summary, train_plan
 from lasso_jobs.jobs import score as scoring
-from lasso_jobs.jobs.config import load_yaml
+from lasso_jobs.jobs.job_file import load_yaml
 from lasso_jobs.jobs.rollback import rollback
 from lasso_jobs.jobs.vacuum import vacuum
 from lasso_jobs.jobs.verify import verify

@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lasso_jobs.artifacts.model import Model
-from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.train import train
+from lasso_jobs.jobs.train_job import TrainJob
 
 N = 500
 

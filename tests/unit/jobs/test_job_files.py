@@ -6,7 +6,10 @@ import pytest
 import yaml
 
 from lasso_jobs.errors import JobError
-from lasso_jobs.jobs.config import HoldoutRows, ScoreJob, TrainJob, load_yaml
+from lasso_jobs.jobs.job_file import load_yaml
+from lasso_jobs.jobs.score_job import ScoreJob
+from lasso_jobs.jobs.search import HoldoutRows
+from lasso_jobs.jobs.train_job import TrainJob
 
 TRAIN = """
 name: flights-arrival-delay
