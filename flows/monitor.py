@@ -1,6 +1,7 @@
 """Compare predictions with what happened, and answer what is worse than expected."""
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -87,22 +88,28 @@ def monitor_flow(
         description=f"Errors of {name} from {first} to {day}: {values['verdict']}",
     )
     answer: dict[str, Any] = {"train": None, "reason": None}
-    # A version that is in use no more was answered already.
-    in_use = {row["model_version"] for row in values["rows"][-1:]}
-    worse = [r for r in values["rows"] if r["verdict"] == "alarm" and r["model_version"] in in_use]
-    if worse:
-        events.emit(
-            events.DRIFT_ALARM,
-            name,
-            cause="outcomes",
-            day=day.isoformat(),
-            verdict="alarm",
-            model_version=worse[-1]["model_version"],
-            reason="; ".join(
-                f"{r['period']} {r['segment']}".rstrip() + f": {r['reason']}" for r in worse
-            ),
-        )
-        if train_job is not None and retrain:
-            get_run_logger().warning("errors are an alarm: retraining as of %s", day)
-            answer = retrain_flow(train_job, day, cluster, workers, cool_down_days)
+    if _told(values["rows"], name, day) and train_job is not None and retrain:
+        get_run_logger().warning("errors are an alarm: retraining as of %s", day)
+        answer = retrain_flow(train_job, day, cluster, workers, cool_down_days)
     return {"monitor": values, "train": answer["train"], "retrain": answer["reason"]}
+
+
+def _told(rows: Sequence[Mapping[str, Any]], name: str, day: date) -> bool:
+    """Emit the event of an alarm, if there is one for the version in use."""
+    # A version that is in use no more was answered already.
+    in_use = {row["model_version"] for row in rows[-1:]}
+    worse = [r for r in rows if r["verdict"] == "alarm" and r["model_version"] in in_use]
+    if not worse:
+        return False
+    events.emit(
+        events.DRIFT_ALARM,
+        name,
+        cause="outcomes",
+        day=day.isoformat(),
+        verdict="alarm",
+        model_version=worse[-1]["model_version"],
+        reason="; ".join(
+            f"{r['period']} {r['segment']}".rstrip() + f": {r['reason']}" for r in worse
+        ),
+    )
+    return True

@@ -11,8 +11,8 @@ from flows.common import IN_MEMORY, RETRIED, artifact_key, load, table, who
 from flows.observe import cluster_of_run, progress, rename
 from flows.parameters import ClusterName, Day, Training, Workers
 from flows.schedule import scheduled_day
+from lasso_jobs.jobs import alpha_search, summary, train, train_plan
 from lasso_jobs.jobs import gather as gathering
-from lasso_jobs.jobs import summary, train, train_plan
 from lasso_jobs.jobs.clock import Clock
 from lasso_jobs.jobs.report import place_of_report
 from lasso_jobs.jobs.train_job import TrainJob
@@ -26,7 +26,7 @@ def gather(client: Any, planned: train_plan.TrainPlan) -> gathering.Gathered:
     return gathering.gather(client, planned, progress())
 
 
-select = task(name="select", task_run_name="choose alpha", **IN_MEMORY)(train.select)
+select = task(name="select", task_run_name="choose alpha", **IN_MEMORY)(alpha_search.select)
 
 
 evaluate = task(name="evaluate", task_run_name="measure on the hold-out", **IN_MEMORY)(

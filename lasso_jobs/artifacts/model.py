@@ -16,7 +16,7 @@ from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.stability import Stability
-from lasso_jobs.data.blocks import block
+from lasso_jobs.data.arrays import block
 from lasso_jobs.data.schema import check_types
 from lasso_jobs.errors import DataError
 

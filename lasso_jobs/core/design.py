@@ -159,10 +159,7 @@ def fit(recipe: Recipe, training: Moments, sample: Sample | None = None) -> Desi
     training = training.with_nulls(np.union1d(training.nulls, indicators))
     indicator = q + np.searchsorted(training.nulls, indicators)
     position = np.concatenate([np.arange(q - 1), indicator])
-    spread = np.diag(training.scatter) / training.weight
-    # A column that is constant but for rounding: the bound of a two-pass variance.
-    noise = np.finfo(float).eps * (np.sqrt(training.n) * np.abs(training.mean) + np.sqrt(spread))
-    deviation = np.where(spread > noise**2, np.sqrt(spread), 0.0)
+    deviation = _deviations(training)
     usable = deviation[position] > 0
     if recipe.drop_first:
         usable[_first_levels(recipe.columns)] = False
@@ -172,22 +169,7 @@ def fit(recipe: Recipe, training: Moments, sample: Sample | None = None) -> Desi
         scale = _quartile_range(recipe, training, grouping.values(sample.values))
     else:
         scale = _scale(recipe.scaling, training, deviation, position)
-    kept = position[usable]
-    unit = deviation[kept]
-    gram = training.scatter[np.ix_(kept, kept)] / training.weight / np.outer(unit, unit)
-    covariance = training.scatter[kept, q - 1] / training.weight / unit
-    stretch = scale[usable] / unit
-    l1_factor, l2_factor = _penalties(recipe, stretch, usable)
-    if recipe.adaptive:
-        l1_factor *= adaptive_weights(gram, covariance, stretch, l1_factor > 0)
-    problem = Problem(
-        gram,
-        covariance,
-        float(spread[q - 1]) if deviation[q - 1] > 0 else 0.0,
-        l1_factor,
-        l2_factor,
-        *_bounds(recipe, unit, usable),
-    )
+    problem = _problem(recipe, training, position, deviation, scale, usable)
     return Design(
         grouping,
         training.mean,
@@ -199,6 +181,43 @@ def fit(recipe: Recipe, training: Moments, sample: Sample | None = None) -> Desi
         problem.variance,
         usable,
         problem,
+    )
+
+
+def _deviations(rows: Moments) -> Floats:
+    """Of each column; 0 where it is constant but for rounding."""
+    spread = np.diag(rows.scatter) / rows.weight
+    # The bound of a two-pass variance.
+    noise = np.finfo(float).eps * (np.sqrt(rows.n) * np.abs(rows.mean) + np.sqrt(spread))
+    return np.where(spread > noise**2, np.sqrt(spread), 0.0)
+
+
+def _problem(
+    recipe: Recipe,
+    training: Moments,
+    position: NDArray[np.intp],
+    deviation: Floats,
+    scale: Floats,
+    usable: NDArray[np.bool_],
+) -> Problem:
+    """Over the usable columns, on the correlation scale."""
+    target = training.n_values - 1
+    kept = position[usable]
+    unit = deviation[kept]
+    gram = training.scatter[np.ix_(kept, kept)] / training.weight / np.outer(unit, unit)
+    covariance = training.scatter[kept, target] / training.weight / unit
+    stretch = scale[usable] / unit
+    l1_factor, l2_factor = _penalties(recipe, stretch, usable)
+    if recipe.adaptive:
+        l1_factor *= adaptive_weights(gram, covariance, stretch, l1_factor > 0)
+    variance = float(training.scatter[target, target] / training.weight)
+    return Problem(
+        gram,
+        covariance,
+        variance if deviation[target] > 0 else 0.0,
+        l1_factor,
+        l2_factor,
+        *_bounds(recipe, unit, usable),
     )
 
 
@@ -246,72 +265,3 @@ def _bounds(recipe: Recipe, unit: Floats, usable: NDArray[np.bool_]) -> tuple[Fl
         chosen = recipe.by_coefficient(name)
         low[chosen], high[chosen] = smallest, largest
     return low[usable] * unit, high[usable] * unit
-
-
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """Squared errors of several models on one set of rows.
-
-    Parameters
-    ----------
-    weight : float
-        Weight of the rows.
-    sse : ndarray, shape (n_models,)
-    total : float
-        Squared deviations of the target from its own mean.
-    bound : ndarray, shape (n_models,)
-        Relative rounding error of ``sse``, at most 1: ``eps |v|' |S| |v| / sse``, and what the
-        rounding of the means adds.
-    bias : ndarray, shape (n_models,)
-        Mean residual.
-    """
-
-    weight: float
-    sse: Floats
-    total: float
-    bound: Floats
-    bias: Floats
-
-    @property
-    def mse(self) -> Floats:
-        """Mean squared errors."""
-        return self.sse / self.weight
-
-
-def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
-    """Squared errors on rows other than (or the same as) the training rows, from their moments.
-
-    With ``v = [-coef, 1]``, ``S`` and ``u`` the parts of ``rows`` restated around the training
-    means, the sum of squared residuals is ``v'Sv + weight (u'v)^2``.
-
-    Parameters
-    ----------
-    design : Design
-    coef : ndarray, shape (n_models, p)
-        In original units.
-    rows : Moments
-    """
-    rows = design.grouping.moments(rows)
-    rows = rows.with_nulls(np.union1d(rows.nulls, design.nulls))
-    q = rows.n_values
-    # Where the design's columns lie among the rows' columns, which may have more indicators.
-    place = np.concatenate([np.arange(q), q + np.searchsorted(rows.nulls, design.nulls)])
-    location = np.zeros(len(rows.mean))
-    location[place] = design.location
-    used = place[np.append(design.position, design.target)]
-    direction = np.hstack([-coef, np.ones((len(coef), 1))])
-    scatter, shift = rows.restated(location)
-    scatter, shift = scatter[np.ix_(used, used)], shift[used]
-    within = np.einsum("ij,ij->i", direction @ scatter, direction)
-    between = rows.weight * (direction @ shift) ** 2
-    size = np.abs(direction)
-    rounding = np.einsum("ij,ij->i", size @ np.abs(scatter), size)
-    rounding += rows.weight * (size @ np.abs(shift)) ** 2
-    # The means themselves are rounded, which large offsets turn into an error of each residual.
-    eps = np.finfo(float).eps
-    blur = eps * (size @ (np.abs(rows.mean) + np.abs(location))[used])
-    error = eps * rounding + rows.weight * (2 * np.abs(direction @ shift) * blur + blur**2)
-    sse = np.maximum(within + between, 0.0)
-    bound = error / np.where(error > 0, np.maximum(sse, error), 1.0)
-    total = float(rows.scatter[q - 1, q - 1])
-    return Errors(rows.weight, sse, total, bound, direction @ shift)

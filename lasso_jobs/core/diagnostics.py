@@ -12,6 +12,7 @@ from lasso_jobs.core import selection
 from lasso_jobs.core.lasso import RANK_TOLERANCE, solve_path
 from lasso_jobs.core.moments import Floats, Moments
 from lasso_jobs.core.sample import CONFIDENCE, Sample, rank_error
+from lasso_jobs.core.squared_error import evaluate
 
 SAME = 1e-12
 """Columns whose |correlation| is closer than this to 1 are duplicates."""
@@ -235,7 +236,7 @@ def information(design: d.Design, rows: Moments, alphas: Floats) -> Information 
         return None
     path = np.vstack([full, solve_path(problem, alphas).coef])
     coef, _ = design.original_units(path)
-    errors = d.evaluate(design, coef, rows)
+    errors = evaluate(design, coef, rows)
     sse = errors.mse * rows.n
     if errors.bound[0] >= ROUNDING or sse[0] <= 0:
         return None
@@ -275,7 +276,7 @@ def least_squares(fit: selection.Fit, rows: Moments) -> LeastSquares | None:
     unit = design.deviation[selected]
     coef = np.zeros(len(design.usable))
     coef[selected] = cho_solve(factor, design.problem.covariance[place]) / unit
-    errors = d.evaluate(design, coef[None], rows)
+    errors = evaluate(design, coef[None], rows)
     if errors.bound[0] >= ROUNDING:
         return None
     variance = float(errors.sse[0] / free)
@@ -320,7 +321,7 @@ def learning_curve(
             sampled = sample and sample.only(range(size))
             fit = selection.fit(recipe, training, np.array([alpha]), gamma, sampled)
             sets = (training, test)
-            errors.append([d.evaluate(fit.design, fit.coef[None], s).mse[0] for s in sets])
+            errors.append([evaluate(fit.design, fit.coef[None], s).mse[0] for s in sets])
             n_rows.append(training.n)
     train_mse, test_mse = np.array(errors).T.copy()
     where = "hold-out" if test is holdout else "last buckets"

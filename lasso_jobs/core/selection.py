@@ -16,6 +16,7 @@ from lasso_jobs.core.lasso import Path, alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.moments import Floats, Moments
 from lasso_jobs.core.relaxed import mixed
 from lasso_jobs.core.sample import Sample
+from lasso_jobs.core.squared_error import evaluate
 
 SMALLEST_RATIO = 1e-3
 """No alpha makes a Ridge fit zero: below this l1_ratio the largest alpha is that of this ratio."""
@@ -203,7 +204,7 @@ def _solved(
     if fold is None:
         return _Part(path.coef[-1], n_nonzero, np.empty(0), check, 0.0)
     original, _ = design.original_units(np.concatenate(coef))
-    found = d.evaluate(design, original, fold.test)
+    found = evaluate(design, original, fold.test)
     bound = float(found.bound.max(initial=0.0))
     return _Part(path.coef[-1], n_nonzero, found.mse.reshape(coef.shape[:2]), check, bound)
 

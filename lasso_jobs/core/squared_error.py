@@ -1,10 +1,82 @@
-"""The mean squared error of a linear model on rows that only their moments are left of."""
+"""Squared errors of linear models on rows that only their moments are left of."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from lasso_jobs.core.columns import Columns, lookup_of
+from lasso_jobs.core.design import Design
 from lasso_jobs.core.moments import Floats, Moments
 from lasso_jobs.core.predict import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Squared errors of several models on one set of rows.
+
+    Parameters
+    ----------
+    weight : float
+        Weight of the rows.
+    sse : ndarray, shape (n_models,)
+    total : float
+        Squared deviations of the target from its own mean.
+    bound : ndarray, shape (n_models,)
+        Relative rounding error of ``sse``, at most 1: ``eps |v|' |S| |v| / sse``, and what the
+        rounding of the means adds.
+    bias : ndarray, shape (n_models,)
+        Mean residual.
+    """
+
+    weight: float
+    sse: Floats
+    total: float
+    bound: Floats
+    bias: Floats
+
+    @property
+    def mse(self) -> Floats:
+        """Mean squared errors."""
+        return self.sse / self.weight
+
+
+def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
+    """Squared errors on rows other than (or the same as) the training rows, from their moments.
+
+    With ``v = [-coef, 1]``, ``S`` and ``u`` the parts of ``rows`` restated around the training
+    means, the sum of squared residuals is ``v'Sv + weight (u'v)^2``.
+
+    Parameters
+    ----------
+    design : Design
+    coef : ndarray, shape (n_models, p)
+        In original units.
+    rows : Moments
+    """
+    rows = design.grouping.moments(rows)
+    rows = rows.with_nulls(np.union1d(rows.nulls, design.nulls))
+    q = rows.n_values
+    # Where the design's columns lie among the rows' columns, which may have more indicators.
+    place = np.concatenate([np.arange(q), q + np.searchsorted(rows.nulls, design.nulls)])
+    location = np.zeros(len(rows.mean))
+    location[place] = design.location
+    used = place[np.append(design.position, design.target)]
+    direction = np.hstack([-coef, np.ones((len(coef), 1))])
+    scatter, shift = rows.restated(location)
+    scatter, shift = scatter[np.ix_(used, used)], shift[used]
+    within = np.einsum("ij,ij->i", direction @ scatter, direction)
+    between = rows.weight * (direction @ shift) ** 2
+    size = np.abs(direction)
+    rounding = np.einsum("ij,ij->i", size @ np.abs(scatter), size)
+    rounding += rows.weight * (size @ np.abs(shift)) ** 2
+    # The means themselves are rounded, which large offsets turn into an error of each residual.
+    eps = np.finfo(float).eps
+    blur = eps * (size @ (np.abs(rows.mean) + np.abs(location))[used])
+    error = eps * rounding + rows.weight * (2 * np.abs(direction @ shift) * blur + blur**2)
+    sse = np.maximum(within + between, 0.0)
+    bound = error / np.where(error > 0, np.maximum(sse, error), 1.0)
+    total = float(rows.scatter[q - 1, q - 1])
+    return Errors(rows.weight, sse, total, bound, direction @ shift)
 
 
 def mean_squared_error(model: Predictor, columns: Columns, rows: Moments) -> float | None:

@@ -150,16 +150,7 @@ def select_features(
         elif kind in ("integer", "number", "null") and name not in categorical:
             numeric.append(name)
         elif explicit:
-            raise DataError(
-                f"{dataset.path}, column {name!r}",
-                f"has type {type_}",
-                "integers, text or booleans"
-                if name in categorical
-                else "numbers, text or booleans",
-                "Exclude it, or ask for its parts in features.dates"
-                if kind in ("timestamp", "date")
-                else "Exclude it, or derive a column that can be a feature",
-            )
+            raise _no_feature(dataset, name, name in categorical)
         else:
             left_out.append((name, str(type_)))
     if not numeric and not categories:
@@ -170,6 +161,19 @@ def select_features(
             "Widen features.include",
         )
     return Features(tuple(numeric), tuple(categories), tuple(left_out), tuple(dates))
+
+
+def _no_feature(dataset: Dataset, name: str, categorical: bool) -> DataError:
+    type_ = dataset.schema.field(name).type
+    dated = kind_of(type_) in ("timestamp", "date")
+    return DataError(
+        f"{dataset.path}, column {name!r}",
+        f"has type {type_}",
+        "integers, text or booleans" if categorical else "numbers, text or booleans",
+        "Exclude it, or ask for its parts in features.dates"
+        if dated
+        else "Exclude it, or derive a column that can be a feature",
+    )
 
 
 def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from deltalake import Schema
 
 from lasso_jobs.data import remote, storage
-from lasso_jobs.data.blocks import array
+from lasso_jobs.data.arrays import array
 from lasso_jobs.errors import OutputError
 
 State = TypeVar("State")

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lasso_jobs.core.buckets import text_key
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.data.blocks import levels, numbers
+from lasso_jobs.data.arrays import levels, numbers
 from lasso_jobs.data.schema import kind_of
 
 FORMS = "a date, a timestamp, a number, or text such as 2013-10-01 or 2013-10-01T05:00"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core.columns import Block
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
-from lasso_jobs.data import blocks
+from lasso_jobs.data import arrays
 from lasso_jobs.data.schema import kind_of
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.references import PREDICTION
@@ -52,7 +52,7 @@ def unfit_rows(
     """
     unfit: dict[Reason, NDArray[np.bool_]] = {}
     for name, values in zip(predictor.columns.numeric, block.numeric, strict=True):
-        if blocks.has_infinity(values):
+        if arrays.has_infinity(values):
             unfit[INFINITE, name] = np.isinf(values)
         if name in strict and np.isnan(values).any():
             unfit[NULL, name] = np.isnan(values)
@@ -61,7 +61,7 @@ def unfit_rows(
             continue  # A part of a date is an integer.
         column = features[category.name]
         if kind_of(column.type) == "number":
-            values = blocks.numbers(column)
+            values = arrays.numbers(column)
             unfit[INFINITE, category.name] = np.isinf(values)
             unfit[NOT_INTEGER, category.name] = np.isfinite(values) & (values != np.round(values))
     if not np.isfinite(prediction).all():

@@ -85,7 +85,7 @@ def _code() -> str:
     sha = hashlib.sha256()
     for path in sorted([*package.glob("core/*.py"), *package.glob("data/*.py")]):
         sha.update(path.read_bytes())
-    for name in ("cached", "part", "reading", "scan"):
+    for name in ("cached", "part", "reading", "scan", "training_rows"):
         sha.update((package / "jobs" / f"{name}.py").read_bytes())
     return sha.hexdigest()
 

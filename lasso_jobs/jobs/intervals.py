@@ -15,7 +15,7 @@ import pyarrow as pa
 from lasso_jobs.artifacts.model import INTERVAL_COVERAGE, Holdout
 from lasso_jobs.core.buckets import text_key
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.data import blocks
+from lasso_jobs.data import arrays
 
 
 def half_width(sizes: Floats) -> float:
@@ -31,7 +31,7 @@ def group_number(name: str) -> float:
 
 def group_numbers(column: pa.ChunkedArray) -> Floats:
     """Of each row; -1 for a null, which is in no group."""
-    texts, index = blocks.levels(column)
+    texts, index = arrays.levels(column)
     numbers = [-1.0 if text is None else group_number(text) for text in texts]
     return np.array(numbers or [-1.0])[index]
 
@@ -65,6 +65,6 @@ class Interval:
         """Of some rows, shape (n,)."""
         if self.column is None:
             return np.full(table.num_rows, self.overall)
-        texts, index = blocks.levels(table[self.column])
+        texts, index = arrays.levels(table[self.column])
         known = [self.overall if t is None else self.widths.get(t, self.overall) for t in texts]
         return np.array(known or [self.overall])[index]

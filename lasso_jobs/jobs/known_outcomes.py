@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core import outcomes as o
 from lasso_jobs.core.columns import NULL
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.data import blocks
+from lasso_jobs.data import arrays
 from lasso_jobs.errors import DataError
 
 PREDICTED = ("prediction", "prediction_low", "prediction_high", "model_version")
@@ -43,12 +43,12 @@ class KnownOutcomes:
 
     def add(self, rows: pa.Table) -> None:
         """Take outcomes, each with the position of its scored row; their order does not matter."""
-        at = blocks.numbers(rows[POSITION]).astype(np.intp)
-        values = blocks.numbers(rows[OUTCOME])
+        at = arrays.numbers(rows[POSITION]).astype(np.intp)
+        values = arrays.numbers(rows[OUTCOME])
         codes = {name: self._coded(rows, name) for name in self._codes}
         self._n_matched += len(at)
         if self._last is not None:
-            order, before = blocks.numbers(rows[ORDER]), self._last.copy()
+            order, before = arrays.numbers(rows[ORDER]), self._last.copy()
             np.maximum.at(self._last, at, order)
             newer = self._last > before
             self._low[newer], self._high[newer] = np.inf, -np.inf
@@ -64,7 +64,7 @@ class KnownOutcomes:
 
     def _coded(self, rows: pa.Table, name: str) -> NDArray[np.int64]:
         """Levels by their number among all that have come."""
-        known, (texts, index) = self._levels[name], blocks.levels(rows[name])
+        known, (texts, index) = self._levels[name], arrays.levels(rows[name])
         numbers = [known.setdefault(text, len(known)) for text in texts]
         _refuse_many(name, len(known))
         return np.array(numbers or [0])[index]
@@ -97,11 +97,11 @@ def tallies(
     scored: pa.Table, found: KnownOutcomes, period: str, of_scores: Sequence[str]
 ) -> dict[Group, o.Tally]:
     """Tally the errors by period, model version and segment."""
-    values = [*(blocks.numbers(scored[name]) for name in PREDICTED[:3]), found.values()]
-    periods, of_period = blocks.levels(scored[period])
-    versions, of_version = blocks.levels(scored[PREDICTED[3]])
+    values = [*(arrays.numbers(scored[name]) for name in PREDICTED[:3]), found.values()]
+    periods, of_period = arrays.levels(scored[period])
+    versions, of_version = arrays.levels(scored[PREDICTED[3]])
     group = of_period * len(versions) + of_version
-    segments = {name: blocks.levels(scored[name]) for name in of_scores}
+    segments = {name: arrays.levels(scored[name]) for name in of_scores}
     segments |= {name: found.segment(name) for name in found.segments}
     result: dict[Group, o.Tally] = {}
 

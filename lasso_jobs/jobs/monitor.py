@@ -12,7 +12,8 @@ from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.core import outcomes as o
 from lasso_jobs.core.drift import Verdict
 from lasso_jobs.data import schema
-from lasso_jobs.data.dataset import Dataset, Piece, SourceFile, discover
+from lasso_jobs.data.dataset import Dataset, Piece, SourceFile
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.where import Condition, parse
 from lasso_jobs.errors import DataError, ModelError
 from lasso_jobs.jobs import monitor_history as history

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from lasso_jobs.data.dataset import discover
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.staging import FOLDERS, sink
 from lasso_jobs.errors import JobError, LassoJobsError
 from lasso_jobs.jobs.clock import Clock, Report

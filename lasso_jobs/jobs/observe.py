@@ -11,7 +11,7 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core.columns import Block, fill
 from lasso_jobs.core.current import Current, of_codes, of_numbers
 from lasso_jobs.core.moments import Floats, Moments
-from lasso_jobs.data import blocks, staging
+from lasso_jobs.data import arrays, staging
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.references import PREDICTION
 from lasso_jobs.jobs.scored import Observed, Watched, merged
@@ -90,7 +90,7 @@ def _groups(
     if not names:
         yield (), rows
         return
-    texts, index = blocks.levels(table.column(names[0]).take(blocks.array(rows)))
+    texts, index = arrays.levels(table.column(names[0]).take(arrays.array(rows)))
     if len(texts) > most:
         raise DataError(
             f"column {names[0]!r}, drift.segment",

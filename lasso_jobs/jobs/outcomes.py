@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core import buckets as b
 from lasso_jobs.core import outcomes as o
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.data import blocks, schema
+from lasso_jobs.data import arrays, blocks, schema
 from lasso_jobs.data.dataset import Piece
 from lasso_jobs.data.times import times
 from lasso_jobs.data.where import Condition
@@ -122,7 +122,7 @@ def join(batch: Batch, joining: Joining) -> Joined:
         matched = _matched(scored, actuals, joining)
         rest = matched.filter(pc.is_null(matched[POSITION]))
         if joining.period in joining.keys:
-            texts, index = blocks.levels(rest[joining.period])
+            texts, index = arrays.levels(rest[joining.period])
             for text, n in zip(texts, np.bincount(index, minlength=len(texts)), strict=True):
                 n_unpredicted[shown(text)] = n_unpredicted.get(shown(text), 0) + int(n)
         found.add(matched.filter(pc.is_valid(matched[POSITION])))
@@ -149,8 +149,8 @@ def _actuals(batch: Batch, joining: Joining) -> Iterator[pa.Table]:
     for piece in batch.actuals:
         for rows in blocks.read(piece, names, joining.actuals_where):
             table = _own(_comparable(piece, rows.table, joining), batch, joining)
-            values = blocks.numbers(table[joining.target])
-            if blocks.has_infinity(values):
+            values = arrays.numbers(table[joining.target])
+            if arrays.has_infinity(values):
                 raise DataError(
                     f"{piece.file.path}, target {joining.target!r}",
                     "has an infinite value",
@@ -181,7 +181,7 @@ def _order(piece: Piece, table: pa.Table, name: str) -> Floats:
 def _own(table: pa.Table, batch: Batch, joining: Joining) -> pa.Table:
     """The rows of the batch's periods and part."""
     if batch.periods is not None and joining.period in table.column_names:
-        texts, index = blocks.levels(table[joining.period])
+        texts, index = arrays.levels(table[joining.period])
         own = np.array([text in batch.periods for text in texts] or [False])[index]
         table = table if own.all() else table.filter(pa.array(own))
     if batch.n_parts > 1:
@@ -195,7 +195,7 @@ def _own(table: pa.Table, batch: Batch, joining: Joining) -> pa.Table:
 def _numbered(column: pa.ChunkedArray) -> b.Hashes:
     """A number for each value, the same for equal ones."""
     if schema.kind_of(column.type) in ("integer", "number"):
-        return (blocks.numbers(column) + 0.0).view(np.uint64)  # -0.0 is 0.0
+        return (arrays.numbers(column) + 0.0).view(np.uint64)  # -0.0 is 0.0
     import pandas as pd
 
     texts = pc.fill_null(pc.cast(column, pa.large_string()), "").to_numpy()

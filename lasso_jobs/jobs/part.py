@@ -14,7 +14,8 @@ from lasso_jobs.core.columns import fill
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.periods import Periods, Summing
 from lasso_jobs.data.dataset import Partition
-from lasso_jobs.jobs.reading import Counts, Reading, in_batches, read_training_rows
+from lasso_jobs.jobs.reading import Counts, Reading
+from lasso_jobs.jobs.training_rows import in_batches, read_training_rows
 
 _BESIDE = 4  # of a held-out row: the target, the weight, the group, the cluster
 

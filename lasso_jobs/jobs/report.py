@@ -17,6 +17,7 @@ from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.residuals import Held
 from lasso_jobs.core.selection import Fit
+from lasso_jobs.core.squared_error import evaluate
 from lasso_jobs.data import storage
 from lasso_jobs.data.staging import told
 
@@ -142,9 +143,7 @@ def _independence(job: "TrainJob", final: Fit, gathered: "Gathered") -> c.Check:
     if kind is None:
         return c.independence(None, np.empty(0), np.empty(0), 0.0)
     buckets = gathered.moments.buckets[:-1]
-    errors = [
-        d.evaluate(final.design, final.coef[None], rows) for rows in buckets if rows.weight > 0
-    ]
+    errors = [evaluate(final.design, final.coef[None], rows) for rows in buckets if rows.weight > 0]
     # Weights count as rows: their mean is taken for one.
     n = sum(rows.n for rows in buckets)
     weight = np.array([e.weight for e in errors])

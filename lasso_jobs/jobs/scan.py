@@ -9,13 +9,14 @@ import numpy as np
 from lasso_jobs.core import timeline as t
 from lasso_jobs.core.columns import DateFeature, stored
 from lasso_jobs.core.sample import Sample
-from lasso_jobs.data import blocks
+from lasso_jobs.data import arrays, blocks
 from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.times import times
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.cached import Cached, Caching, keep_scan, kept_scan, key, key_of_reading
-from lasso_jobs.jobs.reading import Reading, read_training_rows
+from lasso_jobs.jobs.reading import Reading
+from lasso_jobs.jobs.training_rows import read_training_rows
 
 MAX_DISTINCT = 100_000
 
@@ -63,9 +64,9 @@ def _tally(
     for piece in partition.pieces:
         for rows in blocks.read(piece, stored(names, dates), where):
             n_bytes += rows.n_bytes
-            table = blocks.with_parts(rows.table, dates)
+            table = arrays.with_parts(rows.table, dates)
             for name in names:
-                texts, index = blocks.levels(table.column(name))
+                texts, index = arrays.levels(table.column(name))
                 numbers = np.bincount(index, minlength=len(texts)).tolist()
                 counts[name].update(dict(zip(texts, numbers, strict=True)))
                 _check_distinct(piece, name, counts[name])

@@ -14,7 +14,8 @@ from lasso_jobs.core.columns import Columns
 from lasso_jobs.core.diagnostics import MAX_CORRELATIONS
 from lasso_jobs.data import schema, staging
 from lasso_jobs.data.contract import Contract, hold
-from lasso_jobs.data.dataset import Dataset, Partition, discover
+from lasso_jobs.data.dataset import Dataset, Partition
+from lasso_jobs.data.discover import discover
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.intervals import Interval
 from lasso_jobs.jobs.journal import Journal

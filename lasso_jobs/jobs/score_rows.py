@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core.drift import Reference
 from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.predict import Predictor
-from lasso_jobs.data import blocks, staging
+from lasso_jobs.data import arrays, blocks, staging
 from lasso_jobs.data.dataset import Partition, Piece
 from lasso_jobs.data.where import Condition
 from lasso_jobs.jobs.bad_rows import Reason, unfit_rows
@@ -168,7 +168,7 @@ def _score_rows(
 ) -> tuple[pa.Table, pa.Table]:
     """Rows for the output, and rows for the quarantine."""
     features = scoring.features(rows.table)
-    block = blocks.block(features, scoring.predictor.columns)
+    block = arrays.block(features, scoring.predictor.columns)
     with np.errstate(over="ignore", invalid="ignore"):
         prediction = scoring.predictor.predict(block)
     strict = () if scoring.nulls_allowed else scoring.used
@@ -194,10 +194,10 @@ def _result(
     low, high = (None, None) if half is None else (values - half, values + half)
     n, scored_at = len(values), (scoring.scored_at - EPOCH) // timedelta(microseconds=1)
     columns = [
-        *(pa.nulls(n, pa.float64()) if c is None else blocks.array(c) for c in (values, low, high)),
-        blocks.repeated(scoring.model_version, n),
-        blocks.repeated(scoring.run_id, n),
-        blocks.array(np.full(n, scored_at)).view(pa.timestamp("us", "UTC")),
+        *(pa.nulls(n, pa.float64()) if c is None else arrays.array(c) for c in (values, low, high)),
+        arrays.repeated(scoring.model_version, n),
+        arrays.repeated(scoring.run_id, n),
+        arrays.array(np.full(n, scored_at)).view(pa.timestamp("us", "UTC")),
     ]
     return _beside(_carried(table, scoring, np.flatnonzero(kept)), RESULT, columns)
 
@@ -216,9 +216,9 @@ def _quarantined(
         columns = [
             pa.array([code for code, _ in first], pa.string()),
             pa.array([column for _, column in first], pa.string()),
-            blocks.repeated(file, len(bad)),
-            blocks.array(rows.positions[bad]),
-            blocks.repeated(scoring.run_id, len(bad)),
+            arrays.repeated(file, len(bad)),
+            arrays.array(rows.positions[bad]),
+            arrays.repeated(scoring.run_id, len(bad)),
         ]
     else:
         columns = [pa.nulls(0, field.type) for field in QUARANTINE]
@@ -229,7 +229,7 @@ def _carried(
     table: pa.Table, scoring: Scoring, rows: NDArray[np.intp]
 ) -> dict[pa.Field, pa.ChunkedArray]:
     """The columns that go to the output, of some rows."""
-    every, chosen = len(rows) == table.num_rows, blocks.array(rows)
+    every, chosen = len(rows) == table.num_rows, arrays.array(rows)
     columns = {field: table[field.name].cast(field.type) for field in scoring.carried}
     return {field: c if every else c.take(chosen) for field, c in columns.items()}
 

@@ -4,38 +4,23 @@ Each stage takes what the stages before it return, so that a flow can run them a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lasso_jobs.artifacts.model import Certificate, Curve, Model
+from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import Registered
-from lasso_jobs.core import diagnostics as dg
-from lasso_jobs.core import moments as m
-from lasso_jobs.core import selection
-from lasso_jobs.core import stability as st
 from lasso_jobs.core.checks import Check
-from lasso_jobs.core.choice import CrossValidation
-from lasso_jobs.core.columns import Columns
-from lasso_jobs.core.design import Recipe
-from lasso_jobs.core.predict import Predictor
-from lasso_jobs.core.sample import Sample
-from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import holdout as h
+from lasso_jobs.jobs.alpha_search import Selected, predictor_of, select
+from lasso_jobs.jobs.build import build
 from lasso_jobs.jobs.clock import Clock, Report
 from lasso_jobs.jobs.gather import Gathered, gather, recall
 from lasso_jobs.jobs.promotion import Promotion, champion_of, register
 from lasso_jobs.jobs.reading import Counts
-from lasso_jobs.jobs.references import Seen, references
 from lasso_jobs.jobs.report import checks, held_rows, keep_report
 from lasso_jobs.jobs.train_job import TrainJob
 from lasso_jobs.jobs.train_plan import TrainPlan, plan
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,117 +41,6 @@ class TrainResult:
         return self.registered.model
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """The chosen alpha, l1_ratio and gamma, and the fits at them.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    cv : CrossValidation
-    evaluated : Fit or None
-        Without the held-out rows.
-    final : Fit
-        To all rows.
-    stability : Stability or None
-        Of fits to rows that are not held out.
-    diagnostics : Diagnostics
-        Of the final fit.
-    """
-
-    recipe: Recipe
-    cv: CrossValidation
-    evaluated: selection.Fit | None
-    final: selection.Fit
-    stability: st.Stability | None
-    diagnostics: dg.Diagnostics
-
-
-def select(planned: TrainPlan, gathered: Gathered) -> Selected:
-    """Cross-validate, and fit at the chosen alpha; no data is read."""
-    job, moments = planned.job, gathered.moments
-    in_folds = moments.merged(range(gathered.reading.n_buckets))
-    everything = m.merge(in_folds, moments.holdout)
-    recipe = _recipe(job, gathered.columns, everything)
-    sample = _sample_for_scaling(planned, gathered)
-    folds = gathered.folds.folds(moments)
-    buckets = range(gathered.reading.n_buckets)
-    cv = selection.cross_validate(
-        recipe, in_folds, folds, _search(job), sample and sample.only(buckets)
-    )
-    recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
-    evaluated = None
-    if job.holdout is not None:
-        before = buckets[: gathered.folds.n_before_holdout]
-        seen = in_folds if before == buckets else moments.merged(before)
-        evaluated = selection.fit(recipe, seen, alphas, cv.gamma, sample and sample.only(before))
-    final = selection.fit(recipe, everything, alphas, cv.gamma, sample)
-    groups, group_of = st.grouped(moments.buckets[:-1])
-    if sample is not None:
-        # The held-out rows, of the last bucket, are in no group.
-        sample = replace(sample, buckets=np.append(group_of, -1)[sample.buckets])
-    stability = None
-    if (how := job.stability) is not None:
-        stability = st.assess(
-            recipe, groups, cv.alpha, how.pairs, how.threshold, job.seed, cv.gamma, sample
-        )
-    held = moments.holdout
-    found = dg.diagnose(recipe, everything, final, cv.path_alphas, groups, held, cv.gamma, sample)
-    return Selected(recipe, cv, evaluated, final, stability, found)
-
-
-def _recipe(job: TrainJob, columns: Columns, rows: m.Moments) -> Recipe:
-    how, with_nulls = job.preprocess, set(rows.nulls.tolist())
-    return Recipe(
-        columns,
-        how.scaling,
-        tuple(j for j in range(len(columns.numeric)) if j in with_nulls)
-        if how.missing == "indicator"
-        else (),
-        penalty_factors=job.penalty_factors,
-        bounds=job.bounds,
-        adaptive=job.search.adaptive,
-        max_levels=how.max_levels,
-        min_count=how.min_count,
-        drop_first=how.drop_first,
-    )
-
-
-def _search(job: TrainJob) -> selection.Search:
-    return selection.Search(
-        job.search.alphas,
-        job.search.eps,
-        job.search.rule,
-        job.search.l1_ratios,
-        job.search.gammas,
-        job.search.fold_means,
-        job.search.early_stop,
-        job.search.repeats,
-    )
-
-
-def _sample_for_scaling(planned: TrainPlan, gathered: Gathered) -> Sample | None:
-    if planned.job.preprocess.scaling != "robust":
-        return None
-    sample = gathered.sample
-    for k, (training, _) in enumerate(gathered.folds.splits()):
-        if not np.isin(sample.buckets, training).any():
-            raise DataError(
-                f"{planned.dataset.path}, preprocess.scaling 'robust'",
-                f"none of the training rows of fold {k + 1} are in the sample",
-                "some, to take quartiles from",
-                "Use folds of similar sizes, or another scaling",
-            )
-    return sample
-
-
-def predictor_of(recipe: Recipe, fit: selection.Fit) -> Predictor:
-    """A fit as something that predicts."""
-    columns = fit.design.grouping.columns
-    fill = fit.design.location[: len(columns.numeric)]
-    return Predictor(columns, recipe.indicators, fill, fit.coef, fit.intercept)
-
-
 def evaluate(planned: TrainPlan, gathered: Gathered, selected: Selected) -> h.Evaluation | None:
     """Measure the model without the held-out rows on them, and the champion on the same rows."""
     if selected.evaluated is None:
@@ -181,72 +55,6 @@ def evaluate(planned: TrainPlan, gathered: Gathered, selected: Selected) -> h.Ev
         planned.job.intervals,
         gathered.groups,
         planned.job.search.split.group or planned.job.time,
-    )
-
-
-def build(
-    planned: TrainPlan, gathered: Gathered, selected: Selected, evaluation: h.Evaluation | None
-) -> Model:
-    """Put the model together."""
-    final, cv, design = selected.final, selected.cv, selected.final.design
-    predictor = predictor_of(selected.recipe, final)
-    kept = design.usable
-    spread = final.standardised[kept] @ design.problem.gram @ final.standardised[kept]
-    evaluated, holdout = selected.evaluated, None
-    moments = gathered.moments
-    everything = m.merge(moments.merged(range(gathered.reading.n_buckets)), moments.holdout)
-    seen = Seen(
-        everything,
-        gathered.columns,
-        gathered.sample,
-        gathered.sampled_periods,
-        gathered.periods,
-    )
-    if evaluation is not None:
-        holdout = evaluation.holdout
-    return Model(
-        name=planned.job.name,
-        target=planned.job.target,
-        n_rows=moments.n_rows,
-        predictor=predictor,
-        alpha=final.alpha,
-        l1_ratio=cv.l1_ratio,
-        gamma=cv.gamma,
-        standardised=final.standardised,
-        means=design.location[design.position],
-        deviations=design.deviation,
-        scales=design.scale,
-        prediction_mean=float(design.location[design.target]),
-        prediction_sd=float(np.sqrt(max(float(spread), 0.0))),
-        references=references(predictor, final, seen),
-        curve=Curve(
-            cv.l1_ratios,
-            cv.gammas,
-            cv.alphas,
-            cv.mse,
-            cv.mse_se,
-            cv.n_nonzero,
-            cv.fold_mse,
-            cv.fold_weight,
-            float(cv.alphas[cv.min_index]),
-            float(cv.alphas[cv.one_se_index]),
-            cv.n_left_out,
-            cv.repeats,
-        ),
-        certificate=Certificate(
-            final.dual_gap,
-            final.kkt,
-            cv.worst_dual_gap,
-            cv.worst_kkt,
-            cv.worst_sse_bound,
-            selected.diagnostics.collinearity.condition_number,
-            final.converged and cv.converged,
-        ),
-        stability=selected.stability,
-        diagnostics=selected.diagnostics,
-        holdout=holdout,
-        evaluated=None if evaluated is None else predictor_of(selected.recipe, evaluated),
-        job=planned.job.model_dump(mode="json", exclude={"cache"}),
     )
 
 

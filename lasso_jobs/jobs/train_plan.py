@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lasso_jobs.core.columns import stored
 from lasso_jobs.data import schema
-from lasso_jobs.data.dataset import Dataset, Partition, discover
+from lasso_jobs.data.dataset import Dataset, Partition
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.times import FORMS, is_date, is_number, is_time
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.search import HoldoutRows

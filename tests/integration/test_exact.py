@@ -23,9 +23,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from lasso_jobs import TrainJob, load_model, train
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.jobs.gather import gather
-from lasso_jobs.jobs.reading import read_training_rows
 from lasso_jobs.jobs.summary import of_training
 from lasso_jobs.jobs.train_plan import plan
+from lasso_jobs.jobs.training_rows import read_training_rows
 
 pytestmark = pytest.mark.integration
 

@@ -22,10 +22,10 @@ from lasso_jobs import TrainJob, load_model, train
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import LassoJobsError
 from lasso_jobs.jobs.gather import Gathered, gather
-from lasso_jobs.jobs.reading import read_training_rows
 from lasso_jobs.jobs.summary import of_training
 from lasso_jobs.jobs.train_job import Preprocess
 from lasso_jobs.jobs.train_plan import plan
+from lasso_jobs.jobs.training_rows import read_training_rows
 
 pytestmark = pytest.mark.integration
 

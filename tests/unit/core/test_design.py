@@ -15,6 +15,7 @@ from lasso_jobs.core import moments as m
 from lasso_jobs.core.columns import Category, Columns
 from lasso_jobs.core.lasso import alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.moments import Moments
+from lasso_jobs.core.squared_error import Errors, evaluate
 
 Floats = NDArray[np.float64]
 Rows = Callable[..., Moments]
@@ -328,7 +329,7 @@ def test_the_squared_error_is_the_sum_of_squared_residuals(
     coef, intercept = design.original_units(
         solve_path(design.problem, alpha_grid(alpha_max(design.problem), 5, 1e-3)).coef
     )
-    errors = d.evaluate(design, coef, moments_of(other, target, weights))
+    errors = evaluate(design, coef, moments_of(other, target, weights))
     w = np.ones(60) if weights is None else weights
     laid_out = filled(other, np.nanmean(X, axis=0), trained)
     expected = [w @ (target - laid_out @ c - b) ** 2 for c, b in zip(coef, intercept, strict=True)]
@@ -348,20 +349,20 @@ def test_the_squared_error_on_the_training_rows_is_scikit_learns(
     Z, _ = scaled("standard", X)
     model = Lasso(alpha=0.1, tol=1e-14, max_iter=10**6).fit(Z, y)
     expected = np.sum((y - model.predict(Z)) ** 2)
-    assert_allclose(d.evaluate(design, coef[None], rows).sse, [expected], rtol=1e-10)
+    assert_allclose(evaluate(design, coef[None], rows).sse, [expected], rtol=1e-10)
 
 
 def test_one_row_has_its_own_squared_error(moments_of: Rows, recipe_of: RecipeOf) -> None:
     X, y = data()
     design = d.fit(recipe_of(5), moments_of(X[1:], y[1:]))
     coef, intercept = coefficients(design, 0.1)
-    found = d.evaluate(design, coef[None], moments_of(X[:1], y[:1])).sse
+    found = evaluate(design, coef[None], moments_of(X[:1], y[:1])).sse
     assert_allclose(found, [(y[0] - X[0] @ coef - intercept) ** 2], rtol=1e-10)
 
 
 def exact_and_found(
     offset: float, noise: float, moments_of: Rows, recipe_of: RecipeOf, seed: int = 0
-) -> tuple[Floats, d.Errors]:
+) -> tuple[Floats, Errors]:
     """Squared errors of a path of models in long doubles, and from moments."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(500, 4)) + offset
@@ -372,7 +373,7 @@ def exact_and_found(
     coef, _ = design.original_units(path.coef)
     location = design.location.astype(np.longdouble)
     left = (y[::5] - location[4])[:, None] - (X[::5] - location[:4]) @ coef.T
-    return np.sum(left**2, axis=0), d.evaluate(design, coef, parts[0])
+    return np.sum(left**2, axis=0), evaluate(design, coef, parts[0])
 
 
 @pytest.mark.parametrize("noise", [1.0, 1e-3, 1e-6])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from lasso_jobs.data import dataset
 from lasso_jobs.data.blocks import read
-from lasso_jobs.data.dataset import Dataset, FileIdentity, SourceFile, discover
+from lasso_jobs.data.dataset import Dataset, FileIdentity, SourceFile
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError, LassoJobsError
 

@@ -11,7 +11,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lasso_jobs.data.blocks import read
-from lasso_jobs.data.dataset import Dataset, discover
+from lasso_jobs.data.dataset import Dataset
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lasso_jobs.data import blocks
-from lasso_jobs.data.dataset import discover
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.listing import files
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lasso_jobs.data import parquet_folder as sink
 from lasso_jobs.data import sinks, storage
-from lasso_jobs.data.dataset import discover
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.staging import Partition
 from lasso_jobs.errors import OutputError
 

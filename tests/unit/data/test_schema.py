@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lasso_jobs.core.columns import Columns, DateFeature
-from lasso_jobs.data.dataset import discover
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.schema import (
     Features,
     check_files,

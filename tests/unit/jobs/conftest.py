@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lasso_jobs.data.dataset import Partition, discover
+from lasso_jobs.data.dataset import Partition
+from lasso_jobs.data.discover import discover
 
 N = 3000
 Write = Callable[..., Partition]

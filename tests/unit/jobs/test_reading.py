@@ -10,15 +10,12 @@ import pytest
 
 from lasso_jobs.core.columns import Category, Columns
 from lasso_jobs.data import blocks
-from lasso_jobs.data.dataset import Partition, discover
+from lasso_jobs.data.dataset import Partition
+from lasso_jobs.data.discover import discover
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError
-from lasso_jobs.jobs.reading import (
-    Counts,
-    Reading,
-    TrainingRows,
-    read_training_rows,
-)
+from lasso_jobs.jobs.reading import Counts, Reading
+from lasso_jobs.jobs.training_rows import TrainingRows, read_training_rows
 
 N = 3000  # as the rows of conftest
 Write = Callable[..., Partition]
