@@ -71,7 +71,6 @@ def generation(value: int) -> list[tuple[str, int]]:
     return [("a", value)] * 5 + [("b", value)] * 3
 
 
-@pytest.mark.slow
 def test_killed_at_any_step_a_commit_leaves_the_old_or_the_new_rows(
     output: tuple[staging.Format, str],
 ) -> None:
@@ -91,7 +90,8 @@ def test_killed_at_any_step_a_commit_leaves_the_old_or_the_new_rows(
     raise AssertionError("the commit never came to its end")
 
 
-@pytest.mark.slow
+# Of a Delta table, test_drivers kills more of them.
+@pytest.mark.parametrize("output", ["postgresql", "parquet"], indirect=True)
 def test_killed_at_random_moments_a_run_started_again_equals_an_undisturbed_one(
     output: tuple[staging.Format, str],
     score_values: dict[str, Any],

@@ -44,21 +44,18 @@ def test_train_compares_with_the_limit_and_finds_scikit_learns_coefficients(
 
 
 @pytest.mark.slow
-def test_score_runs_the_limits_ours_and_the_peers_that_are_there(tiny: list[str]) -> None:
+def test_score_runs_the_limits_ours_and_the_peers_and_predicts_what_duckdb_computes(
+    tiny: list[str], tmp_path: Path
+) -> None:
     _, rows = measured("score", *tiny)
     ours = {"read 1 + write", "read all", "lasso-jobs", "lasso-jobs, drift"}
     peers = {f"{p}{d}" for p in ("duckdb", "polars") if installed(p) for d in ("", ", drift")}
     assert set(rows) - {"", "---"} == ours | peers
-
-
-@pytest.mark.slow
-def test_score_predicts_what_duckdb_computes(tiny: list[str], tmp_path: Path) -> None:
-    measured("score", *tiny, "--peers", "duckdb")
     scores = tmp_path / "train-2000x5" / "scores"
-    ours = DeltaTable(scores / "lasso-jobs").to_pandas().sort_values("row_id")
-    theirs = pq.read_table(scores / "duckdb.parquet").to_pandas().sort_values("row_id")
-    assert ours["row_id"].tolist() == theirs["row_id"].tolist() == list(range(2000))
-    np.testing.assert_allclose(ours["prediction"], theirs["prediction"], rtol=1e-12)
+    predicted = DeltaTable(scores / "lasso-jobs").to_pandas().sort_values("row_id")
+    computed = pq.read_table(scores / "duckdb.parquet").to_pandas().sort_values("row_id")
+    assert predicted["row_id"].tolist() == computed["row_id"].tolist() == list(range(2000))
+    np.testing.assert_allclose(predicted["prediction"], computed["prediction"], rtol=1e-12)
 
 
 @pytest.mark.slow
