@@ -34,6 +34,7 @@ from lasso_jobs.data.staging import Format
 from lasso_jobs.data.times import duration
 from lasso_jobs.data.where import Condition, parse
 from lasso_jobs.errors import JobError
+from lasso_jobs.jobs.compare_job import CompareOptions
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -372,6 +373,10 @@ class TrainJob(Job):
     promote: Literal["never", "if_better", "always"] = "if_better"
     cache: bool = Field(
         True, description="Keep in the registry what was read, so that no file is read twice"
+    )
+    # No part of what a training is: it changes neither the run's digest nor the model's.
+    compare: CompareOptions = Field(
+        CompareOptions(), exclude=True, description="What lasso-jobs compare searches"
     )
     _date: str | None = PrivateAttr(None)
 
