@@ -71,8 +71,12 @@ def require_dask_ml() -> None:
 
 
 def scattered(client: Client, *arrays: NDArray[np.float64]) -> list["Future[Any]"]:
-    """Send arrays to every worker, once."""
-    futures: list[Future[Any]] = client.scatter(list(arrays), broadcast=True, hash=False)
+    """Send arrays to workers, once; they fetch them from each other.
+
+    Not by ``broadcast``: of that, distributed 2026.8 tells subscribers to its events in a message
+    that it cannot write, and closes the connection.
+    """
+    futures: list[Future[Any]] = client.scatter(list(arrays), hash=False)
     return futures
 
 

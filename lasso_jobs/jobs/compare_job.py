@@ -2,7 +2,17 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PositiveInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 LASSO, LASSO_MIN = "lasso", "lasso (min)"
 FamilyName = Literal["elastic_net", "ridge", "random_forest", "gradient_boosting"]
@@ -48,6 +58,17 @@ class EstimatorOptions(_Section):
     iterations: PositiveInt | None = Field(
         None, description="Settings to draw at random; without, every combination is tried"
     )
+
+    @field_validator("search", mode="wrap")
+    @classmethod
+    def _to_try(cls, value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise ValueError(
+                "per parameter a list of values or {uniform: [LOW, HIGH]}, with LOW below HIGH; or "
+                "loguniform, with LOW above 0; or integers"
+            ) from error
 
     @model_validator(mode="after")
     def _drawn(self) -> Self:
