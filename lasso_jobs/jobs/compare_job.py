@@ -1,12 +1,12 @@
 """The section of a training job that says which estimators to compare the LASSO with."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
+    FiniteFloat,
     PositiveInt,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -17,7 +17,7 @@ from pydantic import (
 LASSO, LASSO_MIN = "lasso", "lasso (min)"
 FamilyName = Literal["elastic_net", "ridge", "random_forest", "gradient_boosting"]
 FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
-Range = tuple[float, float]
+Range = tuple[FiniteFloat, FiniteFloat]
 
 
 class _Section(BaseModel):
@@ -41,7 +41,7 @@ class Distribution(_Section):
         return self
 
 
-Values = Annotated[tuple[JsonValue, ...], Field(min_length=1)]
+Values = Annotated[tuple[Any, ...], Field(min_length=1)]
 
 
 class EstimatorOptions(_Section):
@@ -51,7 +51,7 @@ class EstimatorOptions(_Section):
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$",
         description="Where it is imported from, such as sklearn.neighbors.KNeighborsRegressor",
     )
-    params: dict[str, JsonValue] = Field({}, description="Of the estimator, the same in every fit")
+    params: dict[str, Any] = Field({}, description="Of the estimator, the same in every fit")
     search: dict[str, Values | Distribution] = Field(
         {}, description="Per parameter a list of values, or what to draw them from"
     )
