@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lasso_jobs import cli_deploy, cli_output
+from lasso_jobs import cli_compare, cli_deploy, cli_output
 from lasso_jobs.cli_output import ALARM, DONE, FAILED
 from lasso_jobs.errors import LassoJobsError
 
@@ -69,10 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     monitor = add("monitor", cli_output.monitor, "Compare predictions with what happened")
     monitor.add_argument("--from", metavar="DAY", dest="first", help="every period from here ...")
     monitor.add_argument("--to", metavar="DAY", dest="last", help="... to here")
-    for job in (train, score, monitor, add("plan", _plan, "What a job would read: footers only")):
+    compare = cli_compare.add_command(add)
+    on_cluster = (train, score, monitor, compare)
+    for job in (*on_cluster, add("plan", _plan, "What a job would read: footers only")):
         job.add_argument("job", metavar="JOB.yaml")
         job.add_argument("--date", metavar="YYYY-MM-DD", help="takes the place of {date}")
-    for job in (demo, train, score, monitor):
+    for job in (demo, *on_cluster):
         job.add_argument(
             "--cluster",
             help="local (threads), local-processes, a scheduler's tcp:// or tls:// address, or a "

@@ -34,7 +34,7 @@ class _Lines:
         now = time.monotonic()
         if done == total or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            sys.stderr.write(f"{stage}: {done} of {total} partitions\n")
+            sys.stderr.write(f"{stage}: {done} of {total}\n")
             sys.stderr.flush()
 
 

@@ -49,7 +49,7 @@ def bounded_map(
         What the function raises, as it is; or that an item killed its workers.
     """
     for position, future in _completed(client, function, items, arguments, progress):
-        yield position, _result(future, str(items[position]))
+        yield position, result_of(future, str(items[position]))
 
 
 def tree_reduce(
@@ -77,7 +77,7 @@ def tree_reduce(
     tree = _Tree(client, merge, len(items))
     for position, future in _completed(client, function, items, arguments, progress):
         tree.add(0, position, future)
-    result: Result = _result(tree.root, "the merged results")
+    result: Result = result_of(tree.root, "the merged results")
     return result
 
 
@@ -136,7 +136,7 @@ def _completed(
         for future in running:
             position = positions.pop(future.key)
             if future.status != "finished":
-                _result(future, str(items[position]))
+                result_of(future, str(items[position]))
             submit_next()
             done += 1
             if progress is not None:
@@ -152,7 +152,7 @@ def _one_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _result(future: "Future[Any]", name: str) -> Any:
+def result_of(future: "Future[Any]", name: str) -> Any:
     """Wait for a result; turn what Dask says of its workers into words."""
     try:
         return future.result()

@@ -50,13 +50,10 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
     job, moments = planned.job, gathered.moments
     in_folds = moments.merged(range(gathered.reading.n_buckets))
     everything = m.merge(in_folds, moments.holdout)
-    recipe = _recipe(job, gathered.columns, everything)
-    sample = _sample_for_scaling(planned, gathered)
-    folds = gathered.folds.folds(moments)
+    recipe = recipe_of(job, gathered.columns, everything)
+    sample = sample_for_scaling(planned, gathered)
     buckets = range(gathered.reading.n_buckets)
-    cv = selection.cross_validate(
-        recipe, in_folds, folds, _search(job), sample and sample.only(buckets)
-    )
+    cv = cross_validate(job, gathered, recipe, in_folds, sample)
     recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
     evaluated = None
     if job.holdout is not None:
@@ -78,7 +75,20 @@ def select(planned: TrainPlan, gathered: Gathered) -> Selected:
     return Selected(recipe, cv, evaluated, final, stability, found)
 
 
-def _recipe(job: TrainJob, columns: Columns, rows: m.Moments) -> Recipe:
+def cross_validate(
+    job: TrainJob, gathered: Gathered, recipe: Recipe, in_folds: m.Moments, sample: Sample | None
+) -> CrossValidation:
+    """Cross-validate the job's search; ``in_folds`` are the rows that are not held out.
+
+    The sample is for robust scaling, None without.
+    """
+    folds = gathered.folds.folds(gathered.moments)
+    kept = sample and sample.only(range(gathered.reading.n_buckets))
+    return selection.cross_validate(recipe, in_folds, folds, _search(job), kept)
+
+
+def recipe_of(job: TrainJob, columns: Columns, rows: m.Moments) -> Recipe:
+    """How the job preprocesses and penalises columns, of which the rows say where nulls are."""
     how, with_nulls = job.preprocess, set(rows.nulls.tolist())
     return Recipe(
         columns,
@@ -108,7 +118,14 @@ def _search(job: TrainJob) -> selection.Search:
     )
 
 
-def _sample_for_scaling(planned: TrainPlan, gathered: Gathered) -> Sample | None:
+def sample_for_scaling(planned: TrainPlan, gathered: Gathered) -> Sample | None:
+    """The rows that robust scaling takes quartiles from; None for another scaling.
+
+    Raises
+    ------
+    DataError
+        If a fold trains on none of them.
+    """
     if planned.job.preprocess.scaling != "robust":
         return None
     sample = gathered.sample

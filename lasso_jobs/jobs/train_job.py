@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from lasso_jobs.core.columns import DatePart
+from lasso_jobs.jobs.compare_job import CompareOptions
 from lasso_jobs.jobs.job_file import DATE, Data, Job, Name, Place, Section, Share
 from lasso_jobs.jobs.search import HoldoutRows, Search
 
@@ -103,6 +104,10 @@ class TrainJob(Job):
     promote: Literal["never", "if_better", "always"] = "if_better"
     cache: bool = Field(
         True, description="Keep in the registry what was read, so that no file is read twice"
+    )
+    # No part of what a training is: it changes neither the run's digest nor the model's.
+    compare: CompareOptions = Field(
+        CompareOptions(), exclude=True, description="What lasso-jobs compare searches"
     )
     _date: str | None = PrivateAttr(None)
 

@@ -487,7 +487,7 @@ def test_a_person_reads_progress_on_stderr_and_results_on_stdout(
 ) -> None:
     done = here("train", write_job(tmp_path, train_values), folder=tmp_path)
     assert done.returncode == 0
-    assert "moments: 1 of 1 partitions" in done.stderr
+    assert "moments: 1 of 1\n" in done.stderr
     assert "sales@v1 (the first champion)" in done.stdout
     assert "Coefficients, the strongest first" in done.stdout
 

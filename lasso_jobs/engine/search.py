@@ -1,0 +1,152 @@
+"""Searches of scikit-learn estimators by dask-ml, on a cluster.
+
+dask-ml 2025.1 tries a fit that raises again without end where its scheduler is a client, and tells
+nobody how far it is. So it gets a function as its scheduler, which does neither.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from distributed import Client, Future, as_completed
+from numpy.typing import NDArray
+
+from lasso_jobs.engine.tasks import Progress, result_of
+from lasso_jobs.errors import JobError
+
+Split = tuple[NDArray[np.int32], NDArray[np.int32]]
+"""The rows of a fold's training, and those of its test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of an estimator to try.
+
+    Parameters
+    ----------
+    grid : sequence of mapping
+        Of the parameters' values, or distributions of them; a setting comes from one of these.
+    iterations : int or None
+        How many settings to draw; if None, all are tried.
+    seed : int
+        Of the draws.
+    """
+
+    grid: Sequence[Mapping[str, Any]]
+    iterations: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a search has found.
+
+    Parameters
+    ----------
+    settings : tuple of mapping
+    by_fold : ndarray, shape (n_folds, n_settings)
+    """
+
+    settings: tuple[Mapping[str, Any], ...]
+    by_fold: NDArray[np.float64]
+
+
+def require_dask_ml() -> None:
+    """Check that dask-ml is there.
+
+    Raises
+    ------
+    JobError
+    """
+    try:
+        import dask_ml.model_selection  # noqa: F401
+    except ImportError as error:
+        raise JobError(
+            "compare",
+            f"dask-ml cannot be imported ({error})",
+            "the package dask-ml",
+            "pip install 'lasso_jobs[compare]'",
+        ) from error
+
+
+def scattered(client: Client, *arrays: NDArray[np.float64]) -> list["Future[Any]"]:
+    """Send arrays to workers, once; they fetch them from each other.
+
+    Not by ``broadcast``: of that, distributed 2026.8 tells subscribers to its events in a message
+    that it cannot write, and closes the connection.
+    """
+    futures: list[Future[Any]] = client.scatter(list(arrays), hash=False)
+    return futures
+
+
+def search(
+    client: Client,
+    estimator: Any,
+    settings: Settings,
+    X: "Future[Any]",
+    y: "Future[Any]",
+    splits: Sequence[Split],
+    scoring: Callable[[Any, Any, Any], float],
+    progress: Progress | None = None,
+) -> Scores:
+    """Fit an estimator with each setting to each fold's training rows, and score it on its test's.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    estimator : scikit-learn estimator
+    settings : Settings
+    X, y : Future
+        As `scattered` returns them.
+    splits : sequence of Split
+    scoring : callable
+        Called with a fitted estimator and the X and y of the test.
+    progress : callable, optional
+        Called with the fits done, and all fits.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster fails.
+    Exception
+        What a fit or a score raises, as it is.
+    """
+    from dask.delayed import delayed
+    from dask_ml.model_selection import GridSearchCV, RandomizedSearchCV
+
+    def get(graph: Any, keys: Any, **_: Any) -> list[Any]:
+        return _computed(client, graph, keys, progress)
+
+    options = {
+        "scoring": scoring,
+        "cv": splits,
+        "refit": False,
+        "iid": False,  # Means of the folds are not taken here.
+        "scheduler": get,
+    }
+    grid = [dict(part) for part in settings.grid]
+    if settings.iterations is None:
+        searched = GridSearchCV(estimator, grid, **options)
+    else:
+        searched = RandomizedSearchCV(
+            estimator, grid, n_iter=settings.iterations, random_state=settings.seed, **options
+        )
+    found = searched.fit(delayed(X), delayed(y)).cv_results_
+    by_fold = [found[f"split{k}_test_score"] for k in range(len(splits))]
+    return Scores(tuple(found["params"]), np.array(by_fold, float))
+
+
+def _computed(client: Client, graph: Any, keys: Any, progress: Progress | None) -> list[Any]:
+    futures = client.get(graph, keys, sync=False)
+    distinct = {future.key: future for future in futures}
+    try:
+        for done, future in enumerate(as_completed(distinct.values(), loop=client.loop), 1):
+            if future.status != "finished":
+                result_of(future, "a fit of the search")
+            if progress is not None:
+                progress(done, len(distinct))
+        results: list[Any] = client.gather(futures)
+        return results
+    finally:
+        client.cancel(list(distinct.values()))

@@ -1,0 +1,202 @@
+"""The estimators that the LASSO is compared with, and the settings to try of each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.base import is_regressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import ElasticNet, Ridge
+from sklearn.utils.validation import has_fit_parameter
+
+from lasso_jobs.engine.search import Settings
+from lasso_jobs.errors import JobError
+from lasso_jobs.jobs.compare_job import Distribution, EstimatorOptions, FamilyName
+from lasso_jobs.jobs.compare_pipeline import MODEL
+from lasso_jobs.jobs.train_job import TrainJob
+
+N_ALPHAS = 10
+L1_RATIOS = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An estimator and its settings.
+
+    Parameters
+    ----------
+    name : str
+    estimator : scikit-learn regressor
+        Not fitted.
+    settings : Settings
+        Of the estimator in its pipeline.
+    """
+
+    name: str
+    estimator: Any
+    settings: Settings
+
+
+def families(job: TrainJob, alpha_max: float, n_rows: int) -> list[Family]:
+    """The families that a job names, those built in first.
+
+    Parameters
+    ----------
+    job : TrainJob
+    alpha_max : float
+        The smallest alpha at which a LASSO is zero.
+    n_rows : int
+        By which scikit-learn's alpha of a Ridge exceeds that of the other penalties.
+
+    Raises
+    ------
+    JobError
+        If an estimator cannot be imported, is no regressor, or has no such parameter.
+    """
+    options = job.compare
+    found = [
+        _built_in(name, alpha_max, n_rows, options.iterations, job.seed)
+        for name in options.families
+    ]
+    found += [_named(name, how, job.seed) for name, how in options.estimators.items()]
+    if job.weight is not None:
+        for family in found:
+            _require_weights(family, job.weight)
+    return found
+
+
+def _built_in(
+    name: FamilyName, alpha_max: float, n_rows: int, iterations: int, seed: int
+) -> Family:
+    """Its settings are for any data: penalties are in units of alpha_max, or of the rows."""
+    if name == "elastic_net":
+        steps = np.geomspace(1, 1e-3, N_ALPHAS)
+        grid: list[dict[str, Any]] = [
+            {"l1_ratio": [ratio], "alpha": (alpha_max / ratio * steps).tolist()}
+            for ratio in L1_RATIOS
+        ]
+        # With the matrix of products, an iteration does not depend on the number of rows.
+        return _family(name, ElasticNet(precompute=True, max_iter=10_000), grid, None, seed)
+    if name == "ridge":
+        alphas = (n_rows * np.geomspace(1e-6, 1, N_ALPHAS)).tolist()
+        return _family(name, Ridge(), [{"alpha": alphas}], None, seed)
+    if name == "random_forest":
+        forest = RandomForestRegressor(n_estimators=50, max_samples=0.5)
+        drawn: dict[str, Any] = {
+            "max_features": [0.2, 0.4, 0.6],
+            "min_samples_leaf": [2, 5, 10, 20, 50],
+        }
+        return _family(name, forest, [drawn], iterations, seed)
+    boosting = HistGradientBoostingRegressor(max_iter=150, early_stopping=False)
+    drawn = {
+        "learning_rate": stats.loguniform(0.03, 0.3),
+        "max_leaf_nodes": [7, 15, 31],
+        "min_samples_leaf": [10, 20, 50, 100],
+        "l2_regularization": stats.loguniform(0.01, 10),
+    }
+    return _family(name, boosting, [drawn], iterations, seed)
+
+
+def _family(
+    name: str,
+    estimator: Any,
+    grid: Sequence[Mapping[str, Any]],
+    iterations: int | None,
+    seed: int,
+) -> Family:
+    seed %= 2**32
+    known = estimator.get_params()
+    if "random_state" in known and known["random_state"] is None:
+        estimator.set_params(random_state=seed)
+    prefixed = [{MODEL + key: values for key, values in part.items()} for part in grid]
+    return Family(name, estimator, Settings(prefixed, iterations, seed))
+
+
+def _named(name: str, how: EstimatorOptions, seed: int) -> Family:
+    where = f"compare.estimators.{name}"
+    estimator = _constructed(where, how)
+    known = estimator.get_params()
+    for key, values in how.search.items():
+        if key not in known:
+            raise _no_parameter(f"{where}.search", how.estimator, key, known)
+        _check_distinct(f"{where}.search.{key}", values)
+    drawn = {key: _drawn_from(values) for key, values in how.search.items()}
+    return _family(name, estimator, [drawn], how.iterations, seed)
+
+
+def _constructed(where: str, how: EstimatorOptions) -> Any:
+    module, _, name = how.estimator.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise JobError(
+            f"{where}.estimator",
+            f"{how.estimator} cannot be imported ({error})",
+            "the path of an estimator, such as sklearn.neighbors.KNeighborsRegressor",
+            "Correct it, or install its package here and on the workers",
+        ) from error
+    methods = ("fit", "predict", "get_params", "set_params")
+    if not isinstance(found, type) or not all(hasattr(found, method) for method in methods):
+        raise JobError(
+            f"{where}.estimator",
+            f"{how.estimator} is no estimator",
+            f"a class with {', '.join(methods)}",
+            "Name another",
+        )
+    try:
+        estimator = found()
+    except TypeError as error:
+        raise JobError(
+            f"{where}.estimator",
+            f"{how.estimator} cannot be made without arguments ({error})",
+            "an estimator whose parameters have defaults",
+            "Name another",
+        ) from error
+    known = estimator.get_params()
+    for key in how.params:
+        if key not in known:
+            raise _no_parameter(f"{where}.params", how.estimator, key, known)
+    if not is_regressor(estimator.set_params(**how.params)):
+        raise JobError(
+            f"{where}.estimator", f"{how.estimator} is no regressor", "a regressor", "Name another"
+        )
+    return estimator
+
+
+def _no_parameter(where: str, path: str, key: str, known: Mapping[str, Any]) -> JobError:
+    expected = f"one of {', '.join(sorted(known))}"
+    return JobError(where, f"{path} has no parameter {key!r}", expected, "Correct it")
+
+
+def _check_distinct(where: str, values: Sequence[Any] | Distribution) -> None:
+    """Refuse 1 beside 1.0 or true: dask-ml takes equal values for one, scikit-learn does not."""
+    if isinstance(values, Distribution):
+        return
+    plain = [v for v in values if isinstance(v, bool | int | float | str)]
+    if len(set(plain)) < len(plain):
+        raise JobError(where, f"{list(values)!r} has equal values", "values that differ", "Mend it")
+
+
+def _drawn_from(values: Sequence[Any] | Distribution) -> Any:
+    if not isinstance(values, Distribution):
+        return list(values)
+    if values.integers is not None:
+        return stats.randint(values.integers[0], values.integers[1] + 1)
+    if values.loguniform is not None:
+        return stats.loguniform(*values.loguniform)
+    low, high = values.uniform or (0.0, 1.0)
+    return stats.uniform(low, high - low)
+
+
+def _require_weights(family: Family, weight: str) -> None:
+    if not has_fit_parameter(family.estimator, "sample_weight"):
+        raise JobError(
+            f"compare.estimators.{family.name}.estimator",
+            f"{type(family.estimator).__name__} takes no weights, and rows have the weight "
+            f"{weight!r}",
+            "an estimator whose fit takes sample_weight",
+            "Name another, or set weight to null",
+        )

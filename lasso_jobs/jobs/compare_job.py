@@ -1,0 +1,100 @@
+"""The section of a training job that says which estimators to compare the LASSO with."""
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+
+from lasso_jobs.jobs.job_file import Section
+
+LASSO, LASSO_MIN = "lasso", "lasso (min)"
+FamilyName = Literal["elastic_net", "ridge", "random_forest", "gradient_boosting"]
+FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
+Range = tuple[FiniteFloat, FiniteFloat]
+
+
+class Distribution(Section):
+    """What the values of a parameter are drawn from: one of these, each from low to high."""
+
+    uniform: Range | None = None
+    loguniform: Range | None = Field(None, description="Uniform in the logarithm; low above 0")
+    integers: tuple[int, int] | None = Field(None, description="Whole numbers, high included")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [r for r in (self.uniform, self.loguniform, self.integers) if r is not None]
+        if len(given) != 1 or given[0][0] >= given[0][1]:
+            raise ValueError("one of uniform, loguniform and integers, as [LOW, HIGH]")
+        if self.loguniform is not None and self.loguniform[0] <= 0:
+            raise ValueError("loguniform from above 0")
+        return self
+
+
+Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+
+
+class EstimatorOptions(Section):
+    """An estimator of scikit-learn, or one that behaves like it, and its search."""
+
+    estimator: str = Field(
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$",
+        description="Where it is imported from, such as sklearn.neighbors.KNeighborsRegressor",
+    )
+    params: dict[str, Any] = Field({}, description="Of the estimator, the same in every fit")
+    search: dict[str, Values | Distribution] = Field(
+        {}, description="Per parameter a list of values, or what to draw them from"
+    )
+    iterations: PositiveInt | None = Field(
+        None, description="Settings to draw at random; without, every combination is tried"
+    )
+
+    @field_validator("search", mode="wrap")
+    @classmethod
+    def _to_try(cls, value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise ValueError(
+                "per parameter a list of values or {uniform: [LOW, HIGH]}, with LOW below HIGH; or "
+                "loguniform, with LOW above 0; or integers"
+            ) from error
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        drawn = [name for name, v in self.search.items() if isinstance(v, Distribution)]
+        if drawn and self.iterations is None:
+            raise ValueError(f"iterations, as search.{drawn[0]} is a distribution")
+        if self.iterations is not None and not self.search:
+            raise ValueError("a search where there are iterations")
+        return self
+
+
+class CompareOptions(Section):
+    """What ``compare`` searches; a training does without."""
+
+    rows: int = Field(20_000, ge=10, description="To sample at most; all that fit, if fewer")
+    families: tuple[FamilyName, ...] = Field(FAMILIES, description="To search, of those built in")
+    estimators: dict[str, EstimatorOptions] = Field({}, description="Others to search, by name")
+    iterations: PositiveInt = Field(
+        6, description="Settings to draw for random_forest, and for gradient_boosting"
+    )
+    min_gain: float = Field(
+        0.01, ge=0, lt=1, description="By which share another RMSE must be lower to be worth it"
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.families and not self.estimators:
+            raise ValueError("some families or estimators")
+        if len(set(self.families)) < len(self.families):
+            raise ValueError("families that differ")
+        if taken := {LASSO, LASSO_MIN, *FAMILIES} & set(self.estimators):
+            raise ValueError(f"estimators by another name than {min(taken)!r}")
+        return self
