@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lasso_jobs.artifacts.model import Certificate, Curve, Model
-from lasso_jobs.artifacts.registry import Registered
+from lasso_jobs.artifacts.registry import Registered, Registry
 from lasso_jobs.core import diagnostics as dg
 from lasso_jobs.core import moments as m
 from lasso_jobs.core import selection
@@ -25,17 +24,15 @@ from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.sample import Sample
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs import holdout as h
+from lasso_jobs.jobs.assumptions import examine
 from lasso_jobs.jobs.clock import Clock, Report
 from lasso_jobs.jobs.config import TrainJob
 from lasso_jobs.jobs.gather import Gathered, gather, recall
-from lasso_jobs.jobs.promotion import Promotion, champion_of, register
+from lasso_jobs.jobs.promotion import Promotion, champion_of, promote
 from lasso_jobs.jobs.reading import Counts
 from lasso_jobs.jobs.references import Seen, references
-from lasso_jobs.jobs.report import checks, held_rows, keep_report
+from lasso_jobs.jobs.report import keep_report
 from lasso_jobs.jobs.train_plan import TrainPlan, plan
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,21 +313,20 @@ def finish(
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},
     }
     model = build(planned, gathered, selected, evaluation)
-    registered, promotion = register(planned.job, model, evaluation, provenance, by)
+    examined = examine(planned, gathered, model, selected.final, selected.evaluated)
+    registered = Registry(planned.job.registry).register(model, provenance)
     clock.lap("register")
-    held = None
-    if selected.evaluated is not None:
-        predictor = predictor_of(selected.recipe, selected.evaluated)
-        held = held_rows(selected.evaluated, predictor, gathered)
-    checked = checks(planned.job, model.labels, selected.final, gathered, held)
-    keep_report(planned.job.registry, registered, selected.final, checked, held)
+    left_out = planned.features.left_out
+    # Before the promotion: a champion has a report, or the training fails and is repeated.
+    keep_report(planned.job.registry, registered, selected.final, examined, left_out)
     clock.lap("report")
+    promotion = promote(planned.job, registered, evaluation, by)
     return TrainResult(
         registered,
         planned.run_id,
         promotion,
         gathered.counts,
-        planned.features.left_out,
+        left_out,
         clock.seconds(),
-        checked,
+        examined.checks,
     )

@@ -15,7 +15,7 @@ from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.cli import main
 from lasso_jobs.core.residuals import Held
 from lasso_jobs.errors import ModelError
-from lasso_jobs.jobs import report
+from lasso_jobs.jobs import assumptions, report
 from lasso_jobs.jobs.train import TrainResult
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -54,13 +54,13 @@ def trained(
     }
     seen: list[Held] = []
     with pytest.MonkeyPatch.context() as patch:
-        original = report.held_rows
+        original = assumptions.held_rows
 
         def spy(*arguments: Any) -> Held:
             seen.append(original(*arguments))
             return seen[-1]
 
-        patch.setattr("lasso_jobs.jobs.train.held_rows", spy)
+        patch.setattr("lasso_jobs.jobs.assumptions.held_rows", spy)
         result = train(TrainJob.from_values(job), workers=1)
     return job, result, seen
 
@@ -143,7 +143,7 @@ def test_a_repeated_training_leaves_the_report_or_adds_it(trained: Any) -> None:
     before = report.stored(job["registry"], "odd@v1")
     train(TrainJob.from_values(job), workers=1)
     assert report.stored(job["registry"], "odd@v1") == before
-    for name in (report.PAGE, report.CHECKS):
+    for name in (report.PAGE, report.CHECKS, report.CARD):
         Path(before.place).with_name(name).unlink()
     train(TrainJob.from_values(job), workers=1)
     assert report.stored(job["registry"], "odd@v1") == before
