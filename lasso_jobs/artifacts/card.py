@@ -20,7 +20,7 @@ NOT_CHECKED = (
     "Rows unlike those of training: `lasso-jobs score` compares them, by its drift statistics.",
     "Whether the target was measured rightly, and whether the features are known in time.",
 )
-_SPECIAL = re.compile(r"([\\`*\[\]|~$<>&]|(?<!\w)_|_(?!\w))")
+_SPECIAL = re.compile(r"([\\`*\[\]|~$<>&]|(?<![^\W_])_|_(?![^\W_]))")
 
 
 def card(facts: ReportFacts) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from numpy.testing import assert_allclose
 
 from lasso_jobs import TrainJob, train
 from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.cli import main
 from lasso_jobs.core.residuals import Held
+from lasso_jobs.data import storage
 from lasso_jobs.errors import ModelError
 from lasso_jobs.jobs import assumptions, report
 from lasso_jobs.jobs.train import TrainResult
@@ -165,6 +167,47 @@ def test_the_commands(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixtur
     ]
     assert main(["models", "report", "odd", "--html", str(tmp_path / "no" / "\0"), *where]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+    card = report.stored_card(job["registry"], "odd@v1").decode()
+    assert main(["models", "card", "odd@v1", *where]) == 0
+    assert capsys.readouterr().out == card
+    written = tmp_path / "card.md"
+    assert main(["models", "card", "odd", "--output", str(written), *where]) == 0
+    assert (written.read_text(), capsys.readouterr().out) == (card, "")
+    assert main(["models", "card", "odd", "--json", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["card"] == card
+    assert main(["models", "card", "odd@v9", *where]) == 1
+
+
+def test_the_card_has_odd_names_as_text(trained: Any) -> None:
+    job, _, _ = trained
+    card = report.stored_card(job["registry"], "odd").decode()
+    page = MarkdownIt("commonmark").enable("table").render(card.split("```yaml")[0])
+    assert not {"img", "script"} & {*Tags(page).tags}
+    assert LONG in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "### Linearity: violated" in card
+
+
+def test_a_report_that_cannot_be_kept_leaves_the_champion(trained: Any, tmp_path: Path) -> None:
+    """The training fails, and the same again completes the version and promotes it."""
+    job, *_ = trained
+    other = TrainJob.from_values({**job, "registry": str(tmp_path / "models")})
+    full, create = OSError(28, "No space left on device"), storage.create
+
+    def failing(place: str, content: bytes) -> None:
+        if place.endswith(report.PAGE):
+            raise full
+        create(place, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "create", failing)
+        with pytest.raises(ModelError, match=r"html: cannot be written .*No space"):
+            train(other, workers=1)
+    registry = Registry(other.registry)
+    assert (registry.versions("odd"), registry.aliases("odd")) == ([1], {})
+    again = train(other, workers=1)
+    assert (again.promotion.promoted, registry.aliases("odd")) == (True, {"champion": 1})
+    assert report.stored(other.registry, "odd").page
 
 
 def test_a_version_without_a_report_is_refused(trained: Any, tmp_path: Path) -> None:
