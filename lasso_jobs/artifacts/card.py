@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from lasso_jobs.artifacts import report_facts as f
+from lasso_jobs.artifacts import report_words as words
 from lasso_jobs.artifacts.page import factor, number, share, signed, whole
-from lasso_jobs.artifacts.report_facts import ReportFacts
+from lasso_jobs.artifacts.report_facts import ReportFacts, coefficients, features
 
 MOST_LINES = 50
 NOT_CHECKED = (
@@ -38,19 +38,19 @@ def card(facts: ReportFacts) -> str:
     model = facts.model
     parts = [
         f"# Model card: {escaped(facts.reference)}",
-        escaped(f.lead(model)),
-        escaped(f.verdict(facts.checks)),
+        escaped(words.lead(model)),
+        escaped(words.verdict(facts.checks)),
         "## Intended use",
         "*To be filled in: who uses the predictions, for what, and for what not; who answers for "
         "the model.*",
         "## Data",
-        _table(("Fact", "Value"), f.data(facts)),
+        _table(("Fact", "Value"), words.data(facts)),
         _features(facts),
         "## Metrics",
         "### Held-out rows",
-        _table(("Measure", "Value"), f.of_holdout(model)) or "No rows are held out.",
+        _table(("Measure", "Value"), words.of_holdout(model)) or "No rows are held out.",
         "### Cross-validation",
-        _table(("Measure", "Value"), f.of_cross_validation(model)),
+        _table(("Measure", "Value"), words.of_cross_validation(model)),
         "## Coefficients",
         _coefficients(facts),
         "## Checks",
@@ -88,7 +88,7 @@ def _features(facts: ReportFacts) -> str:
             whole(row.levels),
             share(row.other),
         )
-        for row in f.features(facts.model)
+        for row in features(facts.model)
     ]
     return "### Features\n\n" + _first(rows) + _table(names, rows[:MOST_LINES])
 
@@ -105,7 +105,7 @@ def _coefficients(facts: ReportFacts) -> str:
             share(row.frequency),
             factor(row.vif),
         )
-        for row in f.coefficients(facts)
+        for row in coefficients(facts)
     ]
     intercept = f"Intercept {escaped(number(facts.model.intercept))}, in units of the target."
     return f"{intercept}\n\n" + _first(rows) + _table(names, rows[:MOST_LINES])
@@ -113,7 +113,7 @@ def _coefficients(facts: ReportFacts) -> str:
 
 def _check(facts: ReportFacts, i: int) -> str:
     check = facts.checks[i]
-    lines = [f"### {escaped(check.name.capitalize())}: {f.WORDS[check.verdict].lower()}"]
+    lines = [f"### {escaped(check.name.capitalize())}: {words.WORDS[check.verdict].lower()}"]
     lines += [escaped(check.finding), f"How: {escaped(check.how)}"]
     return "\n\n".join([*lines, f"What to do: {escaped(check.remedy)}"] if check.remedy else lines)
 

@@ -17,11 +17,12 @@ from lasso_jobs.data import storage
 from lasso_jobs.data.staging import told
 
 if TYPE_CHECKING:
-    from lasso_jobs.artifacts.report_facts import CoefficientPath
+    from lasso_jobs.artifacts.report_facts import CoefficientPath, Correlations
     from lasso_jobs.jobs.assumptions import Examined
 
 PAGE, CHECKS, CARD = "report.html", "checks.json", "card.md"
 MOST_PATHS = 10
+MOST_CORRELATIONS = 16
 
 
 def keep_report(
@@ -65,6 +66,7 @@ def keep_report(
         examined.series,
         examined.vif,
         path_of(final, model.labels, curve.alphas[same]),
+        correlations_of(final, model.labels),
         left_out,
     )
     kept, reference = Registry(registry), registered.reference
@@ -150,6 +152,26 @@ def path_of(final: Fit, labels: tuple[str, ...], alphas: Floats) -> "Coefficient
         return CoefficientPath(alphas, found, ())
     chosen = np.argsort(-np.abs(found).max(axis=0), kind="stable")[:MOST_PATHS]
     return CoefficientPath(alphas, found[:, chosen], tuple(labels[j] for j in usable[chosen]))
+
+
+def correlations_of(final: Fit, labels: tuple[str, ...]) -> "Correlations":
+    """Of the strongest selected columns, and of the columns not selected that are most like them.
+
+    At most half of those shown are selected.
+    """
+    from lasso_jobs.artifacts.report_facts import Correlations
+
+    gram, usable = final.design.problem.gram, np.flatnonzero(final.design.usable)
+    strength = np.abs(final.standardised[usable])
+    chosen = np.argsort(-strength, kind="stable")[
+        : min(MOST_CORRELATIONS // 2, np.sum(strength > 0))
+    ]
+    others = np.flatnonzero(strength == 0)
+    likeness = np.abs(gram[np.ix_(others, chosen)]).max(axis=1, initial=0.0)
+    rivals = others[np.argsort(-likeness, kind="stable")][: MOST_CORRELATIONS - len(chosen)]
+    shown = np.concatenate([chosen, rivals])
+    names = [labels[usable[j]] + ("" if strength[j] else " (not selected)") for j in shown]
+    return Correlations(tuple(names), gram[np.ix_(shown, shown)])
 
 
 def of_checks(checked: Sequence[c.Check]) -> dict[str, dict[str, Any]]:

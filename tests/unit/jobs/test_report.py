@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from numpy.testing import assert_allclose
+from statsmodels.stats.stattools import durbin_watson
 
 from lasso_jobs import TrainJob, train
 from lasso_jobs.artifacts.registry import Registry
@@ -23,6 +24,7 @@ from lasso_jobs.jobs.train import TrainResult
 EVIL = "<img src=x onerror=alert(1)>"
 LONG = "x" * 300
 N = 3000
+BY_DAY = {"design_effect by day", "durbin_watson", "autocorrelation", "periods"}
 
 
 def rows() -> pd.DataFrame:
@@ -251,3 +253,48 @@ def test_reports_of_other_trainings(change: dict[str, Any], trained: Any, tmp_pa
     if change.get("holdout", 1) is None:
         assert found.checks["linearity"]["verdict"] == "unknown"
         assert b"Held-out rows" not in found.page
+
+
+@pytest.mark.parametrize(
+    ("change", "measured"),
+    [
+        ({}, BY_DAY),
+        ({"period": None, "search": {"alphas": 3, "split": {"time": "day"}}}, BY_DAY),
+        ({"weight": "w"}, BY_DAY - {"design_effect by day"}),
+        ({"period": "name"}, {"design_effect by name"}),
+        ({"period": None}, set()),
+        ({"data": {"where": "day < '2024-01-07'"}}, {"design_effect by day"}),
+    ],
+)
+def test_periods_are_checked_as_far_as_they_are_known(
+    change: dict[str, Any], measured: set[str], tmp_path: Path
+) -> None:
+    """Whatever the split; a name has no order, and weights none of the sums by period."""
+    rng = np.random.default_rng(9)
+    day = np.arange(1200) // 40
+    frame = pd.DataFrame({"x": rng.normal(size=1200), "w": 1.0 + np.arange(1200) % 2})
+    frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(day, "D")
+    frame["name"] = [f"day {each}" for each in day]
+    frame["y"] = frame["x"] + np.sin(day / 3) + rng.normal(size=1200)
+    frame.to_parquet(tmp_path / "a.parquet")
+    job = {
+        "name": "periods",
+        "data": {"path": str(tmp_path / "a.parquet"), **change.get("data", {})},
+        "target": "y",
+        "features": {"include": ["x"]},
+        "period": "day",
+        "search": {"alphas": 3},
+        "stability": None,
+        "registry": str(tmp_path / "models"),
+        **{key: value for key, value in change.items() if key != "data"},
+    }
+    result = train(TrainJob.from_values(job), workers=1)
+    found = next(check for check in result.checks if check.name == "independence")
+    assert {*found.statistics} == measured
+    assert found.verdict == ("alarm" if measured else "unknown")
+    page = report.stored(job["registry"], "periods@v1").page.decode()
+    assert ("Residuals over time" in page) == ("durbin_watson" in measured)
+    if "durbin_watson" in measured:
+        residuals = frame["y"] - result.model.predict(frame)
+        means = residuals.groupby(frame["day"]).mean().to_numpy()
+        assert_allclose(found.statistics["durbin_watson"], durbin_watson(means), rtol=1e-9)
