@@ -46,7 +46,7 @@ MIN_GROUPS = 5
 
 NOT_KNOWN_APART = (
     "Not checked: rows are in buckets at random, or in fewer than five groups, and no column of "
-    "periods is known."
+    "periods is known, or it has fewer than ten or more than are kept."
 )
 NAME_A_TIME = (
     "Name search.split.group or time if rows of a group or a time belong together, or a column of "
