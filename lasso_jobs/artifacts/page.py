@@ -35,6 +35,7 @@ def _environment() -> Environment:
         "share": share,
         "whole": whole,
         "limit": limit,
+        "factor": factor,
         "correlation": lambda value: f"{value:.2f}".replace("-", "−").replace("0.", ".", 1),
         "moment": lambda time: f"{time:%Y-%m-%d %H:%M} UTC",
     }
@@ -78,6 +79,11 @@ def limit(value: float | None) -> str:
     """A threshold or a tick: three digits, no zeros at the end."""
     text = number(value, 3)
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def factor(value: float) -> str:
+    """A variance inflation factor, which may be infinite."""
+    return "∞" if value == math.inf else number(value, 3)
 
 
 def aligned(values: Sequence[float]) -> list[str]:

@@ -146,11 +146,25 @@ class Registry:
             return version
 
     def attach(self, reference: str, name: str, content: bytes) -> None:
-        """Keep a file with a version, unless it has one of that name."""
+        """Keep a file with a version, unless it has one of that name.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be written.
+        """
+        place = self.place_of(reference, name)
         try:
-            storage.create(self.place_of(reference, name), content)
+            storage.create(place, content)
         except FileExistsError:
             return
+        except OSError as error:
+            raise ModelError(
+                place,
+                f"cannot be written ({error})",
+                "room and the right to write there",
+                "Mend that, and train again with the same job: the version stays, and is completed",
+            ) from error
 
     def attached(self, reference: str, name: str) -> bytes:
         """A file that is kept with a version.

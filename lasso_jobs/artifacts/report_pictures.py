@@ -1,47 +1,15 @@
-"""The pictures of the training report."""
-
-from dataclasses import dataclass
+"""Pictures of how a model came about: cross-validation, paths, learning curve."""
 
 import numpy as np
 from markupsafe import Markup
-from scipy.special import ndtr, ndtri
 
 from lasso_jobs.artifacts import svg
 from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.page import limit, number
-from lasso_jobs.core.moments import Floats
-from lasso_jobs.core.residuals import Held, binned
+from lasso_jobs.artifacts.report_facts import CoefficientPath
 
-CELLS = 32
-_QUANTILES = 80
 WORST = 2.0
 """Alphas with errors so many times the smallest are left out of the picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class CoefficientPath:
-    """Coefficients along the alphas, per standard deviation of their columns.
-
-    Parameters
-    ----------
-    alphas : ndarray, shape (n_alphas,)
-        Descending.
-    coef : ndarray, shape (n_alphas, k)
-    labels : tuple of str
-    """
-
-    alphas: Floats
-    coef: Floats
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture under its heading."""
-
-    title: str
-    figure: Markup
-    note: str = ""
 
 
 def cv_curve(model: Model) -> Markup | None:
@@ -138,137 +106,7 @@ def learning(model: Model) -> Markup | None:
     return svg.figure("learning", title, said, plot.width, plot.height, parts)
 
 
-def of_residuals(held: Held, target: str) -> list[Picture]:
-    """Held-out rows: predicted against actual, residuals against predicted, and by themselves."""
-    residuals = held.residuals
-    low, high = _middle(np.concatenate([held.predicted, held.actual]))
-    across = svg.Plot((low, high), (low, high), height=260)
-    diagonal = svg.segment(across.at(low, low), across.at(high, high), "limit")
-    wide = _middle(residuals)
-    flat = svg.Plot(_middle(held.predicted), (min(wide[0], 0), max(wide[1], 0)), height=260)
-    level = svg.segment(flat.at(flat.x[0], 0), flat.at(flat.x[1], 0), "limit")
-    predicted = f"predicted {target}"
-    return [
-        _density(
-            "fit", "Predicted and actual", across, held.predicted, held.actual, diagonal, predicted
-        ),
-        _density(
-            "res", "Predicted and residual", flat, held.predicted, residuals, level, predicted
-        ),
-        _distribution(residuals),
-        _normal_quantiles(residuals),
-    ]
-
-
-def _density(
-    key: str, title: str, plot: svg.Plot, x: Floats, y: Floats, line: Markup, name: str
-) -> Picture:
-    """How many rows are in each cell, as its shade, on a scale of square roots."""
-    counts, x_edges, y_edges = np.histogram2d(x, y, CELLS, (plot.x, plot.y))
-    outside = len(x) - int(counts.sum())
-    cells = []
-    for i, j in zip(*np.nonzero(counts), strict=True):
-        left, top = plot.at(x_edges[i], y_edges[j + 1])
-        right, bottom = plot.at(x_edges[i + 1], y_edges[j])
-        shade = 1 + int(8 * np.sqrt(counts[i, j] / counts.max()))
-        cells.append(svg.rect(left, top, right - left, bottom - top, f"cell d{min(shade, 8)}"))
-    parts = [
-        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
-        plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x)], name),
-        *cells,
-        line,
-    ]
-    said = f"{len(x):,} rows; correlation {number(_correlation(x, y), 3)}."
-    note = f"{outside:,} of {len(x):,} rows lie outside." if outside else ""
-    return Picture(title, svg.figure(key, title, said, plot.width, plot.height, parts), note)
-
-
-def _distribution(residuals: Floats, n_bins: int = 40) -> Picture:
-    """The residuals' distribution, and the normal one of the same mean and deviation."""
-    low, high = _middle(residuals)
-    counts, edges = np.histogram(residuals, n_bins, (low, high))
-    shares = counts / len(residuals)
-    mean, spread = float(residuals.mean()), float(residuals.std()) or 1.0
-    normal = np.diff(ndtr((edges - mean) / spread))
-    plot = svg.Plot((low, high), (0.0, float(max(shares.max(), normal.max())) * 1.05), height=240)
-    parts = [
-        plot.y_axis([(v, f"{v:.0%}") for v in svg.ticks(*plot.y)]),
-        plot.x_axis([(v, limit(v)) for v in svg.ticks(low, high)], "residual"),
-    ]
-    for share, a, b in zip(shares.tolist(), edges, edges[1:], strict=False):
-        (left, top), (right, base) = plot.at(a, share), plot.at(b, 0)
-        parts.append(svg.rect(left + 0.4, top, right - left - 0.8, base - top, "current"))
-    middles = (edges[:-1] + edges[1:]) / 2
-    parts.append(svg.path([plot.at(*p) for p in zip(middles, normal, strict=True)], "limit open"))
-    said = f"Mean {number(mean)}, standard deviation {number(spread)}."
-    title = "Residuals, and normal ones (dashed)"
-    return Picture(title, svg.figure("dist", title, said, plot.width, plot.height, parts))
-
-
-def _normal_quantiles(residuals: Floats) -> Picture:
-    """Quantiles of the standardised residuals against those of the normal distribution."""
-    spread = float(residuals.std()) or 1.0
-    ordered = np.sort((residuals - residuals.mean()) / spread)
-    # Even steps along the normal quantiles: most rows lie in the middle, and say the same.
-    last = float(ndtri(1 - 0.5 / len(ordered)))
-    even = ndtr(np.linspace(-last, last, _QUANTILES)) * len(ordered) - 0.5
-    places = np.unique(even.round().astype(int))
-    normal, own = ndtri((places + 0.5) / len(ordered)), ordered[places]
-    plot = svg.Plot(svg.padded(normal), svg.padded([*own, *normal]), height=240)
-    line = (float(normal.min()), float(normal.max()))
-    parts = [
-        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
-        plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x)], "normal quantile"),
-        svg.segment(plot.at(line[0], line[0]), plot.at(line[1], line[1]), "limit"),
-        *(svg.dot(*plot.at(a, b), 2, "point") for a, b in zip(normal, own, strict=True)),
-    ]
-    said = f"Smallest {number(own[0])} and largest {number(own[-1])} standard deviations."
-    title = "Quantiles of the residuals, in standard deviations"
-    return Picture(title, svg.figure("qq", title, said, plot.width, plot.height, parts))
-
-
-def partial_residuals(held: Held) -> list[Picture]:
-    """For each feature: mean partial residuals in its bins, and the line of its coefficient."""
-    found = []
-    columns = zip(held.features, held.values, held.slopes.tolist(), strict=True)
-    for i, (name, x, slope) in enumerate(columns):
-        centre = float(x.mean())
-        bins = binned(x, held.residuals + slope * (x - centre))
-        if len(bins.n) < 2:
-            continue
-        half = 2 * bins.deviation / np.sqrt(bins.n)
-        ends = (float(bins.x.min()), float(bins.x.max()))
-        line = [(v, slope * (v - centre)) for v in ends]
-        reach = [*(bins.y - half), *(bins.y + half), *(y for _, y in line)]
-        plot = svg.Plot(svg.padded(ends), svg.padded(reach), 300, 170, 46)
-        parts = [
-            plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y, 3)]),
-            plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x, 4)]),
-            svg.segment(plot.at(*line[0]), plot.at(*line[1]), "limit"),
-        ]
-        for at, y, h in zip(bins.x, bins.y, half, strict=True):
-            parts.append(svg.segment(plot.at(at, y - h), plot.at(at, y + h), "whisker"))
-            parts.append(svg.dot(*plot.at(at, y), 3, "point"))
-        said = ", ".join(
-            f"at {number(a)}: {number(b)}"
-            for a, b in zip(bins.x.tolist(), bins.y.tolist(), strict=True)
-        )
-        figure = svg.figure(f"p{i}", f"Partial residuals of {name}", said, 300, 170, parts)
-        found.append(Picture(name, figure))
-    return found
-
-
 def _powers(plot: svg.Plot, name: str) -> Markup:
     """An axis of logarithms."""
     found = [(v, f"{10**v:.3g}") for v in svg.ticks(*plot.x, 4)]
     return plot.x_axis(found, name)
-
-
-def _middle(values: Floats) -> svg.Point:
-    """The range of all but the outermost thousandth on each side, and a little more."""
-    low, high = np.quantile(values, [0.001, 0.999])
-    return svg.padded([float(low), float(high)], 0.03)
-
-
-def _correlation(x: Floats, y: Floats) -> float:
-    return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0

@@ -11,13 +11,14 @@ from typing import Literal
 import numpy as np
 
 from lasso_jobs.core.moments import Floats
+from lasso_jobs.core.period_means import Series, autocorrelation, durbin_watson
+from lasso_jobs.core.periods import LEAST_PERIODS
 from lasso_jobs.core.residuals import (
     Held,
     binned,
     breusch_pagan,
     curve_share,
     design_effect,
-    inflation,
     tail_share,
 )
 
@@ -38,6 +39,24 @@ TAIL_WATCH, TAIL_ALARM = 0.25, 0.5
 normal ones."""
 DESIGN_WATCH, DESIGN_ALARM = 1.5, 3.0
 """Variance of the groups' mean residuals over what independent rows would give."""
+WATSON_WATCH, WATSON_ALARM = 0.5, 1.0
+"""Distance of Durbin-Watson from 2; half of it is about the autocorrelation. By convention below 1
+or above 3 is a cause for concern (Field 2009, "Discovering statistics using SPSS")."""
+MIN_GROUPS = 5
+
+NOT_KNOWN_APART = (
+    "Not checked: rows are in buckets at random, or in fewer than five groups, and no column of "
+    "periods is known, or it has fewer than ten or more than are kept."
+)
+NAME_A_TIME = (
+    "Name search.split.group or time if rows of a group or a time belong together, or a column of "
+    "days as period."
+)
+DEPENDENT = (
+    "Standard errors and AIC are too small by about the root of the design effect: rely on folds "
+    "and intervals by group or time. Add features that say what such rows share; for neighbouring "
+    "periods, what is known of the days before (a lagged mean), the season or a trend."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +155,18 @@ def outliers(held: Held) -> Check:
     )
 
 
-def multicollinearity(labels: Sequence[str], gram: Floats) -> Check:
+def multicollinearity(labels: Sequence[str], factors: Floats) -> Check:
     """Whether the selected columns say the same.
 
     Parameters
     ----------
     labels : sequence of str
-    gram : ndarray, shape (k, k)
-        Correlations of the selected columns.
+    factors : ndarray, shape (k,)
+        Variance inflation factors of the selected columns among themselves.
     """
     how = "Variance inflation factors of the selected columns among themselves, in training."
     if len(labels) < 2:
         return Check("multicollinearity", "ok", "Fewer than two columns are selected.", how)
-    factors = inflation(gram)
     worst = int(factors.argmax())
     top = float(factors[worst])
     if np.isinf(top):
@@ -163,41 +181,83 @@ def multicollinearity(labels: Sequence[str], gram: Floats) -> Check:
     return _judged("multicollinearity", top, VIF_WATCH, VIF_ALARM, finding, how, remedy, known)
 
 
-def independence(kind: str | None, bias: Floats, weight: Floats, mse: float) -> Check:
-    """Whether rows of one group or time err alike.
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Groups of rows, such as days, that may err alike.
 
     Parameters
     ----------
-    kind : str or None
-        What the buckets keep together; None if rows are in buckets at random.
-    bias, weight : ndarray, shape (n_buckets,)
-        Mean residual and weight of the training rows in each bucket.
+    name : str
+        What they have in common.
+    bias, weight : ndarray, shape (n_groups,)
+        Mean residual, and rows; of a weight of one on average.
     mse : float
-        Of the training rows.
+        Of all rows.
+    """
+
+    name: str
+    bias: Floats
+    weight: Floats
+    mse: float
+
+
+def independence(groups: Sequence[Groups], series: Series | None) -> Check:
+    """Whether rows of one group err alike, and whether neighbouring periods do.
+
+    Parameters
+    ----------
+    groups : sequence of Groups
+        Whatever says what rows may share.
+    series : Series or None
+        Mean residuals of periods.
     """
     how = (
-        "Mean residuals of the buckets of training rows: their variance over what as many "
-        "independent rows would give (the design effect)."
+        "Mean residuals of groups of training rows, by the final fit: their variance over what as "
+        "many independent rows would give (the design effect). Of periods in their order, "
+        "Durbin-Watson of the means, each times the root of its rows. The order of rows within a "
+        "period is not known."
     )
-    used = weight > 0
-    if kind is None or used.sum() < 5:
-        why = (
-            "Not checked: rows are in buckets at random, which would hide it."
-            if kind is None
-            else "Not checked: fewer than five buckets have rows."
-        )
-        remedy = "Name search.split.group or time if rows of a group or a time belong together."
-        return Check("independence", "unknown", why, how, remedy)
-    effect = design_effect(bias[used], weight[used], mse)
-    finding = f"Mean residuals by {kind} vary {effect:.3g} times as much as of independent rows."
-    remedy = (
-        "Standard errors and AIC are too small by about the root of that: rely on folds and "
-        "intervals by group or time, and add features that say what such rows share."
+    found = [_alike(each) for each in groups if (each.weight > 0).sum() >= MIN_GROUPS]
+    if series is not None and series.ordered and len(series.keys) >= LEAST_PERIODS:
+        found.append(_in_a_row(series))
+    if not found:
+        return Check("independence", "unknown", NOT_KNOWN_APART, how, NAME_A_TIME)
+    verdict = max((each[0] for each in found), key=("ok", "watch", "alarm").index)
+    finding = " ".join(each[1] for each in found)
+    statistics: dict[str, float] = {}
+    for each in found:
+        statistics |= each[2]
+    remedy = "" if verdict == "ok" else DEPENDENT
+    return Check("independence", verdict, finding, how, remedy, statistics)
+
+
+def _alike(groups: Groups) -> tuple[Verdict, str, dict[str, float]]:
+    from scipy.special import chdtrc
+
+    used = groups.weight > 0
+    effect, free = design_effect(groups.bias[used], groups.weight[used], groups.mse), used.sum() - 1
+    # Of independent rows, free times the effect has about a chi-squared distribution.
+    certain = chdtrc(free, free * effect) < SIGNIFICANT
+    finding = (
+        f"Mean residuals by {groups.name} vary {effect:.3g} times as much as of independent rows."
     )
-    return _judged(
-        "independence", effect, DESIGN_WATCH, DESIGN_ALARM, finding, how, remedy,
-        {"design_effect": effect},
-    )  # fmt: skip
+    verdict = _level(effect, DESIGN_WATCH, DESIGN_ALARM) if certain else "ok"
+    return verdict, finding, {f"design_effect by {groups.name}": effect}
+
+
+def _in_a_row(series: Series) -> tuple[Verdict, str, dict[str, float]]:
+    from scipy.special import ndtr
+
+    n, watson = len(series.keys), durbin_watson(series.scaled)
+    first = float(autocorrelation(series.scaled, 1)[0])
+    # Of independent periods it is about normal, with mean 2 and variance 4 / n.
+    certain = 2 * ndtr(-abs(watson - 2) * np.sqrt(n) / 2) < SIGNIFICANT
+    verdict = _level(abs(watson - 2), WATSON_WATCH, WATSON_ALARM) if certain else "ok"
+    finding = (
+        f"Durbin-Watson of the {n:,} periods by {series.name} is {watson:.2f} (2 if neighbours "
+        f"have nothing in common; their autocorrelation is {first:.2f})."
+    )
+    return verdict, finding, {"durbin_watson": watson, "autocorrelation": first, "periods": n}
 
 
 def too_few(name: str, n: int) -> Check:
@@ -217,5 +277,9 @@ def _judged(
     remedy: str,
     statistics: Mapping[str, float],
 ) -> Check:
-    verdict: Verdict = "alarm" if value >= alarm else "watch" if value >= watch else "ok"
+    verdict = _level(value, watch, alarm)
     return Check(name, verdict, finding, how, "" if verdict == "ok" else remedy, statistics)
+
+
+def _level(value: float, watch: float, alarm: float) -> Verdict:
+    return "alarm" if value >= alarm else "watch" if value >= watch else "ok"

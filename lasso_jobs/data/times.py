@@ -60,15 +60,18 @@ def days(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def periods(column: pa.ChunkedArray) -> Floats:
-    """A number of each row's period: days and integers in their order; -1 for a null."""
+    """A number of each row's period: days and integers in their order.
+
+    A name, which has no order, gets an integer and a half, of its hash; a null -0.5.
+    """
     texts, index = levels(days(column))
-    return np.array([-1.0 if text is None else _period(text) for text in texts] or [-1.0])[index]
+    return np.array([-0.5 if text is None else _period(text) for text in texts] or [-0.5])[index]
 
 
 def _period(text: str) -> float:
     if is_date(text):
         return float(date.fromisoformat(text).toordinal())
-    return float(text) if text.lstrip("-").isdigit() else float(text_key(text, 0) >> 11)
+    return float(text) if text.lstrip("-").isdigit() else (text_key(text, 0) >> 12) + 0.5
 
 
 def duration(text: str) -> float | None:

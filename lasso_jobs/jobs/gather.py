@@ -49,7 +49,7 @@ class Gathered:
     sampled_periods : ndarray, shape (k,)
         The period of each of them; -1 if there are none.
     periods : Periods
-        Sums of the columns by period.
+        Sums of the columns and the target by period.
     held : Sample
         Of the held-out rows: the columns' values, the target, the weight, the group, the cluster.
     counts : Counts

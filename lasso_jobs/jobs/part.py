@@ -33,7 +33,7 @@ class Part:
     held : Sample
         Of the held-out rows: the columns' values, the target, the weight, the group, the cluster.
     periods : Periods
-        Sums of the columns; of no period if the job has none.
+        Sums of the columns and the target; of no period if the job has none.
     counts : Counts
     """
 
@@ -53,7 +53,7 @@ class Part:
             b.BucketMoments(tuple(bucket.selected(ends) for bucket in self.moments.buckets)),
             self.sample.selected(ends),
             self.held.selected(np.concatenate([ends, n_columns + np.arange(1, _BESIDE)])),
-            self.periods.selected(place),
+            self.periods.selected(ends),
             self.counts,
         )
 
@@ -64,7 +64,7 @@ def read_part(partition: Partition, reading: Reading) -> Part:
     moments, counts = b.empty(n_columns + 1, reading.n_buckets), Counts()
     sample = s.empty(n_columns + 1, s.sample_size(n_columns + 1))
     held = s.empty(n_columns + _BESIDE, sample.size)
-    by_period = periods.empty(n_columns)
+    by_period = periods.empty(n_columns + 1)
     for rows in in_batches(read_training_rows(partition, reading)):
         # Of small integers numpy sorts by radix.
         small = np.min_scalar_type(reading.n_buckets)
@@ -81,12 +81,12 @@ def read_part(partition: Partition, reading: Reading) -> Part:
         held_back.values[-2] = rows.groups[order][held_back.rows]
         held_back.values[-1] = rows.clusters[order][held_back.rows]
         by_row = rows.periods[order] if reading.period is not None else np.empty(0)
-        summed = Summing.of(by_row, n_columns)
+        summed = Summing.of(by_row, n_columns + 1)
         centring = Centring.of(_room_for(n_columns + 1, len(order)), n_columns + 1, n_rows, weights)
         for j in fill(centring.values, reading.columns, rows.block, order, rows.target):
             if j < n_columns:
                 np.take(centring.values[j], taken.rows, out=taken.values[j], mode="clip")
-                summed.add(j, centring.values[j])
+            summed.add(j, centring.values[j])
             np.take(centring.values[j], held_back.rows, out=held_back.values[j], mode="clip")
             centring.centre(j)
         sample, held = taken.merged(), held_back.merged()

@@ -1,10 +1,8 @@
 """Which model is champion."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from lasso_jobs.artifacts.model import Model
 from lasso_jobs.artifacts.registry import CHAMPION, Registered, Registry
 from lasso_jobs.errors import FormatError, ModelError
 from lasso_jobs.jobs.holdout import Evaluation
@@ -37,28 +35,22 @@ def champion_of(job: TrainJob) -> Registered | None:
         return None
 
 
-def register(
-    job: TrainJob,
-    model: Model,
-    evaluation: Evaluation | None,
-    provenance: Mapping[str, object],
-    by: str | None = None,
-) -> tuple[Registered, Promotion]:
-    """Store the model as a version, and make it champion where the job's rule says so.
+def promote(
+    job: TrainJob, registered: Registered, evaluation: Evaluation | None, by: str | None = None
+) -> Promotion:
+    """Make a version champion where the job's rule says so.
 
     Raises
     ------
     ModelError
         If the fit did not converge and ``promote`` is ``always``.
     """
-    registry = Registry(job.registry)
-    before = registry.aliases(model.name).get(CHAMPION)
-    registered = registry.register(model, provenance)
+    registry, name = Registry(job.registry), registered.model.name
+    before = registry.aliases(name).get(CHAMPION)
     promoted, reason = _decision(job.promote, registered, before, evaluation)
     if promoted:
         registry.promote(registered.reference, reason, by=by)
-    champion = registry.aliases(model.name).get(CHAMPION)
-    return registered, Promotion(promoted, champion, reason)
+    return Promotion(promoted, registry.aliases(name).get(CHAMPION), reason)
 
 
 def _decision(

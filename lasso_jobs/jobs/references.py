@@ -9,6 +9,7 @@ from lasso_jobs.core import drift
 from lasso_jobs.core.columns import Category, Columns, block_of
 from lasso_jobs.core.limits import Innocent, span
 from lasso_jobs.core.moments import Floats, Moments
+from lasso_jobs.core.period_means import deviations
 from lasso_jobs.core.periods import Periods, Spans, psi_between, spans
 from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.sample import Sample
@@ -32,7 +33,7 @@ class Seen:
     sampled_periods : ndarray, shape (k,)
         The period of each row of the sample.
     periods : Periods
-        Sums of the listed columns.
+        Sums of the listed columns and, last, the target.
     """
 
     rows: Moments
@@ -138,13 +139,7 @@ class _Days:
     @classmethod
     def of(cls, predictor: Predictor, fit: Fit, seen: Seen) -> "_Days":
         design, periods = fit.design, seen.periods
-        numeric = len(predictor.columns.numeric)
-        sums = np.zeros((predictor.columns.n_columns, len(periods.keys)))
-        np.add.at(sums, design.grouping.owner, periods.sums)
-        nulls = np.concatenate([periods.n - periods.observed[:numeric], sums[numeric:]])
-        sums[:numeric] += nulls[:numeric] * predictor.fill[:, None]
-        sums = np.concatenate([sums, nulls[list(predictor.indicators)]])
-        away = sums - periods.n * design.location[design.position][:, None]
+        away, nulls = deviations(predictor, design, periods)
         kept, terms = np.flatnonzero(design.usable), np.zeros((len(predictor.coef),) * 2)
         weights = fit.standardised[kept]
         terms[np.ix_(kept, kept)] = design.problem.gram * np.outer(weights, weights)

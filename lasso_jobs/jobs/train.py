@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from lasso_jobs.artifacts.model import Model
-from lasso_jobs.artifacts.registry import Registered
+from lasso_jobs.artifacts.registry import Registered, Registry
 from lasso_jobs.core.checks import Check
 from lasso_jobs.jobs import holdout as h
 from lasso_jobs.jobs.alpha_search import Selected, predictor_of, select
+from lasso_jobs.jobs.assumptions import examine
 from lasso_jobs.jobs.build import build
 from lasso_jobs.jobs.clock import Clock, Report
 from lasso_jobs.jobs.gather import Gathered, gather, recall
-from lasso_jobs.jobs.promotion import Promotion, champion_of, register
+from lasso_jobs.jobs.promotion import Promotion, champion_of, promote
 from lasso_jobs.jobs.reading import Counts
-from lasso_jobs.jobs.report import checks, held_rows, keep_report
+from lasso_jobs.jobs.report import keep_report
 from lasso_jobs.jobs.train_job import TrainJob
 from lasso_jobs.jobs.train_plan import TrainPlan, plan
 
@@ -124,21 +125,20 @@ def finish(
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},
     }
     model = build(planned, gathered, selected, evaluation)
-    registered, promotion = register(planned.job, model, evaluation, provenance, by)
+    examined = examine(planned, gathered, model, selected.final, selected.evaluated)
+    registered = Registry(planned.job.registry).register(model, provenance)
     clock.lap("register")
-    held = None
-    if selected.evaluated is not None:
-        predictor = predictor_of(selected.recipe, selected.evaluated)
-        held = held_rows(selected.evaluated, predictor, gathered)
-    checked = checks(planned.job, model.labels, selected.final, gathered, held)
-    keep_report(planned.job.registry, registered, selected.final, checked, held)
+    left_out = planned.features.left_out
+    # Before the promotion: a champion has a report, or the training fails and is repeated.
+    keep_report(planned.job.registry, registered, selected.final, examined, left_out)
     clock.lap("report")
+    promotion = promote(planned.job, registered, evaluation, by)
     return TrainResult(
         registered,
         planned.run_id,
         promotion,
         gathered.counts,
-        planned.features.left_out,
+        left_out,
         clock.seconds(),
-        checked,
+        examined.checks,
     )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lasso_jobs.core import checks as c
-from lasso_jobs.core.residuals import Held
+from lasso_jobs.core.period_means import Series
+from lasso_jobs.core.residuals import Held, inflation
 
 N = 5000
 RNG = np.random.default_rng(11)
@@ -75,21 +76,65 @@ def test_residuals_that_are_all_zero() -> None:
     ("rho", "verdict"), [(0.1, "ok"), (0.9, "watch"), (0.96, "alarm"), (1.0, "alarm")]
 )
 def test_columns_that_say_the_same(rho: float, verdict: str) -> None:
-    found = c.multicollinearity(["a", "b"], np.array([[1, rho], [rho, 1]]))
+    found = c.multicollinearity(["a", "b"], inflation(np.array([[1, rho], [rho, 1]])))
     assert found.verdict == verdict
     if rho < 1:
         assert found.statistics["a"] == pytest.approx(1 / (1 - rho**2))
-    assert c.multicollinearity(["a"], np.ones((1, 1))).verdict == "ok"
+    assert c.multicollinearity(["a"], np.ones(1)).verdict == "ok"
+
+
+def groups(bias: np.ndarray, name: str = "day") -> c.Groups:
+    return c.Groups(name, bias, np.full(len(bias), 100.0), 1.0)
 
 
 def test_groups_that_err_alike() -> None:
-    weight = np.full(60, 100.0)
     alike = RNG.normal(size=60) * 0.5
     apart = RNG.normal(size=60) * 0.1  # as of 100 independent rows
-    assert c.independence("day", alike, weight, 1.0).verdict == "alarm"
-    assert c.independence("day", apart, weight, 1.0).verdict == "ok"
-    assert c.independence(None, alike, weight, 1.0).verdict == "unknown"
-    assert c.independence("day", alike[:4], weight[:4], 1.0).verdict == "unknown"
+    assert c.independence([groups(alike)], None).verdict == "alarm"
+    assert c.independence([groups(apart)], None).verdict == "ok"
+    both = c.independence([groups(apart), groups(alike, "store")], None)
+    assert both.verdict == "alarm"
+    assert [*both.statistics] == ["design_effect by day", "design_effect by store"]
+    assert c.independence([], None).verdict == "unknown"
+    assert c.independence([groups(alike[:4])], None).verdict == "unknown"
+
+
+def test_few_groups_are_not_accused_by_chance() -> None:
+    for seed in range(200):
+        bias = np.random.default_rng(seed).normal(size=6) * 0.1
+        assert c.independence([groups(bias)], None).verdict == "ok"
+
+
+def series(mean: np.ndarray, first: float = 735_000.0) -> Series:
+    return Series("day", first + np.arange(len(mean)), np.full(len(mean), 100), mean)
+
+
+@pytest.mark.parametrize(
+    ("rho", "verdict"), [(0.0, "ok"), (0.35, "watch"), (0.8, "alarm"), (-0.8, "alarm")]
+)
+def test_neighbouring_periods_that_err_alike(rho: float, verdict: str) -> None:
+    noise, values = np.random.default_rng(2).normal(size=400), np.zeros(400)
+    for i in range(1, 400):
+        values[i] = rho * values[i - 1] + noise[i]
+    found = c.independence([], series(values))
+    assert found.verdict == verdict, found
+    assert found.statistics["durbin_watson"] == pytest.approx(2 - 2 * rho, abs=0.2)
+    assert found.statistics["autocorrelation"] == pytest.approx(rho, abs=0.1)
+    assert found.statistics["periods"] == 400
+
+
+def test_few_periods_are_not_accused_by_chance() -> None:
+    for seed in range(200):
+        assert (
+            c.independence([], series(np.random.default_rng(seed).normal(size=12))).verdict == "ok"
+        )
+
+
+def test_periods_without_an_order_or_too_few_have_no_neighbours() -> None:
+    falling = np.linspace(1, -1, 40)
+    assert c.independence([], series(falling)).verdict == "alarm"
+    assert c.independence([], series(falling, 0.5)).verdict == "unknown"
+    assert c.independence([], series(falling[:9])).verdict == "unknown"
 
 
 def test_too_few_rows_are_said() -> None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from lasso_jobs.data import times as module
-from lasso_jobs.data.times import times
+from lasso_jobs.data.times import periods, times
 
 
 def of(values: list[Any], type_: pa.DataType | None = None) -> np.ndarray:
@@ -123,3 +123,21 @@ def test_durations_are_those_of_pandas(text: str) -> None:
 @pytest.mark.parametrize("text", ["7", "d", "-1d", "7 d", "7m", "7D", "1d2h", "", "1e3s", ".5h"])
 def test_other_durations_are_refused(text: str) -> None:
     assert module.duration(text) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["2024-01-02", "2024-01-01T23:59", None], [738_887, 738_886, -0.5]),
+        ([-1, 7, None], [-1, 7, -0.5]),
+    ],
+)
+def test_periods_are_numbered_in_their_order(values: list[Any], expected: list[float]) -> None:
+    assert periods(pa.chunked_array([pa.array(values)])).tolist() == expected
+
+
+def test_names_are_numbered_apart_from_days_and_integers() -> None:
+    names = [f"store {i}" for i in range(1000)]
+    found = periods(pa.chunked_array([pa.array(names)]))
+    assert len({*found.tolist()}) == 1000
+    assert set(found % 1) == {0.5}

@@ -8,19 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from numpy.testing import assert_allclose
+from statsmodels.stats.stattools import durbin_watson
 
 from lasso_jobs import TrainJob, train
 from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.cli import main
 from lasso_jobs.core.residuals import Held
+from lasso_jobs.data import storage
 from lasso_jobs.errors import ModelError
-from lasso_jobs.jobs import report
+from lasso_jobs.jobs import assumptions, report
 from lasso_jobs.jobs.train import TrainResult
 
 EVIL = "<img src=x onerror=alert(1)>"
 LONG = "x" * 300
 N = 3000
+BY_DAY = {"design_effect by day", "durbin_watson", "autocorrelation", "periods"}
 
 
 def rows() -> pd.DataFrame:
@@ -54,13 +58,13 @@ def trained(
     }
     seen: list[Held] = []
     with pytest.MonkeyPatch.context() as patch:
-        original = report.held_rows
+        original = assumptions.held_rows
 
         def spy(*arguments: Any) -> Held:
             seen.append(original(*arguments))
             return seen[-1]
 
-        patch.setattr("lasso_jobs.jobs.train.held_rows", spy)
+        patch.setattr("lasso_jobs.jobs.assumptions.held_rows", spy)
         result = train(TrainJob.from_values(job), workers=1)
     return job, result, seen
 
@@ -143,7 +147,7 @@ def test_a_repeated_training_leaves_the_report_or_adds_it(trained: Any) -> None:
     before = report.stored(job["registry"], "odd@v1")
     train(TrainJob.from_values(job), workers=1)
     assert report.stored(job["registry"], "odd@v1") == before
-    for name in (report.PAGE, report.CHECKS):
+    for name in (report.PAGE, report.CHECKS, report.CARD):
         Path(before.place).with_name(name).unlink()
     train(TrainJob.from_values(job), workers=1)
     assert report.stored(job["registry"], "odd@v1") == before
@@ -165,6 +169,47 @@ def test_the_commands(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixtur
     ]
     assert main(["models", "report", "odd", "--html", str(tmp_path / "no" / "\0"), *where]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+    card = report.stored_card(job["registry"], "odd@v1").decode()
+    assert main(["models", "card", "odd@v1", *where]) == 0
+    assert capsys.readouterr().out == card
+    written = tmp_path / "card.md"
+    assert main(["models", "card", "odd", "--output", str(written), *where]) == 0
+    assert (written.read_text(), capsys.readouterr().out) == (card, "")
+    assert main(["models", "card", "odd", "--json", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["card"] == card
+    assert main(["models", "card", "odd@v9", *where]) == 1
+
+
+def test_the_card_has_odd_names_as_text(trained: Any) -> None:
+    job, _, _ = trained
+    card = report.stored_card(job["registry"], "odd").decode()
+    page = MarkdownIt("commonmark").enable("table").render(card.split("```yaml")[0])
+    assert not {"img", "script"} & {*Tags(page).tags}
+    assert LONG in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "### Linearity: violated" in card
+
+
+def test_a_report_that_cannot_be_kept_leaves_the_champion(trained: Any, tmp_path: Path) -> None:
+    """The training fails, and the same again completes the version and promotes it."""
+    job, *_ = trained
+    other = TrainJob.from_values({**job, "registry": str(tmp_path / "models")})
+    full, create = OSError(28, "No space left on device"), storage.create
+
+    def failing(place: str, content: bytes) -> None:
+        if place.endswith(report.PAGE):
+            raise full
+        create(place, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "create", failing)
+        with pytest.raises(ModelError, match=r"html: cannot be written .*No space"):
+            train(other, workers=1)
+    registry = Registry(other.registry)
+    assert (registry.versions("odd"), registry.aliases("odd")) == ([1], {})
+    again = train(other, workers=1)
+    assert (again.promotion.promoted, registry.aliases("odd")) == (True, {"champion": 1})
+    assert report.stored(other.registry, "odd").page
 
 
 def test_a_version_without_a_report_is_refused(trained: Any, tmp_path: Path) -> None:
@@ -208,3 +253,48 @@ def test_reports_of_other_trainings(change: dict[str, Any], trained: Any, tmp_pa
     if change.get("holdout", 1) is None:
         assert found.checks["linearity"]["verdict"] == "unknown"
         assert b"Held-out rows" not in found.page
+
+
+@pytest.mark.parametrize(
+    ("change", "measured"),
+    [
+        ({}, BY_DAY),
+        ({"period": None, "search": {"alphas": 3, "split": {"time": "day"}}}, BY_DAY),
+        ({"weight": "w"}, BY_DAY - {"design_effect by day"}),
+        ({"period": "name"}, {"design_effect by name"}),
+        ({"period": None}, set()),
+        ({"data": {"where": "day < '2024-01-07'"}}, {"design_effect by day"}),
+    ],
+)
+def test_periods_are_checked_as_far_as_they_are_known(
+    change: dict[str, Any], measured: set[str], tmp_path: Path
+) -> None:
+    """Whatever the split; a name has no order, and weights none of the sums by period."""
+    rng = np.random.default_rng(9)
+    day = np.arange(1200) // 40
+    frame = pd.DataFrame({"x": rng.normal(size=1200), "w": 1.0 + np.arange(1200) % 2})
+    frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(day, "D")
+    frame["name"] = [f"day {each}" for each in day]
+    frame["y"] = frame["x"] + np.sin(day / 3) + rng.normal(size=1200)
+    frame.to_parquet(tmp_path / "a.parquet")
+    job = {
+        "name": "periods",
+        "data": {"path": str(tmp_path / "a.parquet"), **change.get("data", {})},
+        "target": "y",
+        "features": {"include": ["x"]},
+        "period": "day",
+        "search": {"alphas": 3},
+        "stability": None,
+        "registry": str(tmp_path / "models"),
+        **{key: value for key, value in change.items() if key != "data"},
+    }
+    result = train(TrainJob.from_values(job), workers=1)
+    found = next(check for check in result.checks if check.name == "independence")
+    assert {*found.statistics} == measured
+    assert found.verdict == ("alarm" if measured else "unknown")
+    page = report.stored(job["registry"], "periods@v1").page.decode()
+    assert ("Residuals over time" in page) == ("durbin_watson" in measured)
+    if "durbin_watson" in measured:
+        residuals = frame["y"] - result.model.predict(frame)
+        means = residuals.groupby(frame["day"]).mean().to_numpy()
+        assert_allclose(found.statistics["durbin_watson"], durbin_watson(means), rtol=1e-9)
