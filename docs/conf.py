@@ -17,6 +17,8 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"
 myst_heading_anchors = 4
 myst_substitutions = reference.pages()
 
+smartquotes = False  # quotes are part of filters
+
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

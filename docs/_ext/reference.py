@@ -25,7 +25,7 @@ _BOUNDS = (
     ("exclusiveMinimum", "above {}"),
     ("maximum", "at most {}"),
     ("exclusiveMaximum", "below {}"),
-    ("maxLength", "at most {} characters"),
+    ("maxLength", "of at most {} characters"),
     ("pattern", "that matches `{}`"),
 )
 
