@@ -6,11 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import yaml
 from pydantic import BaseModel, Field
 
-ROOT = Path(__file__).parents[3]
-EXTENSIONS = ROOT / "docs" / "_ext"
+EXTENSIONS = Path(__file__).parents[3] / "docs" / "_ext"
 
 
 def loaded(name: str) -> ModuleType:
@@ -111,22 +109,3 @@ def test_commands_within_commands_are_found(capsys: pytest.CaptureFixture[str]) 
 def test_what_a_page_would_load_from_elsewhere_is_found(text: str, n: int) -> None:
     pytest.importorskip("sphinx")
     assert len(loaded("offline").loaded_from_elsewhere(text)) == n
-
-
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_job_files_that_a_page_shows_are_accepted(page: Path) -> None:
-    blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
-    assert len(blocks) == {"README.md": 3, "train.md": 1, "score.md": 1, "monitor.md": 1}.get(
-        page.name, 0
-    )
-    for block in blocks:
-        values = yaml.safe_load(block)
-        kind = "monitor" if "actuals" in values else "score" if "model" in values else "train"
-        reference.JOBS[kind].from_values(values)
-        if page.name != "README.md":
-            # The guide shows every key.
-            schema = reference.JOBS[kind].model_json_schema()
-            assert set(schema["properties"]) == set(values)
