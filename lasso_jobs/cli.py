@@ -63,16 +63,20 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "The main job on real data, through the Prefect flows")
     demo.add_argument("--dir", default="lasso-jobs-demo", help="where to write (%(default)s)")
     train = add("train", _train, "Train a model")
-    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     score = add("score", _score, "Score rows with a model")
     cli_output.add_dates(score)
     monitor = add("monitor", cli_output.monitor, "Compare predictions with what happened")
     monitor.add_argument("--from", metavar="DAY", dest="first", help="every period from here ...")
     monitor.add_argument("--to", metavar="DAY", dest="last", help="... to here")
     compare = cli_compare.add_command(add)
+    said = "a dotted key of the job file; may be repeated"
+    for job in (train, compare):
+        job.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=said
+        )
     on_cluster = (train, score, monitor, compare)
     for job in (*on_cluster, add("plan", _plan, "What a job would read: footers only")):
-        job.add_argument("job", metavar="JOB.yaml")
+        job.add_argument("job", metavar="JOB.yaml", help="the job file")
         job.add_argument("--date", metavar="YYYY-MM-DD", help="takes the place of {date}")
     for job in (demo, *on_cluster):
         job.add_argument(
@@ -85,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_deploy.add_command(add)
     cli_output.add_drift(commands, _with_common)
     schema = add("schema", _schema, "The JSON Schema of a job file")
-    schema.add_argument("job", choices=["train", "score", "monitor"])
+    schema.add_argument("job", choices=["train", "score", "monitor"], help="which")
     models = commands.add_parser("models", help="Look at models, and move the champion alias")
     actions = models.add_subparsers(required=True, metavar="ACTION")
     _with_common(actions.add_parser("list", help="Names, versions, aliases"), _models_list)
@@ -95,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     promoted = _with_common(actions.add_parser("promote", help="Make it champion"), _promote)
     promoted.add_argument("model", help="NAME@vN")
     back = _with_common(actions.add_parser("rollback", help="The champion before"), _rollback)
-    back.add_argument("model", metavar="NAME")
+    back.add_argument("model", metavar="NAME", help="of the model")
     for action in (promoted, back):
         action.add_argument("--why", default="by hand", help="for the audit log")
     cache = commands.add_parser("cache", help="What trainings have read, kept in the registry")
@@ -105,9 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     which = pruned.add_mutually_exclusive_group(required=True)
     which.add_argument("--days", type=float, help="those that were not used for so long")
     which.add_argument("--max-bytes", type=int, help="the least recently used, down to this")
-    which.add_argument("--all", action="store_true")
+    which.add_argument("--all", action="store_true", help="every entry")
     for action in (*actions.choices.values(), *kept.choices.values()):
-        action.add_argument("--registry", default="models", help="(%(default)s)")
+        action.add_argument("--registry", default="models", help="its place (%(default)s)")
     return parser
 
 

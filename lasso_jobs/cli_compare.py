@@ -9,9 +9,7 @@ DONE = 0
 
 def add_command(add: Callable[[str, Callable[[argparse.Namespace], int], str], Any]) -> Any:
     """``lasso-jobs compare``."""
-    compare = add("compare", _compare, "Search other estimators on a sample of a training's rows")
-    compare.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
-    return compare
+    return add("compare", _compare, "Search other estimators on a sample of a training's rows")
 
 
 def _compare(options: argparse.Namespace) -> int:

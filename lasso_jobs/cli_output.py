@@ -60,7 +60,7 @@ def add_commands(add: Callable[[str, Command, str], Any]) -> None:
     vacuum.add_argument("--grace", type=float, metavar="HOURS", help="spare younger ones (24)")
     vacuum.add_argument("--remove", action="store_true", help="remove them")
     back = add("rollback", _rollback, "Show an earlier generation of a date again")
-    back.add_argument("--date", required=True, metavar="YYYY-MM-DD")
+    back.add_argument("--date", required=True, metavar="YYYY-MM-DD", help="the date to take back")
     back.add_argument("--to", type=int, metavar="GENERATION", help="(the one before)")
     for output in (verify, vacuum, back):
         output.add_argument("output", metavar="OUTPUT", help="the path of a scoring job's output")

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from lasso_jobs.artifacts.frames import check_names, table_of
 from lasso_jobs.core.clusters import Estimate
 from lasso_jobs.core.columns import Columns
 from lasso_jobs.core.diagnostics import Diagnostics
@@ -18,7 +18,6 @@ from lasso_jobs.core.predict import Predictor
 from lasso_jobs.core.stability import Stability
 from lasso_jobs.data.arrays import block
 from lasso_jobs.data.schema import check_types
-from lasso_jobs.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -239,40 +238,30 @@ class Model:
 
         Parameters
         ----------
-        frame : pandas.DataFrame, pyarrow.Table or dask.dataframe.DataFrame
+        frame : pandas.DataFrame, pyarrow.Table, pyarrow.RecordBatch or dask.dataframe.DataFrame
             With at least the columns of the features whose coefficients are not zero.
 
         Returns
         -------
-        ndarray, shape (n,), or for a dask frame a dask Series
+        ndarray, shape (n,), or for a dask frame a dask Series, of which nothing is computed yet
 
         Raises
         ------
         DataError
-            If a column is missing.
+            If a column is missing, or of another type than in training.
         """
-        if hasattr(frame, "map_partitions"):
-            return frame.map_partitions(self._predict_series, meta=("prediction", "f8"))
         predictor = self.predictor.only(self.predictor.used)
-        names = list(predictor.columns.stored)
-        present = frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
-        missing = [name for name in names if name not in present]
-        if missing:
-            raise DataError(
-                "frame",
-                f"lacks the column {missing[0]!r}",
-                f"the columns {', '.join(names)}",
-                "Add the column",
-            )
-        if not isinstance(frame, pa.Table):
-            n_rows = len(frame)
-            frame = pa.table({name: _column(name, frame[name]) for name in names})
-        else:
-            n_rows = frame.num_rows
+        names = predictor.columns.stored
+        if hasattr(frame, "map_partitions"):
+            check_names(list(frame.columns), names)
+            # Of files that the frame stands for, only these columns are read.
+            wanted = frame[[*names]]
+            return wanted.map_partitions(self._predict_series, meta=("prediction", "f8"))
         if not names:
-            return np.full(n_rows, self.intercept)
-        check_types(frame.schema, predictor.columns, "frame")
-        return predictor.predict(block(frame.select(names), predictor.columns))
+            return np.full(len(frame), self.intercept)
+        table = table_of(frame, names)
+        check_types(table.schema, predictor.columns, "frame")
+        return predictor.predict(block(table, predictor.columns))
 
     def _predict_series(self, frame: "pd.DataFrame") -> "pd.Series[float]":
         import pandas as pd
@@ -285,11 +274,14 @@ class Model:
 
         return to_sklearn(self)
 
+    def to_dask(self) -> Any:
+        """The same pipeline in dask-ml's ParallelPostFit, which predicts dask frames by partition.
 
-def _column(name: str, values: Any) -> pa.Array:
-    try:
-        return pa.array(values, from_pandas=True)
-    except pa.ArrowException as error:
-        raise DataError(
-            f"frame, column {name!r}", f"has mixed types ({error})", "one type", "Convert it"
-        ) from error
+        Returns
+        -------
+        dask_ml.wrappers.ParallelPostFit
+            Its predictions of pandas and dask frames are Series, with the index of the frame.
+        """
+        from lasso_jobs.artifacts.dask_pipeline import to_dask
+
+        return to_dask(self)

@@ -23,7 +23,7 @@ Range = tuple[FiniteFloat, FiniteFloat]
 class Distribution(Section):
     """What the values of a parameter are drawn from: one of these, each from low to high."""
 
-    uniform: Range | None = None
+    uniform: Range | None = Field(None, description="Uniform")
     loguniform: Range | None = Field(None, description="Uniform in the logarithm; low above 0")
     integers: tuple[int, int] | None = Field(None, description="Whole numbers, high included")
 

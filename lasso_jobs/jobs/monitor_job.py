@@ -51,9 +51,13 @@ class MonitorJob(Job):
         description="Outcomes of one row that differ: error, or: last by COLUMN",
     )
     min_rows: int = Field(100, ge=2, description="Known outcomes to judge by")
-    tolerance: Tolerances = Tolerances()
-    history: History | None = None
-    registry: Place = "models"
+    tolerance: Tolerances = Field(
+        Tolerances(), description="Differences from the hold-out that matter"
+    )
+    history: History | None = Field(
+        None, description="Keep the results; a run replaces those of its periods and versions"
+    )
+    registry: Place = Field("models", description="Where models are kept: a folder or a URI")
 
     @field_validator("segments", mode="before")
     @classmethod

@@ -60,13 +60,15 @@ class ScoreJob(Job):
     """A scoring job."""
 
     model: str = Field(description="name@champion, name@v3, or a name for its champion")
-    data: Data
+    data: Data = Field(description="The rows to score")
     # Not called keys, lest dict(job) take it for the method of a mapping.
     key_columns: tuple[str, ...] = Field(
         (), alias="keys", description="Columns of the source that scored rows carry"
     )
-    output: Output
-    drift: DriftOptions | None = None
+    output: Output = Field(description="Where scored rows go")
+    drift: DriftOptions | None = Field(
+        None, description="Compare the rows with those of the training; without, nothing is"
+    )
     rename: dict[str, str] = Field(
         {}, description="Columns of the source that are features by another name: {SOURCE: FEATURE}"
     )

@@ -86,7 +86,9 @@ class Search(Section):
         False, description="Adaptive LASSO: weigh the l1 penalty by a Ridge fit in each fold"
     )
     folds: int = Field(5, ge=2, le=1000, description="Of cross-validation")
-    split: Split = Split()
+    split: Split = Field(
+        Split(), description="How rows get into folds: random, or by one of these columns"
+    )
     repeats: int = Field(1, ge=1, le=100, description="Times to draw the folds, for a smooth curve")
     rule: Literal["min", "1se"] = Field(
         "min",
@@ -150,7 +152,7 @@ class Search(Section):
 class HoldoutRows(Section):
     """Held-out rows that a filter selects, or the last by time."""
 
-    where: Filter = None
+    where: Filter = Field(None, description="Which rows, in the form of data.where")
     last: Share | None = Field(None, description="A share of the rows")
     time: str | None = Field(None, description="The column that says which are last")
 

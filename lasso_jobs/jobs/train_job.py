@@ -77,19 +77,25 @@ class TrainJob(Job):
     """A training job."""
 
     name: Name = Field(description="Of the model in the registry")
-    data: Data
+    data: Data = Field(description="The rows to train on")
     target: str = Field(description="The column to predict")
-    features: FeatureSelection = FeatureSelection()
+    features: FeatureSelection = Field(
+        FeatureSelection(), description="Which columns to predict from"
+    )
     weight: str | None = Field(None, description="A column of non-negative sample weights")
-    preprocess: Preprocess = Preprocess()
-    search: Search = Search()
+    preprocess: Preprocess = Field(
+        Preprocess(), description="Fitted in each fold on its training rows"
+    )
+    search: Search = Field(Search(), description="What to choose from, and by which folds")
     holdout: Share | HoldoutRows | None = Field(
         0.2, description="A share of the rows, a filter, or the last by time"
     )
     intervals: Intervals | None = Field(
         None, description="Intervals of their own for groups; without, one width for all rows"
     )
-    stability: StabilityOptions | None = StabilityOptions()
+    stability: StabilityOptions | None = Field(
+        StabilityOptions(), description="How often halves of the rows select each coefficient"
+    )
     period: str | None = Field(
         None,
         description="A column of days or other periods; how much they differ says which drift is "
@@ -101,7 +107,11 @@ class TrainJob(Job):
         0, ge=-(2**63), lt=2**63, description="Which rows share a fold, and which are held out"
     )
     registry: Place = Field("models", description="Where models are kept: a folder or a URI")
-    promote: Literal["never", "if_better", "always"] = "if_better"
+    promote: Literal["never", "if_better", "always"] = Field(
+        "if_better",
+        description="When the new version becomes champion; if_better asks for a squared error on "
+        "the held-out rows that is lower by more than chance explains",
+    )
     cache: bool = Field(
         True, description="Keep in the registry what was read, so that no file is read twice"
     )
