@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import dask
 import numpy as np
 from distributed import Client, Future, as_completed
 from numpy.typing import NDArray
@@ -70,14 +71,13 @@ def require_dask_ml() -> None:
         ) from error
 
 
-def scattered(client: Client, *arrays: NDArray[np.float64]) -> list["Future[Any]"]:
-    """Send arrays to workers, once; they fetch them from each other.
+def sent(client: Client, *arrays: NDArray[np.float64]) -> list["Future[Any]"]:
+    """Send arrays to the cluster, once.
 
-    Not by ``broadcast``: of that, distributed 2026.8 tells subscribers to its events in a message
-    that it cannot write, and closes the connection.
+    As results of tasks, whose arguments the scheduler keeps; what is scattered dies with a worker.
     """
-    futures: list[Future[Any]] = client.scatter(list(arrays), hash=False)
-    return futures
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
+        return [client.submit(np.asarray, array, pure=False) for array in arrays]
 
 
 def search(
@@ -98,7 +98,7 @@ def search(
     estimator : scikit-learn estimator
     settings : Settings
     X, y : Future
-        As `scattered` returns them.
+        As `sent` returns them.
     splits : sequence of Split
     scoring : callable
         Called with a fitted estimator and the X and y of the test.

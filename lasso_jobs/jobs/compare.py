@@ -18,7 +18,7 @@ from lasso_jobs.core.choice import CrossValidation, mean_and_error
 from lasso_jobs.core.design import Recipe
 from lasso_jobs.core.lasso import alpha_max
 from lasso_jobs.core.moments import Floats
-from lasso_jobs.engine.search import require_dask_ml, scattered, search
+from lasso_jobs.engine.search import require_dask_ml, search, sent
 from lasso_jobs.engine.tasks import result_of
 from lasso_jobs.errors import JobError, LassoJobsError
 from lasso_jobs.jobs.alpha_search import cross_validate, predictor_of, recipe_of, sample_for_scaling
@@ -175,7 +175,7 @@ class _Rows:
     ) -> "_Rows":
         matrix, splits = sample.X(), sample.splits()
         weight = np.array([matrix[test, -1].sum() for _, test in splits])
-        X, y = scattered(client, matrix, sample.y)
+        X, y = sent(client, matrix, sample.y)
         return cls(client, planned, recipe, reference, X, y, splits, weight, matrix.nbytes)
 
     def search(self, family: Family, report: Report | None, stage: str) -> Searched:
