@@ -33,7 +33,7 @@ class Client:
 def test_time_without_workers_counts_from_a_look_that_found_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """If its last worker went while a scheduler could not answer, the whole time is still to come."""
+    """If the last went while the scheduler could not answer, the whole time is still to come."""
     clock, client = SimpleNamespace(now=0.0), Client()
     monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(health, "Future", lambda key, client: key)
