@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import os
+import select
 import signal
 import sys
 import threading
@@ -13,6 +15,8 @@ from lasso_jobs.cli_output import ALARM, DONE, FAILED
 from lasso_jobs.errors import LassoJobsError
 
 INTERRUPTED = 130
+NOBODY_READS = 141
+"""As of a program that SIGPIPE ends."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=logging.INFO)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()
+        return status
     except LassoJobsError as error:
         message = str(error)
         if options.debug:
@@ -40,12 +46,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("lasso-jobs: interrupted; nothing was committed after the last line\n")
         return INTERRUPTED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return NOBODY_READS
         if options.debug:
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())
         message = f"{what}. This is unexpected: run again with --debug, and report it"
     sys.stderr.write(f"lasso-jobs: {message}\n")
     return FAILED
+
+
+def _nobody_reads() -> bool:
+    """Tell whether standard output is a pipe whose reader has left, as ``| head`` does."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    if not output.poll(0):
+        return False
+    # Python flushes once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,7 +48,8 @@ def connect(cluster: str | None = LOCAL, workers: int | None = None) -> Iterator
     ClusterError
         If the options are wrong, a package is missing, there is no scheduler at the address, it
         does not trust our certificate or we not its own, no worker comes within
-        `health.no_workers_seconds`, or a worker has other versions than this process.
+        `health.no_workers_seconds`, or a worker has other versions than this process, be it there
+        at first or come later.
 
     Notes
     -----
@@ -74,8 +75,7 @@ def connect(cluster: str | None = LOCAL, workers: int | None = None) -> Iterator
             yield client
             return
         health.wait_for_a_worker(client)
-        health.check_versions(client)
-        with health.watched(client):
+        with health.watched(client, health.check_versions(client)):
             yield client
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import dask
 from dask.utils import parse_timedelta
 from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin
+from distributed.versions import get_versions
 
 from lasso_jobs.errors import ClusterError
 
@@ -53,10 +54,13 @@ def _no_workers(client: Any) -> ClusterError:
     )
 
 
-def check_versions(client: Client) -> None:
+def check_versions(client: Client) -> set[str]:
     """Compare the packages of every worker, and of the scheduler, with this process's.
 
-    Workers that come later are not compared.
+    Returns
+    -------
+    set of str
+        The addresses of the workers; `watched` compares those that come later.
 
     Raises
     ------
@@ -65,8 +69,7 @@ def check_versions(client: Client) -> None:
     """
     found: Any = client.get_versions(packages=PACKAGES)
     own = _comparable(found["client"])
-    for address, info in found["workers"].items():
-        _compare(f"worker {address}", own, _comparable(info))
+    _compare_workers(own, found["workers"])
     # A scheduler only passes messages on: Dask's own packages are what it must share.
     shared = ("python", "dask", "distributed", "cloudpickle", "msgpack")
     scheduler = _comparable(found["scheduler"])
@@ -75,6 +78,12 @@ def check_versions(client: Client) -> None:
         {name: own[name] for name in shared},
         {name: scheduler[name] for name in shared},
     )
+    return set(found["workers"])
+
+
+def _compare_workers(own: dict[str, str], found: dict[str, Any]) -> None:
+    for address, info in found.items():
+        _compare(f"worker {address}", own, _comparable(info))
 
 
 def _comparable(info: dict[str, Any]) -> dict[str, str]:
@@ -102,14 +111,26 @@ def dashboard(client: Client) -> str | None:
 
 
 @contextmanager
-def watched(client: Client) -> Iterator[None]:
-    """Log workers that go and what they warn of; end the job when none is left for too long.
+def watched(client: Client, compared: set[str]) -> Iterator[None]:
+    """Log workers that go and what they warn of; end the job when it cannot go on.
 
-    A scheduler that others have started need not have a ``no-workers-timeout`` of its own.
+    Parameters
+    ----------
+    client : distributed.Client
+    compared : set of str
+        Workers whose versions are this process's.
+
+    Raises
+    ------
+    ClusterError
+        If no worker is left for longer than `no_workers_seconds` (a scheduler that others have
+        started need not have a ``no-workers-timeout`` of its own), or if one comes that has other
+        versions.
     """
     topic = f"lasso-jobs-{client.id}"
     loop: Any = client.loop
-    watch = asyncio.run_coroutine_threadsafe(_watch(client), loop.asyncio_loop)
+    watch = _Watch(client, compared)
+    looking = asyncio.run_coroutine_threadsafe(watch.look_again(), loop.asyncio_loop)
     client.subscribe_topic("all", _tell_of_lost)
     client.subscribe_topic(topic, _tell)
     # Of its own name, as another job's end would take a shared one away.
@@ -117,25 +138,56 @@ def watched(client: Client) -> Iterator[None]:
     try:
         yield
     finally:
-        watch.cancel()
+        looking.cancel()
         with suppress(OSError, TimeoutError):  # the cluster is gone, and the plugin with it
+            # Once more, for those that came after the last look.
+            client.sync(watch.look)
             client.unregister_worker_plugin(topic)
+        if watch.error is not None:
+            raise watch.error
 
 
-async def _watch(client: Any) -> None:
-    limit, last_seen = no_workers_seconds(), time.monotonic()
-    while True:
-        await asyncio.sleep(min(CHECK_SECONDS, limit / 4))
+class _Watch:
+    """Looks at the workers; if they will not do, cancels all tasks and keeps the reason."""
+
+    def __init__(self, client: Any, compared: set[str]) -> None:
+        self.error: ClusterError | None = None
+        self._client, self._compared = client, compared
+        self._own = _comparable(get_versions(packages=PACKAGES))
+        self._limit = no_workers_seconds()
+        self._none_since: float | None = None
+
+    async def look_again(self) -> None:
+        while True:
+            await asyncio.sleep(min(CHECK_SECONDS, self._limit / 4))
+            with suppress(OSError):  # the client itself notices a scheduler that is gone
+                await self.look()
+
+    async def look(self) -> None:
+        workers = set(await self._client.scheduler.ncores(workers=None))
+        now = time.monotonic()
+        # Since a look that found none, as a scheduler that was slow to answer is not without any.
+        self._none_since = None if workers else self._none_since or now
+        if self._client.futures and now - (self._none_since or now) > self._limit:
+            await self._cancel("no-workers", _no_workers(self._client))
         try:
-            workers = await client.scheduler.nthreads(workers=None)
-        except OSError:  # the client itself notices a scheduler that is gone
-            continue
-        if workers:
-            last_seen = time.monotonic()
-        elif client.futures and time.monotonic() - last_seen > limit:
-            why = _no_workers(client)
-            lost: list[Future[Any]] = [Future(key, client=client) for key in list(client.futures)]
-            await client._cancel(lost, reason="no-workers", msg=why.found, force=True)
+            await self._compare(workers - self._compared)
+        except ClusterError as error:
+            await self._cancel("other-versions", error)
+
+    async def _compare(self, newcomers: set[str]) -> None:
+        if newcomers:
+            asked = {"op": "versions", "packages": PACKAGES}
+            found = await self._client.scheduler.broadcast(
+                msg=asked, workers=list(newcomers), on_error="ignore"
+            )
+            _compare_workers(self._own, found)
+            self._compared |= set(found)
+
+    async def _cancel(self, reason: str, error: ClusterError) -> None:
+        self.error, client = error, self._client
+        lost: list[Future[Any]] = [Future(key, client=client) for key in list(client.futures)]
+        await client._cancel(lost, reason=reason, msg=error.found, force=True)
 
 
 def _tell_of_lost(event: tuple[float, Any]) -> None:

@@ -28,11 +28,15 @@ def zone() -> str:
 
 
 @pytest.fixture(scope="session")
-def jobs(tmp_path_factory: pytest.TempPathFactory, zone: str) -> Path:
-    """A folder with the shop, rows of today and tomorrow in the zone, a champion, and the jobs."""
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `write_jobs` fills."""
+    return tmp_path_factory.mktemp("jobs")
+
+
+def write_jobs(folder: Path, zone: str) -> None:
+    """Write the shop, rows of today and tomorrow in the zone, a champion, and the jobs."""
     from lasso_jobs import TrainJob, train
 
-    folder = tmp_path_factory.mktemp("jobs")
     write_shop(folder / "shop")
     today = datetime.now(ZoneInfo(zone)).date()
     for index in range(2):
@@ -51,7 +55,6 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, zone: str) -> Path:
         "drift": {"path": "drift/sales"},
     }
     (folder / "score.yaml").write_text(yaml.safe_dump(score))
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +63,7 @@ def prefect_file(tmp_path_factory: pytest.TempPathFactory, zone: str) -> Path:
     folder = tmp_path_factory.mktemp("deploy")
     values = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text())
     by_name = {deployed["name"]: deployed for deployed in values["deployments"]}
-    by_name["nightly-score"]["schedules"] = [{"interval": 25, "timezone": zone}]
+    by_name["nightly-score"]["schedules"] = [{"interval": 10, "timezone": zone}]
     by_name["nightly-score"]["parameters"]["look_back"] = 0
     by_name["retrain-on-drift"]["parameters"]["cool_down_days"] = 0
     (folder / "prefect.yaml").write_text(yaml.safe_dump(values))
@@ -71,15 +74,21 @@ def prefect_file(tmp_path_factory: pytest.TempPathFactory, zone: str) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(
-    tmp_path_factory: pytest.TempPathFactory, postgresql: str, jobs: Path, prefect_file: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    postgresql: str,
+    jobs: Path,
+    prefect_file: Path,
+    zone: str,
 ) -> Iterator[Stack]:
     subprocess.run(["psql", postgresql, "-qc", "CREATE DATABASE prefect"], check=True)
     database = postgresql.replace("postgresql://", "postgresql+asyncpg://")
     database = database.removesuffix("/postgres") + "/prefect"
     stack = Stack(tmp_path_factory.mktemp("stack"), database, jobs)
     try:
-        stack.start_server()
+        stack.begin_server()
         stack.start_dask()
+        write_jobs(jobs, zone)
+        stack.wait_for_server()
         done = stack.deploy(prefect_file)
         assert done.returncode == 0, done.stderr
         stack.start_worker("lasso-jobs")

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
 import yaml
 
 from ..certificates import dask_environment, write_certificates
@@ -45,7 +46,7 @@ class Stack:
         self.port = free_port()
         self.api = f"http://127.0.0.1:{self.port}/api"
         self.running = ExitStack()
-        self.server = ExitStack()
+        self.server, self.worker = ExitStack(), ExitStack()
         self.env = {
             "PREFECT_HOME": str(folder / "home"),
             "PREFECT_API_URL": self.api,
@@ -54,16 +55,23 @@ class Stack:
         }
 
     def start_server(self) -> None:
+        self.begin_server()
+        self.wait_for_server()
+
+    def begin_server(self) -> None:
         env = {
             **self.env,
             "PREFECT_API_DATABASE_CONNECTION_URL": self.database,
             # Sooner than the defaults, so that the tests are.
-            "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+            "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+            "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
             "PREFECT_SERVER_SERVICES_SCHEDULER_DEPLOYMENT_BATCH_SIZE": "100",
             "PREFECT_SERVER_SERVICES_TRIGGERS_PROACTIVE_GRANULARITY": "PT1S",
         }
         command = ("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         self.server.enter_context(self._prefect("server", *command, **env))
+
+    def wait_for_server(self) -> None:
         until(self._answers, 90, "the Prefect server")
 
     def stop_server(self) -> None:
@@ -84,7 +92,7 @@ class Stack:
             "LASSO_JOBS_CLUSTER": str(self.folder / "cluster.yaml"),
         }
         command = ("worker", "start", "--pool", pool, "--type", "process", "--name", "native")
-        self.running.enter_context(self._prefect("worker", *command, **env))
+        self.worker.enter_context(self._prefect("worker", *command, **env))
 
     def _prefect(self, name: str, *command: str, **env: str) -> Any:
         return process(
@@ -123,5 +131,34 @@ class Stack:
         )
 
     def close(self) -> None:
+        for child in psutil.Process().children():  # each takes its time to end
+            with suppress(psutil.Error):
+                if child.environ().get("PREFECT_HOME") == self.env["PREFECT_HOME"]:
+                    child.terminate()
+        self.worker.close()
         self.running.close()
         self.server.close()
+
+    def processes_of_runs(self) -> "set[psutil.Process]":
+        """Flows, and the workers of their own clusters, by the environment they inherit."""
+        found = set()
+        for running in psutil.process_iter():
+            with suppress(psutil.Error):
+                line = " ".join(running.cmdline())
+                ours = running.environ().get("PREFECT_HOME") == self.env["PREFECT_HOME"]
+                if ours and any(word in line for word in ("spawn_main", "prefect.engine")):
+                    found.add(running)
+        return found
+
+    def lose_machine(self) -> None:
+        """Kill the worker and the runs that it has started, as a machine's end does."""
+        worker = self._worker_process()
+        for lost in (worker, *worker.children(recursive=True), *self.processes_of_runs()):
+            with suppress(psutil.NoSuchProcess):
+                lost.kill()
+        self.worker.close()
+
+    def _worker_process(self) -> psutil.Process:
+        children = psutil.Process().children()
+        (worker,) = [c for c in children if c.cmdline()[2:5] == ["prefect", "worker", "start"]]
+        return worker

@@ -8,11 +8,13 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -476,3 +478,54 @@ class FullDisk:
 def used_kib(place: Path) -> int:
     state = os.statvfs(place)
     return (state.f_blocks - state.f_bfree) * state.f_frsize // 1024
+
+
+TOLD_TO_STOP = textwrap.dedent(
+    """
+    import os, signal, sys
+    from contextlib import contextmanager
+    from lasso_jobs import cli, terminal
+    from lasso_jobs.data import dataset
+
+    dataset.PARTITION_ROWS = 50
+
+    @contextmanager
+    def progress(quiet):
+        def stop(stage, done, total):
+            if stage == "score" and done == 3:
+                assert done < total
+                os.kill(os.getpid(), signal.SIGTERM)
+        yield stop
+
+    terminal.progress = progress
+    sys.exit(cli.main(sys.argv[1:]))
+    """
+)
+
+
+def test_a_command_told_to_stop_closes_its_cluster_and_says_so_in_one_line(
+    tmp_path: Path, score_values: Values
+) -> None:
+    job = tmp_path / "score.yaml"
+    job.write_text(yaml.safe_dump(score_values))
+    options = ("score", str(job), "--debug", "--cluster", "local-processes", "--workers", "2")
+    secret = "the-secret-of-a-test"
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_TO_STOP, *options],
+        env={**os.environ, "AWS_SECRET_ACCESS_KEY": secret, "MARK_OF_THE_RUN": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("INFO:")]
+    assert lines == ["lasso-jobs: interrupted; nothing was committed after the last line"]
+    assert secret not in done.stdout + done.stderr
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("MARK_OF_THE_RUN") == str(tmp_path):
+                left.append(process.cmdline())
+    assert left == []
+    assert not DeltaTable.is_deltatable(score_values["output"]["path"])

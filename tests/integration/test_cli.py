@@ -1,10 +1,11 @@
 """The command line, as a person and a script meet it."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess, run
+from subprocess import PIPE, CompletedProcess, run
 from typing import Any
 
 import numpy as np
@@ -521,3 +522,14 @@ def test_help_names_every_command_and_exit_status(cli: Run, tmp_path: Path) -> N
     for command in ("demo", "train", "score", "plan", "schema", "models"):
         assert f"\n    {command} " in text
     assert "0 done, 1 failed, 2 wrong usage, 3 done but with an alarm" in " ".join(text.split())
+
+
+def test_a_reader_that_leaves_ends_a_command_without_a_word(tmp_path: Path) -> None:
+    """As in ``lasso-jobs schema train | head``."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "lasso_jobs", "schema", "train"]
+    done = run(command, cwd=tmp_path, stdout=write, stderr=PIPE)
+    os.close(write)
+    assert done.returncode == 141
+    assert done.stderr == b""

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -117,40 +118,55 @@ def linger(number: int) -> int:
 
 
 @pytest.mark.slow
-def test_no_workers_or_workers_of_other_versions_end_a_job_in_one_line(tmp_path: Path) -> None:
+def test_no_workers_or_workers_of_other_versions_end_a_job_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     other = tmp_path / "packages" / "numpy-0.1.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.1\n")
     there = tmp_path / "scheduler.json"
     common = ("--scheduler-file", str(there), "--host", "127.0.0.1", "--no-dashboard")
     paths = os.pathsep.join([str(other.parent), os.environ.get("PYTHONPATH", "")])
-    with dask_process("scheduler", *common, "--port", "0", folder=tmp_path):
+    odd = partial(dask_process, "worker", *common, folder=tmp_path, PYTHONPATH=paths)
+    refused = partial(pytest.raises, ClusterError, match=r"^worker tcp://.*: numpy 0.1; expected ")
+    with dask_process("scheduler", *common, "--port", "0", folder=tmp_path), ExitStack() as worker:
         deadline = time.monotonic() + 60
         while not there.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         address = yaml.safe_load(there.read_text())["address"]
         with patience(), pytest.raises(ClusterError, match="no worker for 1 sec"), connect(address):
             pass
-        with (
-            dask_process("worker", *common, folder=tmp_path, PYTHONPATH=paths),
-            pytest.raises(
-                ClusterError, match=r"worker tcp://.*: numpy 0.1; expected numpy "
-            ) as bad,
-            connect(address),
-        ):
+        with odd(), refused() as bad, connect(address):
             pass
         assert "\n" not in str(bad.value)
-        with ExitStack() as worker, patience():
-            worker.enter_context(dask_process("worker", *common, folder=tmp_path))
-            with Client(address, set_as_default=False) as client:
-                client.wait_for_workers(1, timeout=60)
-            # The scheduler's own setting is to wait for ever.
-            with pytest.raises(ClusterError) as gone, connect(address) as client:
+        named = ("--name", "lasting")
+        worker.enter_context(dask_process("worker", *common, *named, folder=tmp_path))
+        wait_for({"lasting"}, address)
+        # One that comes while a job runs is refused, too; the job would last for minutes.
+        with refused() as late, connect(address) as client, odd():
+            list(bounded_map(client, linger, range(2000)))
+        assert "\n" not in str(late.value)
+        wait_for({"lasting"}, address)
+        # The scheduler's own setting is to wait for ever.
+        with patience(), pytest.raises(ClusterError, match="no worker for 1 sec"):  # noqa: SIM117
+            with connect(address) as client:
                 assert results(client, [1, 2]) == [2, 4]
                 for done, _ in bounded_map(client, linger, range(100)):
-                    if done == 3:
+                    if done == 20:  # with workers, a job may last longer than that
                         worker.close()
-        assert "no worker for 1 sec" in str(gone.value)
+        assert "is gone; its" in caplog.text
+
+
+def wait_for(names: set[str], address: str) -> None:
+    """Wait until just these workers are there: one that was stopped leaves a moment later."""
+    deadline = time.monotonic() + 60
+    with Client(address, set_as_default=False) as client:
+        while True:
+            workers = client.scheduler_info()["workers"].values()
+            if {worker["name"] for worker in workers} == names:
+                return
+            assert time.monotonic() < deadline, workers
+            time.sleep(0.1)
 
 
 def warned(number: int) -> int:

@@ -1,5 +1,7 @@
 """The files of `deploy/`: what they name exists, and what they promise is in them."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,3 +181,53 @@ def test_deploy_without_a_server_is_one_clear_line(cli: Any, tmp_path: Path) -> 
     assert silent.returncode == 1
     assert f"{url}: no Prefect server answers" in silent.stderr
     assert len(silent.stderr.splitlines()) == 1
+
+
+def has_compose() -> bool:
+    command = ["docker", "compose", "version"]
+    return (
+        bool(shutil.which("docker")) and not subprocess.run(command, capture_output=True).returncode
+    )
+
+
+@pytest.mark.skipif(not has_compose(), reason="there is no docker compose")
+def test_compose_accepts_its_file_and_insists_on_a_password(tmp_path: Path) -> None:
+    def config(**env: str) -> "subprocess.CompletedProcess[str]":
+        command = ["docker", "compose", "-f", DEPLOY / "compose.yaml", "config"]
+        path = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        return subprocess.run(command, env={**path, **env}, capture_output=True, text=True)
+
+    done = config(POSTGRES_PASSWORD="of-the-test")
+    assert done.returncode == 0, done.stderr
+    assert set(yaml.safe_load(done.stdout)["services"]) == set(COMPOSE["services"])
+    assert "write it into .env" in config().stderr
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl")
+def test_kustomize_builds_every_manifest_with_the_image_of_one_registry() -> None:
+    command = ["kubectl", "kustomize", DEPLOY / "kubernetes"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    built = list(yaml.safe_load_all(done.stdout))
+    named = {(m["kind"], m["metadata"]["name"]) for m in built}
+    assert named == set(MANIFESTS) | {("ConfigMap", "lasso-jobs")}
+    (worker,) = (m for m in built if m["kind"] == "Deployment")
+    (container,) = worker["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.org/lasso-jobs:0.1.0"
+    assert all(
+        m["metadata"].get("namespace") == "lasso-jobs" for m in built if m["kind"] != "Namespace"
+    )
+
+
+def test_ports_and_limits_agree_between_the_files() -> None:
+    scheduler = MANIFESTS["DaskCluster", "lasso-jobs"]["spec"]["scheduler"]
+    (container,) = scheduler["spec"]["containers"]
+    ports = {p["name"]: p["containerPort"] for p in container["ports"]}
+    assert ports == {p["name"]: p["port"] for p in scheduler["service"]["ports"]}
+    assert str(ports["tcp-comm"]) == container["args"][container["args"].index("--port") + 1]
+    assert OURS["prefect-worker"]["environment"]["LASSO_JOBS_CLUSTER"].endswith(":8786")
+    for name, pod in pods():
+        (container,) = pod["containers"]
+        assert "memory" in container["resources"]["limits"], name
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}, name
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False, name
+    assert "-c /src/deploy/constraints.txt" in (DEPLOY / "Dockerfile").read_text()
