@@ -14,7 +14,7 @@ from flows.schedule import scheduled_day
 from lasso_jobs.jobs import alpha_search, summary, train, train_plan
 from lasso_jobs.jobs import gather as gathering
 from lasso_jobs.jobs.clock import Clock
-from lasso_jobs.jobs.report import place_of_report
+from lasso_jobs.jobs.report import place_of_report, stored_card
 from lasso_jobs.jobs.train_job import TrainJob
 
 plan = task(name="plan", task_run_name="plan {job.name}", **RETRIED)(train_plan.plan)
@@ -83,12 +83,12 @@ def train_flow(
     clock.lap("evaluate")
     result = register(planned, gathered, selected, evaluation, clock, who())
     name, reference = planned.job.name, result.registered.reference
-    facts = "\n".join(f"| {key} | {value} |" for key, value in summary.metrics(result).items())
+    registry = planned.job.registry
     create_markdown_artifact(
-        f"# {reference}\n\n| | |\n|---|---|\n{facts}\n\n"
-        f"Report: `{place_of_report(planned.job.registry, reference)}`\n",
+        f"{result.promotion.reason}\n\nReport: `{place_of_report(registry, reference)}`\n\n"
+        + stored_card(registry, reference).decode(),
         key=artifact_key("train", name),
-        description=f"{reference}: metrics",
+        description=f"{reference}: its card",
     )
     create_table_artifact(
         table(summary.coefficients(result.model)),

@@ -1,6 +1,7 @@
 """The Prefect flows: what runs, what is retried, and what a person finds in the UI."""
 
 import getpass
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ def as_of_a_day(train_values: Values) -> Values:
 
 def page_named(text: str) -> Path:
     """The page that an artifact names, which is there."""
-    path = Path(text.rstrip().rpartition("\n")[2].split("`")[1])
+    (path,) = map(Path, re.findall(r"`([^`]+\.html)`", text))
     assert "<svg" in path.read_text()
     return path
 
@@ -128,8 +129,10 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     found = artifacts(client, run)
     assert set(found) == {"train-sales", "coefficients-sales", *PROGRESS}
     assert found["progress-moments"].data == 100
-    assert f"R2 {values['holdout']['r2']:.4f}" in found["train-sales"].data
-    assert page_named(found["train-sales"].data).name == "report.html"
+    page = page_named(found["train-sales"].data)
+    assert page.name == "report.html"
+    assert found["train-sales"].data.endswith((page.parent / "card.md").read_text())
+    assert values["promotion"]["reason"] in found["train-sales"].data
     assert "visits" in found["coefficients-sales"].data
     assert values["model_version"] == "v1"
     (promoted,) = events(client, "model.promoted", run)
