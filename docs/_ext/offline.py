@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
-from sphinx.util.typing import ExtensionMetadata
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
 
 _LOADED = (
     r"<(?:script|img|iframe|source|video|audio|embed)\b[^>]*\bsrc=[\"']?(?:https?:)?//[^\"' >]+",
@@ -20,8 +21,10 @@ def loaded_from_elsewhere(text: str) -> list[str]:
     return [found for pattern in _LOADED for found in re.findall(pattern, text)]
 
 
-def check(app: Sphinx, exception: Exception | None) -> None:
+def check(app: "Sphinx", exception: Exception | None) -> None:
     """Refuse the site if a page or a style sheet loads from another place."""
+    from sphinx.errors import ExtensionError
+
     if exception is not None:
         return
     for path in sorted(Path(app.outdir).rglob("*")):
@@ -30,7 +33,7 @@ def check(app: Sphinx, exception: Exception | None) -> None:
                 raise ExtensionError(f"{path.relative_to(app.outdir)} would load {found!r}")
 
 
-def setup(app: Sphinx) -> ExtensionMetadata:
+def setup(app: "Sphinx") -> "ExtensionMetadata":
     """Check when all is written."""
     app.connect("build-finished", check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

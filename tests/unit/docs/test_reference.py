@@ -109,5 +109,4 @@ def test_commands_within_commands_are_found(capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_what_a_page_would_load_from_elsewhere_is_found(text: str, n: int) -> None:
-    pytest.importorskip("sphinx")
     assert len(loaded("offline").loaded_from_elsewhere(text)) == n
