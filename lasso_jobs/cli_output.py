@@ -1,4 +1,4 @@
-"""The command line's part about an output (dates, verify, rollback, monitor) and about reports."""
+"""The command line's part about an output: dates, verify, rollback, monitor, drift."""
 
 import argparse
 import sys
@@ -77,16 +77,6 @@ def add_drift(commands: Any, with_common: Callable[[Any, Command], Any]) -> None
     shown.add_argument("--html", metavar="FILE", help="write a page, too")
 
 
-def add_report(actions: Any, with_common: Callable[[Any, Command], Any]) -> None:
-    """The commands that read a model's report and its card."""
-    report = with_common(actions.add_parser("report", help="The training report"), _show_report)
-    report.add_argument("model", help="NAME, NAME@vN or NAME@ALIAS")
-    report.add_argument("--html", metavar="FILE", help="write its page")
-    card = with_common(actions.add_parser("card", help="The model card, in Markdown"), _show_card)
-    card.add_argument("model", help="NAME, NAME@vN or NAME@ALIAS")
-    card.add_argument("--output", metavar="FILE", help="write it there")
-
-
 def score_nights(job: "ScoreJob", options: argparse.Namespace) -> int:
     """Score the dates that the options name, or say what they are."""
     from lasso_jobs import terminal
@@ -158,35 +148,6 @@ def _show_drift(options: argparse.Namespace) -> int:
             terminal.heading("Other partitions")
             terminal.table(others)
     return ALARM if facts.verdict == "alarm" else DONE
-
-
-def _show_report(options: argparse.Namespace) -> int:
-    from lasso_jobs import terminal
-    from lasso_jobs.jobs import report
-
-    found = report.stored(options.registry, options.model)
-    if options.html:
-        report.save(found.page, options.html)
-    values = {"model": found.reference, "page": options.html or found.place, **found.verdicts}
-    if options.json:
-        terminal.print_json({**values, "checks": found.checks})
-    elif not options.quiet:
-        terminal.show(values)
-    return DONE
-
-
-def _show_card(options: argparse.Namespace) -> int:
-    from lasso_jobs import terminal
-    from lasso_jobs.jobs import report
-
-    card = report.stored_card(options.registry, options.model)
-    if options.output:
-        report.save(card, options.output)
-    if options.json:
-        terminal.print_json({"model": options.model, "card": card.decode()})
-    elif not (options.output or options.quiet):
-        sys.stdout.write(card.decode())
-    return DONE
 
 
 def _verify(options: argparse.Namespace) -> int:
