@@ -1,12 +1,16 @@
 """What integration and fault tests share: an environment of their own, commands, and a shop."""
 
+import contextlib
+import io
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,18 +47,31 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cli() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Run ``python -m lasso_jobs`` in a folder."""
+    """Run ``lasso-jobs`` in a folder, in this process: starts of Python would take minutes."""
 
     def run(*arguments: object, folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "lasso_jobs", *map(str, arguments)],
-            cwd=folder,
-            env={**os.environ, **env},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        from lasso_jobs.cli import main
+
+        told, failed = io.StringIO(), io.StringIO()
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                contextlib.redirect_stdout(told),
+                contextlib.redirect_stderr(failed),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("default")
+                patch.chdir(folder)
+                for name, value in env.items():
+                    patch.setenv(name, value)
+                try:
+                    status: int = main([str(argument) for argument in arguments])
+                except SystemExit as left:
+                    status = left.code if isinstance(left.code, int) else 1
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return subprocess.CompletedProcess(arguments, status, told.getvalue(), failed.getvalue())
 
     return run
 

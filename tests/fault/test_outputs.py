@@ -109,7 +109,7 @@ def test_killed_at_random_moments_a_run_started_again_equals_an_undisturbed_one(
         return sorted(sink.read(output[1], columns, ()).to_pylist(), key=lambda row: row["id"])
 
     expected, draw = rows(), random.Random(7)
-    for _ in range(5):
+    for _ in range(3):
         process = subprocess.Popen(command, cwd=tmp_path)
         time.sleep(draw.uniform(0.3, 1.0) * duration)
         process.kill()

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(
-    home: Path, cli: Callable[..., "subprocess.CompletedProcess[str]"]
-) -> "list[subprocess.CompletedProcess[str]]":
+def runs(home: Path) -> "list[subprocess.CompletedProcess[str]]":
     """Two runs of the demo in one folder, the first for a person and the second for a script."""
-    prefect = {"PREFECT_HOME": str(home / "prefect")}
+    env = {**os.environ, "PREFECT_HOME": str(home / "prefect")}
+    command = [sys.executable, "-m", "lasso_jobs", "demo", "--dir", "out"]
     return [
-        cli("demo", "--dir", "out", folder=home, **prefect),
-        cli("demo", "--dir", "out", "--json", folder=home, **prefect),
+        subprocess.run(
+            [*command, *more], cwd=home, env=env, capture_output=True, text=True, check=False
+        )
+        for more in ((), ("--json",))
     ]
 
 

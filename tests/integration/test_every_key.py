@@ -142,7 +142,8 @@ def job(folder: Path, case: str) -> TrainJob:
 def test_together_the_jobs_have_every_key_at_a_value_of_its_own(folder: Path) -> None:
     jobs = [job(folder, case) for case in JOBS]
     for key, default in keys(TrainJob).items():
-        if key not in ALIKE:
+        # What a comparison searches is no part of a training; test_compare has its keys.
+        if key not in ALIKE and not key.startswith("compare."):
             values = [value_of(each, key) for each in jobs]
             assert any(v != default for v in values), key
 

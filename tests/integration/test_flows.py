@@ -250,7 +250,6 @@ def changing_shop(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
-@pytest.mark.slow
 def test_the_loop_closes_and_opens_again(
     changing_shop: Path,
     tmp_path: Path,
