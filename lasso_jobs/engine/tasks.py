@@ -1,7 +1,9 @@
 """Running many tasks: a bounded number in flight, results in an order that never varies."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from itertools import count
 from typing import Any, TypeVar
 
 from distributed import Client, Future, KilledWorker, as_completed
@@ -116,31 +118,57 @@ def _completed(
     arguments: tuple[Any, ...],
     progress: Progress | None,
 ) -> Iterator[tuple[int, "Future[Any]"]]:
-    """Futures of the items as they finish; at most a few for each thread are in flight."""
-    threads = sum(client.nthreads().values()) or 1
-    waiting = iter(enumerate(items))
-    positions: dict[Any, int] = {}
-    running = as_completed(loop=client.loop)
-    done = 0
+    """Futures of the items as they finish.
 
-    def submit_next() -> None:
-        position, item = next(waiting, (None, None))
-        if position is not None:
-            future = client.submit(_one_thread, function, item, *arguments, pure=False)
+    Dask blames every task that waits on a worker which dies, the innocent as the guilty. So what it
+    gives up is run once more with nothing beside it, and is guilty only if its workers die again.
+    """
+    in_flight = IN_FLIGHT_PER_THREAD * (sum(client.nthreads().values()) or 1)
+    done = count(1)
+
+    def submit(position: int) -> "Future[Any]":
+        return client.submit(_one_thread, function, items[position], *arguments, pure=False)
+
+    waiting = deque(range(len(items)))
+    while waiting:
+        suspects: deque[int] = deque()
+        for queue, bound, given_up in ((waiting, in_flight, suspects), (suspects, 1, None)):
+            for position, future in _of_queue(client, submit, queue, bound, given_up):
+                if future.status != "finished":
+                    result_of(future, str(items[position]))
+                if progress is not None:
+                    progress(next(done), len(items))
+                yield position, future
+                del future
+
+
+def _of_queue(
+    client: Client,
+    submit: Callable[[int], "Future[Any]"],
+    queue: deque[int],
+    in_flight: int,
+    given_up: deque[int] | None,
+) -> Iterator[tuple[int, "Future[Any]"]]:
+    """At most so many at a time, until the queue is empty or one is given up."""
+    running = as_completed(loop=client.loop)
+    positions: dict[Any, int] = {}
+
+    def fill() -> None:
+        while queue and not given_up and len(positions) < in_flight:
+            position = queue.popleft()
+            future = submit(position)
             positions[future.key] = position
             running.add(future)
 
-    for _ in range(IN_FLIGHT_PER_THREAD * threads):
-        submit_next()
+    fill()
     try:
         for future in running:
             position = positions.pop(future.key)
-            if future.status != "finished":
-                result_of(future, str(items[position]))
-            submit_next()
-            done += 1
-            if progress is not None:
-                progress(done, len(items))
+            killed = future.status == "error" and isinstance(future.exception(), KilledWorker)
+            if killed and given_up is not None:
+                given_up.append(position)
+                continue
+            fill()
             yield position, future
             del future
     finally:

@@ -20,6 +20,8 @@ from deltalake import DeltaTable
 from distributed import Client
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
+from lasso_jobs.engine.cluster import connect
+from lasso_jobs.engine.tasks import bounded_map, tree_reduce
 from lasso_jobs.errors import ClusterError
 from lasso_jobs.jobs import score as scoring
 from lasso_jobs.jobs.verify import verify
@@ -121,6 +123,44 @@ def test_a_partition_that_kills_every_worker_is_named_and_nothing_is_committed(
     assert f"{file}, row groups 1 to 1: its workers died, 2 times" in str(caught.value)
     assert "Give the workers more memory" in str(caught.value)
     pd.testing.assert_frame_equal(scored(score_values), before)
+
+
+def dies_twice(item: int, victim: int, folder: str) -> int:
+    """The item; a process of the victim kills itself, unless two have done so."""
+    deaths = Path(folder)
+    if item == victim and len(list(deaths.iterdir())) < 2:
+        (deaths / str(os.getpid())).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def add(left: int, right: int) -> int:
+    return left + right
+
+
+def test_an_item_that_dask_gives_up_is_run_once_more_alone(tmp_path: Path) -> None:
+    allowed = dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    with allowed, connect("local-processes", 2) as client:
+        assert tree_reduce(client, dies_twice, add, range(9), 4, str(tmp_path)) == sum(range(9))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("_", range(4))  # An innocent one was blamed in one of six runs.
+def test_the_item_that_kills_is_named_and_none_that_waited_beside_it(_: int) -> None:
+    allowed = dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    with (
+        allowed,
+        connect("local-processes", 2) as client,
+        pytest.raises(ClusterError, match=r"^5: its workers died, 2 times"),
+    ):
+        list(bounded_map(client, kills, range(9), 5))
+
+
+def kills(item: int, victim: int) -> None:
+    if item == victim:
+        time.sleep(0.02)  # Until others wait behind it.
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.01)
 
 
 @pytest.mark.parametrize("seed", range(3))
