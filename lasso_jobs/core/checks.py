@@ -14,6 +14,7 @@ from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.period_means import Series, autocorrelation, durbin_watson
 from lasso_jobs.core.periods import LEAST_PERIODS
 from lasso_jobs.core.residuals import (
+    N_BINS,
     Held,
     binned,
     breusch_pagan,
@@ -111,23 +112,34 @@ def homoscedasticity(held: Held) -> Check:
     """Whether the residuals are as wide everywhere."""
     how = (
         "Deviation of the held-out rows' residuals in ten bins of the prediction, the largest over "
-        "the smallest; beside it Breusch and Pagan's test in Koenker's version."
+        "the smallest, if an analysis of variance of their sizes finds the bins to differ; beside "
+        "it Breusch and Pagan's test in Koenker's version."
     )
     bins = binned(held.predicted, held.residuals)
-    statistic, p_value = breusch_pagan(held.residuals, held.predicted)
-    low, high = float(bins.deviation.min()), float(bins.deviation.max())
-    ratio = high / low if low > 0 else float(high > 0) * SPREAD_ALARM or 1.0
+    # The deviation of a few rows may be anything.
+    enough = bins.n >= MIN_ROWS // N_BINS
+    deviation, x = bins.deviation[enough], bins.x[enough]
+    low, high = float(deviation.min()), float(deviation.max())
+    ratio = 1.0 if high == 0 else high / low if low > 0 else np.inf
+    certain = curve_share(binned(held.predicted, np.abs(held.residuals)))[1] < SIGNIFICANT
     finding = (
         f"Residuals are {ratio:.2f} times as wide where they are widest (prediction about "
-        f"{bins.x[bins.deviation.argmax()]:.4g}) as where they are narrowest."
+        f"{x[deviation.argmax()]:.4g}) as where they are narrowest"
+        + ("." if certain or ratio < SPREAD_WATCH else ", which may be chance.")
     )
+    if np.isinf(ratio):
+        finding = f"Residuals do not vary at predictions about {x[deviation.argmin()]:.4g}."
     remedy = (
         "Predict a logarithm or a root of the target, weight the rows, or give groups intervals of "
         "their own (intervals.by)."
     )
-    statistics = {"ratio": ratio, "breusch_pagan": statistic, "p_value": p_value}
+    statistic, p_value = breusch_pagan(held.residuals, held.predicted)
+    statistics = {"breusch_pagan": statistic, "p_value": p_value}
+    if np.isfinite(ratio):
+        statistics = {"ratio": ratio, **statistics}
+    judged = ratio if certain else 1.0
     return _judged(
-        "homoscedasticity", ratio, SPREAD_WATCH, SPREAD_ALARM, finding, how, remedy, statistics
+        "homoscedasticity", judged, SPREAD_WATCH, SPREAD_ALARM, finding, how, remedy, statistics
     )
 
 
