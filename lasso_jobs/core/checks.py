@@ -46,8 +46,8 @@ or above 3 is a cause for concern (Field 2009, "Discovering statistics using SPS
 MIN_GROUPS = 5
 
 NOT_KNOWN_APART = (
-    "Not checked: rows are in buckets at random, or in fewer than five groups, and no column of "
-    "periods is known, or it has fewer than ten or more than are kept."
+    "Not checked: rows have weights, are in buckets at random, or in fewer than five groups; and "
+    "no column of periods is known, or it has fewer than ten or more than are kept."
 )
 NAME_A_TIME = (
     "Name search.split.group or time if rows of a group or a time belong together, or a column of "
@@ -202,7 +202,7 @@ class Groups:
     name : str
         What they have in common.
     bias, weight : ndarray, shape (n_groups,)
-        Mean residual, and rows; of a weight of one on average.
+        Mean residual, and rows.
     mse : float
         Of all rows.
     """
