@@ -78,6 +78,15 @@ def test_what_is_no_frame_is_refused_by_its_type(model: Model, other: object) ->
         model.predict(other)
 
 
+@pytest.mark.parametrize("value", [10**30, 1j, [1, "a"]])
+def test_what_arrow_cannot_have_is_refused_by_its_column(
+    model: Model, frame: pd.DataFrame, value: object
+) -> None:
+    values = pd.Series([value] * len(frame), frame.index)
+    with pytest.raises(DataError, match=r"^frame, column 'a': cannot be a column of Arrow \("):
+        model.predict(frame.assign(a=values))
+
+
 def test_a_dask_frame_is_not_computed_until_asked(model: Model, frame: pd.DataFrame) -> None:
     computed = []
 
