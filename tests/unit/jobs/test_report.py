@@ -218,6 +218,9 @@ def test_a_version_without_a_report_is_refused(trained: Any, tmp_path: Path) -> 
     registry.register(result.model, {})
     with pytest.raises(ModelError, match="Train it again"):
         report.stored(str(tmp_path / "models"), "odd@v1")
+    (tmp_path / "models" / "odd" / "v1" / report.CHECKS).write_bytes(b'{"linearity": \xff')
+    with pytest.raises(ModelError, match=r"checks\.json: is damaged .* Remove it"):
+        report.stored(str(tmp_path / "models"), "odd@v1")
 
 
 @pytest.mark.slow
