@@ -57,7 +57,7 @@ def table_of(frame: Any, names: Sequence[str]) -> pa.Table:
 
 def _column(name: str, values: Any) -> pa.Array:
     try:
-        return pa.array(values, from_pandas=True)
+        found = pa.array(values, from_pandas=True)
     except (pa.ArrowException, OverflowError) as error:
         raise DataError(
             f"frame, column {name!r}",
@@ -65,3 +65,5 @@ def _column(name: str, values: Any) -> pa.Array:
             "numbers, texts or times, of one type",
             "Convert it",
         ) from error
+    # Pandas must give nulls a type, and says nothing by it.
+    return pa.nulls(len(found)) if found.null_count == len(found) else found

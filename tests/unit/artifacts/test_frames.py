@@ -50,7 +50,9 @@ def test_an_unknown_level_of_a_dictionary_is_other(model: Model, frame: pd.DataF
 def test_a_column_of_nulls_only_has_no_type_to_refuse(model: Model, frame: pd.DataFrame) -> None:
     nulls = frame.assign(a=None, **{CITY: None})
     typed = nulls.astype({"a": "float64", CITY: "string"})
-    np.testing.assert_array_equal(model.predict(nulls), model.predict(typed))
+    for same in (nulls, nulls.astype({CITY: "float64"}), nulls.astype({CITY: "category"})):
+        np.testing.assert_array_equal(model.predict(same), model.predict(typed))
+    assert model.predict(pd.DataFrame({name: [] for name in frame}, dtype="f8")).shape == (0,)
 
 
 @pytest.mark.parametrize("kind", ["pandas", "table", "batch", "dask"])
