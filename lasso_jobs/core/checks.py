@@ -21,6 +21,7 @@ from lasso_jobs.core.residuals import (
     curve_share,
     design_effect,
     tail_share,
+    without_line,
 )
 
 Verdict = Literal["ok", "watch", "alarm", "unknown"]
@@ -88,11 +89,13 @@ class Check:
 def linearity(held: Held) -> Check:
     """Whether residuals still follow a curve in a feature, or in the prediction."""
     how = (
-        "Residuals of the held-out rows, averaged in ten bins of each feature and of the "
-        "prediction: omega squared is the share of their variance that these averages explain."
+        "Residuals of the held-out rows, less their line in each feature and in the prediction "
+        "(the penalty leaves one), averaged in ten bins of it: omega squared is the share of the "
+        "variance that these averages explain."
     )
     axes = {"the prediction": held.predicted, **dict(zip(held.features, held.values, strict=True))}
-    found = {name: curve_share(binned(x, held.residuals)) for name, x in axes.items()}
+    left = {name: (x, without_line(x, held.residuals)) for name, x in axes.items()}
+    found = {name: curve_share(binned(x, rest)) for name, (x, rest) in left.items()}
     shares = {name: share for name, (share, p) in found.items() if p < SIGNIFICANT}
     worst = max(shares, key=lambda name: shares[name], default=None)
     top = 0.0 if worst is None else shares[worst]
@@ -121,7 +124,8 @@ def homoscedasticity(held: Held) -> Check:
     deviation, x = bins.deviation[enough], bins.x[enough]
     low, high = float(deviation.min()), float(deviation.max())
     ratio = 1.0 if high == 0 else high / low if low > 0 else np.inf
-    certain = curve_share(binned(held.predicted, np.abs(held.residuals)))[1] < SIGNIFICANT
+    sizes = np.abs(without_line(held.predicted, held.residuals))
+    certain = curve_share(binned(held.predicted, sizes))[1] < SIGNIFICANT
     finding = (
         f"Residuals are {ratio:.2f} times as wide where they are widest (prediction about "
         f"{x[deviation.argmax()]:.4g}) as where they are narrowest"
@@ -134,9 +138,8 @@ def homoscedasticity(held: Held) -> Check:
         "their own (intervals.by)."
     )
     statistic, p_value = breusch_pagan(held.residuals, held.predicted)
-    statistics = {"breusch_pagan": statistic, "p_value": p_value}
-    if np.isfinite(ratio):
-        statistics = {"ratio": ratio, **statistics}
+    statistics = {"ratio": ratio} if np.isfinite(ratio) else {}
+    statistics |= {"breusch_pagan": statistic, "p_value": p_value}
     judged = ratio if certain else 1.0
     return _judged(
         "homoscedasticity", judged, SPREAD_WATCH, SPREAD_ALARM, finding, how, remedy, statistics
