@@ -35,7 +35,7 @@ def table_of(frame: Any, names: Sequence[str]) -> pa.Table:
     Raises
     ------
     DataError
-        If it is something else, lacks a column, or a column has mixed types.
+        If it is something else, lacks a column, or a column is none that Arrow can have.
     """
     if isinstance(frame, pa.RecordBatch):
         frame = pa.Table.from_batches([frame])
@@ -57,8 +57,13 @@ def table_of(frame: Any, names: Sequence[str]) -> pa.Table:
 
 def _column(name: str, values: Any) -> pa.Array:
     try:
-        return pa.array(values, from_pandas=True)
-    except pa.ArrowException as error:
+        found = pa.array(values, from_pandas=True)
+    except (pa.ArrowException, OverflowError) as error:
         raise DataError(
-            f"frame, column {name!r}", f"has mixed types ({error})", "one type", "Convert it"
+            f"frame, column {name!r}",
+            f"cannot be a column of Arrow ({error})",
+            "numbers, texts or times, of one type",
+            "Convert it",
         ) from error
+    # Pandas must give nulls a type, and says nothing by it.
+    return pa.nulls(len(found)) if found.null_count == len(found) else found

@@ -280,7 +280,8 @@ class Model:
         Returns
         -------
         dask_ml.wrappers.ParallelPostFit
-            Its predictions of pandas and dask frames are Series, with the index of the frame.
+            Its predictions of pandas and dask frames are Series, with the index of the frame,
+            which must have every feature.
         """
         from lasso_jobs.artifacts.dask_pipeline import to_dask
 

@@ -36,7 +36,7 @@ def _environment() -> Environment:
         "whole": whole,
         "limit": limit,
         "factor": factor,
-        "correlation": lambda value: f"{value:.2f}".replace("-", "−").replace("0.", ".", 1),
+        "correlation": correlation,
         "moment": lambda time: f"{time:%Y-%m-%d %H:%M} UTC",
     }
     environment.globals |= {"style": Markup(_style()), "mark": _mark}
@@ -102,6 +102,11 @@ def share(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return "<0.1%" if 0 < value < 0.001 else f"{value:.1%}"
+
+
+def correlation(value: float) -> str:
+    """Two decimals, and no zero before them."""
+    return f"{value:z.2f}".replace("-", "−").replace("0.", ".", 1)
 
 
 def whole(value: int | None) -> str:

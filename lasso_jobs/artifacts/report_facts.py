@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,11 @@ class CoefficientPath:
     alphas: Floats
     coef: Floats
     labels: tuple[str, ...]
+
+    @staticmethod
+    def look(k: int) -> str:
+        """Classes of line k: five colours, and five more with dashes."""
+        return f"c{k % 5}" + (" dashed" if k % 10 >= 5 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,12 @@ class ReportFacts:
     path: CoefficientPath
     correlations: Correlations
     left_out: Sequence[tuple[str, str]]
+
+    @property
+    def trained(self) -> str:
+        """When the model was, to the minute."""
+        at = self.provenance.get("trained_at")
+        return "–" if at is None else f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def paths(path: CoefficientPath, chosen: float) -> Markup | None:
         parts.append(svg.segment((at, plot.top), (at, plot.height - plot.bottom), "limit"))
     for k in range(len(path.labels)):
         line = [plot.at(a, b) for a, b in zip(x, coef[:, k], strict=True)]
-        parts.append(svg.path(line, f"trace c{k % 5}"))
+        parts.append(svg.path(line, f"trace {path.look(k)}"))
     ends = ", ".join(
         f"{label} {number(v)}" for label, v in zip(path.labels, coef[-1].tolist(), strict=True)
     )

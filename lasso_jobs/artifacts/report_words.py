@@ -140,7 +140,7 @@ def data(facts: ReportFacts) -> Facts:
          f"{n_levels} levels; {len(model.labels)} coefficients"),
         ("Columns of no use", ", ".join([*left_out, *([f"{more} more"] if more > 0 else [])])
          or "none"),
-        ("Trained", str(known.get("trained_at", "–"))),
+        ("Trained", facts.trained),
         ("Digest of the files' names, sizes and times", str(known.get("data_plan", "–"))),
         ("Digest of the model", facts.digest),
     ]  # fmt: skip

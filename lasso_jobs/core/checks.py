@@ -14,12 +14,14 @@ from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.period_means import Series, autocorrelation, durbin_watson
 from lasso_jobs.core.periods import LEAST_PERIODS
 from lasso_jobs.core.residuals import (
+    N_BINS,
     Held,
     binned,
     breusch_pagan,
     curve_share,
     design_effect,
     tail_share,
+    without_line,
 )
 
 Verdict = Literal["ok", "watch", "alarm", "unknown"]
@@ -45,8 +47,8 @@ or above 3 is a cause for concern (Field 2009, "Discovering statistics using SPS
 MIN_GROUPS = 5
 
 NOT_KNOWN_APART = (
-    "Not checked: rows are in buckets at random, or in fewer than five groups, and no column of "
-    "periods is known, or it has fewer than ten or more than are kept."
+    "Not checked: rows have weights, are in buckets at random, or in fewer than five groups; and "
+    "no column of periods is known, or it has fewer than ten or more than are kept."
 )
 NAME_A_TIME = (
     "Name search.split.group or time if rows of a group or a time belong together, or a column of "
@@ -87,11 +89,13 @@ class Check:
 def linearity(held: Held) -> Check:
     """Whether residuals still follow a curve in a feature, or in the prediction."""
     how = (
-        "Residuals of the held-out rows, averaged in ten bins of each feature and of the "
-        "prediction: omega squared is the share of their variance that these averages explain."
+        "Residuals of the held-out rows, less their line in each feature and in the prediction "
+        "(the penalty leaves one), averaged in ten bins of it: omega squared is the share of the "
+        "variance that these averages explain."
     )
     axes = {"the prediction": held.predicted, **dict(zip(held.features, held.values, strict=True))}
-    found = {name: curve_share(binned(x, held.residuals)) for name, x in axes.items()}
+    left = {name: (x, without_line(x, held.residuals)) for name, x in axes.items()}
+    found = {name: curve_share(binned(x, rest)) for name, (x, rest) in left.items()}
     shares = {name: share for name, (share, p) in found.items() if p < SIGNIFICANT}
     worst = max(shares, key=lambda name: shares[name], default=None)
     top = 0.0 if worst is None else shares[worst]
@@ -111,23 +115,34 @@ def homoscedasticity(held: Held) -> Check:
     """Whether the residuals are as wide everywhere."""
     how = (
         "Deviation of the held-out rows' residuals in ten bins of the prediction, the largest over "
-        "the smallest; beside it Breusch and Pagan's test in Koenker's version."
+        "the smallest, if an analysis of variance of their sizes finds the bins to differ; beside "
+        "it Breusch and Pagan's test in Koenker's version."
     )
     bins = binned(held.predicted, held.residuals)
-    statistic, p_value = breusch_pagan(held.residuals, held.predicted)
-    low, high = float(bins.deviation.min()), float(bins.deviation.max())
-    ratio = high / low if low > 0 else float(high > 0) * SPREAD_ALARM or 1.0
+    # The deviation of a few rows may be anything.
+    enough = bins.n >= MIN_ROWS // N_BINS
+    deviation, x = bins.deviation[enough], bins.x[enough]
+    low, high = float(deviation.min()), float(deviation.max())
+    ratio = 1.0 if high == 0 else high / low if low > 0 else np.inf
+    sizes = np.abs(without_line(held.predicted, held.residuals))
+    certain = curve_share(binned(held.predicted, sizes))[1] < SIGNIFICANT
     finding = (
         f"Residuals are {ratio:.2f} times as wide where they are widest (prediction about "
-        f"{bins.x[bins.deviation.argmax()]:.4g}) as where they are narrowest."
+        f"{x[deviation.argmax()]:.4g}) as where they are narrowest"
+        + ("." if certain or ratio < SPREAD_WATCH else ", which may be chance.")
     )
+    if np.isinf(ratio):
+        finding = f"Residuals do not vary at predictions about {x[deviation.argmin()]:.4g}."
     remedy = (
         "Predict a logarithm or a root of the target, weight the rows, or give groups intervals of "
         "their own (intervals.by)."
     )
-    statistics = {"ratio": ratio, "breusch_pagan": statistic, "p_value": p_value}
+    statistic, p_value = breusch_pagan(held.residuals, held.predicted)
+    statistics = {"ratio": ratio} if np.isfinite(ratio) else {}
+    statistics |= {"breusch_pagan": statistic, "p_value": p_value}
+    judged = ratio if certain else 1.0
     return _judged(
-        "homoscedasticity", ratio, SPREAD_WATCH, SPREAD_ALARM, finding, how, remedy, statistics
+        "homoscedasticity", judged, SPREAD_WATCH, SPREAD_ALARM, finding, how, remedy, statistics
     )
 
 
@@ -190,7 +205,7 @@ class Groups:
     name : str
         What they have in common.
     bias, weight : ndarray, shape (n_groups,)
-        Mean residual, and rows; of a weight of one on average.
+        Mean residual, and rows.
     mse : float
         Of all rows.
     """

@@ -10,6 +10,7 @@ from lasso_jobs.core.lasso import RANK_TOLERANCE
 from lasso_jobs.core.moments import Floats
 
 N_BINS = 10
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,16 @@ def binned(x: Floats, y: Floats, n_bins: int = N_BINS) -> Bins:
         np.array([y[rows].std(ddof=1) for rows in groups]),
         np.array([rows.sum() for rows in groups], np.int64),
     )
+
+
+def without_line(x: Floats, y: Floats) -> Floats:
+    """What the least-squares line in x leaves of y: zero where that is rounding."""
+    around = x - x.mean()
+    squares = float(around @ around)
+    rest = y - y.mean()
+    if squares > 0:
+        rest = rest - float(around @ rest) / squares * around
+    return np.asarray(rest * (np.abs(rest) > ROUNDING * np.abs(y).max(initial=0.0)))
 
 
 def curve_share(bins: Bins) -> tuple[float, float]:

@@ -4,6 +4,7 @@ dask-ml 2025.1 tries a fit that raises again without end where its scheduler is 
 nobody how far it is. So it gets a function as its scheduler, which does neither.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Settings:
     grid : sequence of mapping
         Of the parameters' values, or distributions of them; a setting comes from one of these.
     iterations : int or None
-        How many settings to draw; if None, all are tried.
+        How many settings to draw; if None, or if there are no more, all are tried.
     seed : int
         Of the draws.
     """
@@ -126,7 +127,7 @@ def search(
         "scheduler": get,
     }
     grid = [dict(part) for part in settings.grid]
-    if settings.iterations is None:
+    if settings.iterations is None or _few(grid, settings.iterations):
         searched = GridSearchCV(estimator, grid, **options)
     else:
         searched = RandomizedSearchCV(
@@ -135,6 +136,12 @@ def search(
     found = searched.fit(delayed(X), delayed(y)).cv_results_
     by_fold = [found[f"split{k}_test_score"] for k in range(len(splits))]
     return Scores(tuple(found["params"]), np.array(by_fold, float))
+
+
+def _few(grid: Sequence[Mapping[str, Any]], iterations: int) -> bool:
+    """Whether all settings are no more than are to be drawn; of distributions there is no end."""
+    sizes = [[len(v) if isinstance(v, Sequence) else math.inf for v in p.values()] for p in grid]
+    return sum(map(math.prod, sizes)) <= iterations
 
 
 def _computed(client: Client, graph: Any, keys: Any, progress: Progress | None) -> list[Any]:

@@ -163,18 +163,17 @@ def _groups(
     """What may err alike: rows of a period, and those that the split keeps together."""
     split, buckets = job.search.split, gathered.moments.buckets
     kind = split.group or split.fold or split.time
-    if kind is None and series is None:
+    # The mean of weighted rows varies by their weights, too, which moments do not tell apart.
+    if job.weight is not None or (kind is None and series is None):
         return []
     errors = [evaluate(final.design, final.coef[None], rows) for rows in buckets]
     mse = float(sum(e.sse[0] for e in errors) / sum(e.weight for e in errors))
     found = []
-    # A period of a single row says nothing of its own. Sums by period count each row once, where
-    # the mean squared error is of weighted rows.
-    if series is not None and job.weight is None and series.n.mean() > 1:
+    # A period of a single row says nothing of its own.
+    if series is not None and series.n.sum() > len(series.n):
         found.append(c.Groups(series.name, series.mean, series.n.astype(float), mse))
     if kind is not None and (series is None or kind != series.name):
         weight = np.array([e.weight for e in errors[:-1]])
-        n = sum(rows.n for rows in buckets[:-1])
         bias = np.array([e.bias[0] for e in errors[:-1]])
-        found.append(c.Groups(kind, bias, weight * n / weight.sum(), mse))
+        found.append(c.Groups(kind, bias, weight, mse))
     return found

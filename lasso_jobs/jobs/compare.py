@@ -5,7 +5,8 @@ The LASSO's own row follows from the moments of the sampled rows, by the trainin
 
 import pickle
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -183,15 +184,11 @@ class _Rows:
         job = self.planned.job
         estimator = pipeline(self.recipe, family.estimator, job.weight is not None)
         progress = progress_of(report, stage)
-        try:
+        with _told(family.name, "a fit failed"):
             found = search(
                 *(self.client, estimator, family.settings, self.X, self.y),
                 *(self.splits, score, progress),
             )
-        except LassoJobsError:
-            raise
-        except Exception as error:
-            raise _failed(family.name, f"a fit failed ({type(error).__name__}: {error})") from error
         fold_mse = -found.by_fold
         if not np.isfinite(fold_mse).all():
             raise _failed(family.name, "a prediction is not finite")
@@ -201,8 +198,9 @@ class _Rows:
         paired = fold_mse[:, best] - self.reference.fold_mse
         difference, difference_se = mean_and_error(paired, *how)
         params = found.settings[best]
-        fitted = self.client.submit(_fitted, estimator, params, self.X, self.y, pure=False)
-        seconds, size, linear = result_of(fitted, f"the fit of {family.name}")
+        with _told(family.name, "the fit to all sampled rows failed"):
+            fitted = self.client.submit(_fitted, estimator, params, self.X, self.y, pure=False)
+            seconds, size, linear = result_of(fitted, f"the fit of {family.name}")
         return Searched(
             family.name,
             len(found.settings),
@@ -229,11 +227,22 @@ def _fitted(
     return seconds, len(pickle.dumps(fitted["model"].estimator_)), linear
 
 
+@contextmanager
+def _told(family: str, what: str) -> Iterator[None]:
+    """Turn what an estimator raises into words."""
+    try:
+        yield
+    except LassoJobsError:
+        raise
+    except Exception as error:
+        raise _failed(family, f"{what} ({type(error).__name__}: {error})") from error
+
+
 def _failed(family: str, found: str) -> JobError:
     return JobError(
         f"compare, {family}",
         found,
-        "fits that predict numbers",
+        "fits that predict numbers, and that pickle can write",
         "Correct its params and its search, or leave it out",
     )
 

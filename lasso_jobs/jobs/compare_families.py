@@ -131,27 +131,27 @@ def _constructed(where: str, how: EstimatorOptions) -> Any:
     module, _, name = how.estimator.rpartition(".")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # A module may raise anything.
         raise JobError(
             f"{where}.estimator",
-            f"{how.estimator} cannot be imported ({error})",
+            f"{how.estimator} cannot be imported ({type(error).__name__}: {error})",
             "the path of an estimator, such as sklearn.neighbors.KNeighborsRegressor",
             "Correct it, or install its package here and on the workers",
         ) from error
-    methods = ("fit", "predict", "get_params", "set_params")
+    methods = ("fit", "predict", "get_params", "set_params", "__sklearn_tags__")
     if not isinstance(found, type) or not all(hasattr(found, method) for method in methods):
         raise JobError(
             f"{where}.estimator",
             f"{how.estimator} is no estimator",
             f"a class with {', '.join(methods)}",
-            "Name another",
+            "Name another, or let it inherit from sklearn.base.BaseEstimator",
         )
     try:
         estimator = found()
-    except TypeError as error:
+    except Exception as error:
         raise JobError(
             f"{where}.estimator",
-            f"{how.estimator} cannot be made without arguments ({error})",
+            f"{how.estimator} cannot be made without arguments ({type(error).__name__}: {error})",
             "an estimator whose parameters have defaults",
             "Name another",
         ) from error

@@ -84,6 +84,11 @@ class Comparison:
     bytes_read: int
 
     @property
+    def n_folds(self) -> int:
+        """How many a repeat has."""
+        return len(self.all_rows.fold_weight) // self.job.search.repeats
+
+    @property
     def reference(self) -> Searched:
         """The LASSO of the least error, for the others are chosen by their least error, too."""
         return next(row for row in reversed(self.searched) if row.family in (LASSO, LASSO_MIN))

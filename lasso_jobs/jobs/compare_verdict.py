@@ -74,7 +74,8 @@ def of_comparison(found: Comparison) -> Values:
         "rows_in_folds": found.n_rows,
         "sample_bytes": found.sample_bytes,
         "seed": found.job.seed,
-        "folds": len(found.searched[0].fold_mse),
+        "folds": found.n_folds,
+        "repeats": found.job.search.repeats,
         "families": [_of_row(row) for row in found.searched],
         "all_rows": {
             "alpha": all_rows.alpha,
@@ -113,10 +114,12 @@ def in_words(found: Comparison) -> dict[str, str]:
     """What the comparison is of, in a few words."""
     chosen, all_rows = found.all_rows.index, found.all_rows
     mse, error = float(all_rows.mse[chosen]), float(all_rows.mse_se[chosen])
+    repeats = found.job.search.repeats
+    times = f", {repeats} times" if repeats > 1 else ""
     every = "all" if found.sample_rows == found.n_rows else f"{found.sample_rows:,} of"
     return {
         "rows": f"{every} {found.n_rows:,} in folds, {found.sample_bytes:,} bytes in memory",
-        "folds": f"{len(found.searched[0].fold_mse)}, those of the training",
+        "folds": f"{found.n_folds}{times}, those of the training",
         "all rows": f"the LASSO's CV error is {mse:.4g} (SE {error:.2g}), RMSE {mse**0.5:.4g}, at "
         f"alpha {all_rows.alpha:.4g}",
         "seconds": ", ".join(f"{stage} {s:.2f}" for stage, s in found.seconds.items()),

@@ -15,6 +15,7 @@ from lasso_jobs.core.moments import Floats
 from lasso_jobs.core.selection import Fit
 from lasso_jobs.data import storage
 from lasso_jobs.data.staging import told
+from lasso_jobs.errors import ModelError
 
 if TYPE_CHECKING:
     from lasso_jobs.artifacts.report_facts import CoefficientPath, Correlations
@@ -111,12 +112,20 @@ def stored(registry: str, reference: str) -> Stored:
     Raises
     ------
     ModelError
-        If there is no such version, or no report with it.
+        If there is no such version, or no report with it, or that is damaged.
     """
     kept = Registry(registry)
     name, version = kept.resolve(reference)
     exact = f"{name}@v{version}"
-    found = json.loads(kept.attached(exact, CHECKS))
+    try:
+        found = json.loads(kept.attached(exact, CHECKS))
+    except ValueError as error:
+        raise ModelError(
+            kept.place_of(exact, CHECKS),
+            f"is damaged ({error})",
+            "the checks of a training, as JSON",
+            "Remove it, and train again with the same job: the version stays",
+        ) from error
     return Stored(exact, place_of_report(registry, exact), kept.attached(exact, PAGE), found)
 
 

@@ -324,6 +324,47 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_read(
         compare(job(tmp_path / "nothing is here", options))
 
 
+ODD_ESTIMATORS = """
+from threading import Lock
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyRegressor
+
+class Bare:
+    fit = predict = get_params = set_params = None
+
+class NeedsLicence(DummyRegressor):
+    def __init__(self): raise RuntimeError("no licence")
+
+class Locked(DummyRegressor):
+    def fit(self, X, y): self.lock_ = Lock(); return super().fit(X, y)
+
+class Small(DummyRegressor):
+    def fit(self, X, y):
+        if len(X) > 300: raise MemoryError("too many rows")
+        return super().fit(X, y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("broken_module.Thing", r"cannot be imported \(ZeroDivisionError: "),
+        ("odd_estimators.Bare", "is no estimator; expected a class with .*__sklearn_tags__"),
+        ("odd_estimators.NeedsLicence", r"without arguments \(RuntimeError: no licence\)"),
+        ("odd_estimators.Locked", r"compare, it: the fit to all sampled rows failed \(TypeError"),
+        ("odd_estimators.Small", r"compare, it: the fit to all sampled rows failed \(MemoryError"),
+    ],
+)
+def test_whatever_an_estimator_raises_is_told_in_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str
+) -> None:
+    (tmp_path / "broken_module.py").write_text("1 / 0")
+    (tmp_path / "odd_estimators.py").write_text(ODD_ESTIMATORS)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(JobError, match=message):
+        compare(job(folder, named(path)), workers=1)
+
+
 def test_an_estimator_without_weights_is_refused_where_rows_have_them(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="KNeighborsRegressor takes no weights"):
         compare(job(tmp_path, named(KNN), weight="seats"))

@@ -5,12 +5,13 @@ import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from dask_ml.wrappers import ParallelPostFit
 from sklearn.base import clone
 
 from lasso_jobs.artifacts.model import Model
-from lasso_jobs.errors import ModelError
+from lasso_jobs.errors import DataError, ModelError
 
 RELATIVE = 1e-10
 
@@ -70,6 +71,25 @@ def test_partitions_without_rows_have_no_predictions(
     np.testing.assert_allclose(some, model.predict(expected), rtol=RELATIVE)
     assert (len(none), none.dtype) == (0, "f8")
     assert len(wrapped.predict(typed.iloc[:0])) == 0
+
+
+@pytest.mark.parametrize(
+    ("convert", "said"),
+    [
+        (lambda f: f.drop(columns="flag"), "^frame: lacks the column 'flag'"),
+        (lambda f: f.assign(a="1.5"), "^frame, column 'a': has type large_string; expected number"),
+        (lambda f: f.assign(a=True), "^frame, column 'a': has type bool; expected number"),
+        (lambda f: f.assign(**{"city.of'birth": 7}), "^frame, column .* has type int64; expected "),
+        (pa.Table.from_pandas, "^frame: is a Table; expected a frame of pandas or dask"),
+        (pd.DataFrame.to_numpy, "^frame: is a ndarray; expected a frame of pandas or dask"),
+        (lambda f: None, "^frame: is a NoneType; "),
+    ],
+)
+def test_other_frames_than_in_training_are_refused_as_by_predict(
+    wrapped: ParallelPostFit, typed: pd.DataFrame, convert, said: str
+) -> None:
+    with pytest.raises(DataError, match=said):
+        wrapped.predict(convert(typed))
 
 
 def test_a_call_computes_nothing(wrapped: ParallelPostFit, typed: pd.DataFrame) -> None:

@@ -50,7 +50,9 @@ def test_an_unknown_level_of_a_dictionary_is_other(model: Model, frame: pd.DataF
 def test_a_column_of_nulls_only_has_no_type_to_refuse(model: Model, frame: pd.DataFrame) -> None:
     nulls = frame.assign(a=None, **{CITY: None})
     typed = nulls.astype({"a": "float64", CITY: "string"})
-    np.testing.assert_array_equal(model.predict(nulls), model.predict(typed))
+    for same in (nulls, nulls.astype({CITY: "float64"}), nulls.astype({CITY: "category"})):
+        np.testing.assert_array_equal(model.predict(same), model.predict(typed))
+    assert model.predict(pd.DataFrame({name: [] for name in frame}, dtype="f8")).shape == (0,)
 
 
 @pytest.mark.parametrize("kind", ["pandas", "table", "batch", "dask"])
@@ -76,6 +78,15 @@ def test_a_column_that_is_there_twice_is_refused(
 def test_what_is_no_frame_is_refused_by_its_type(model: Model, other: object) -> None:
     with pytest.raises(DataError, match=rf"is a {type(other).__module__}\.{type(other).__name__};"):
         model.predict(other)
+
+
+@pytest.mark.parametrize("value", [10**30, 1j, [1, "a"]])
+def test_what_arrow_cannot_have_is_refused_by_its_column(
+    model: Model, frame: pd.DataFrame, value: object
+) -> None:
+    values = pd.Series([value] * len(frame), frame.index)
+    with pytest.raises(DataError, match=r"^frame, column 'a': cannot be a column of Arrow \("):
+        model.predict(frame.assign(a=values))
 
 
 def test_a_dask_frame_is_not_computed_until_asked(model: Model, frame: pd.DataFrame) -> None:

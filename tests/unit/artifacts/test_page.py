@@ -28,12 +28,14 @@ def test_number(value: float | None, text: str) -> None:
     assert page.number(value) == text
 
 
-def test_signed_share_whole_limit() -> None:
+def test_signed_share_whole_correlation_limit() -> None:
     assert [page.signed(v) for v in (2.0, -2.0, 0.0, None)] == ["+2.000", "−2.000", "0", "–"]
     assert [page.share(v) for v in (0.0, 0.0004, 0.123, 1.0, None, math.nan)] == [
         *("0.0%", "<0.1%", "12.3%", "100.0%", "–", "–")
     ]
     assert [page.whole(v) for v in (0, 12_345, None)] == ["0", "12,345", "–"]
+    found = [page.correlation(v) for v in (1.0, -1.0, 0.25, -0.004, 0.996, -0.1)]
+    assert found == ["1.00", "−1.00", ".25", ".00", "1.00", "−.10"]
     assert [page.limit(v) for v in (2.0, 0.25, 1e-7, 100.0, None)] == [
         *("2", "0.25", "1.00e−7", "100", "–")
     ]

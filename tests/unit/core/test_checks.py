@@ -48,18 +48,43 @@ def test_each_finds_what_it_is_for(
     assert found.remedy
 
 
+@pytest.mark.parametrize("noise", [NOISE, np.zeros(N)])
+def test_the_line_that_a_penalty_leaves_is_no_curve(noise: np.ndarray) -> None:
+    assert c.linearity(held(noise + 0.5 * X)).verdict == "ok"
+
+
 def test_the_curve_is_named() -> None:
     found = c.linearity(held(NOISE + 0.5 * (X**2 - 1)))
     assert "A curve in " in found.finding
     assert found.statistics["x"] > 0.2
 
 
-def test_a_few_rows_are_not_accused_of_curves_by_chance() -> None:
+@pytest.mark.parametrize("check", [c.linearity, c.homoscedasticity])
+def test_a_few_rows_are_not_accused_by_chance(check: Callable[[Held], c.Check]) -> None:
     for seed in range(30):
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng([seed, 1])
         x, noise = rng.normal(size=(2, c.MIN_ROWS))
         few = Held(x, x + noise, ["x"], x[None], np.ones(1), np.zeros(c.MIN_ROWS), 1.0)
-        assert c.linearity(few).verdict == "ok"
+        assert check(few).verdict == "ok"
+
+
+def of_predicted(predicted: np.ndarray, residuals: np.ndarray) -> Held:
+    n = len(predicted)
+    return Held(predicted, predicted + residuals, [], np.empty((0, n)), np.empty(0), np.ones(n), 1)
+
+
+def test_a_bin_of_two_rows_is_not_a_width() -> None:
+    levels = np.where(np.arange(N) < 2, -1.0, np.arange(N) % 3)
+    residuals = NOISE * (1 + 0.2 * (levels == 2))
+    residuals[:2] = 0.01, 0.02
+    assert c.homoscedasticity(of_predicted(levels, residuals)).verdict == "ok"
+
+
+def test_residuals_that_vary_only_here_and_there() -> None:
+    found = c.homoscedasticity(of_predicted(np.arange(N) % 2.0, NOISE * (np.arange(N) % 2)))
+    assert found.verdict == "alarm"
+    assert found.finding == "Residuals do not vary at predictions about 0."
+    assert "ratio" not in found.statistics
 
 
 def test_leverage_is_told() -> None:

@@ -53,6 +53,14 @@ def test_a_curve_without_noise(y: np.ndarray) -> None:
     assert r.curve_share(r.binned(np.ones(9), np.arange(9.0))) == (0.0, 1.0)
 
 
+def test_what_a_line_leaves_is_polyfits() -> None:
+    x, y = 2 * X[:500] + 1e3, X[500:1000]
+    expected = y - np.polyval(np.polyfit(x - 1e3, y, 1), x - 1e3)
+    assert_allclose(r.without_line(x, y), expected, atol=1e-11)
+    np.testing.assert_array_equal(r.without_line(x, 3 - 2 * x), np.zeros(500))
+    assert_allclose(r.without_line(np.ones(500), y), y - y.mean())
+
+
 def test_breusch_pagan_is_that_of_statsmodels() -> None:
     residuals = RNG.normal(size=N) * (1 + 0.3 * np.abs(X))
     lm, p_value, *_ = het_breuschpagan(residuals, np.column_stack([np.ones(N), X]))

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,13 @@ def test_scores_are_scikit_learns_and_progress_counts_every_fit() -> None:
     np.testing.assert_allclose(found.by_fold, expected(), rtol=1e-12)
     assert found.settings[3] == {"alpha": 0.5, "fit_intercept": False}
     assert seen == [(k, 12) for k in range(1, 13)]
+
+
+def test_all_settings_are_tried_if_as_many_are_to_be_drawn() -> None:
+    with connect("local", 2) as client:
+        many = replace(SETTINGS, iterations=4)
+        found = search(client, Ridge(), many, *sent(client, X, Y), SPLITS, score)
+    np.testing.assert_allclose(found.by_fold, expected(), rtol=1e-12)
 
 
 def test_a_fit_that_raises_ends_the_search() -> None:

@@ -11,9 +11,8 @@ from lasso_jobs.jobs.compare_result import Comparison, Searched
 from lasso_jobs.jobs.compare_verdict import in_words, of_comparison, table, verdict
 from lasso_jobs.jobs.train_job import TrainJob
 
-JOB = TrainJob.from_values(
-    {"name": "a", "data": {"path": "a"}, "target": "y", "compare": {"min_gain": 0.02}}
-)
+VALUES = {"name": "a", "data": {"path": "a"}, "target": "y", "compare": {"min_gain": 0.02}}
+JOB = TrainJob.from_values(VALUES)
 CURVE = CrossValidation(
     *(np.ones(1), np.ones(1), np.full(1, 0.5), np.array([[90.0], [110.0]]), np.ones(2)),
     *(np.ones(1, np.int64), "min", "size", 0, 0.0, 0.0, True, 0.0),
@@ -92,5 +91,9 @@ def test_plain_values_have_the_error_on_all_rows_beside_the_sample() -> None:
     assert values["families"][1]["fold_mse"] == [54.0, 74.0]
     assert [r["family"] for r in table(found)] == ["lasso", "forest"]
     assert table(found)[1]["best"] == "a 0.25"
+    assert in_words(found)["folds"] == "2, those of the training"
+    twice = replace(found, job=TrainJob.from_values({**VALUES, "search": {"repeats": 2}}))
+    assert in_words(twice)["folds"] == "1, 2 times, those of the training"
+    assert (of_comparison(twice)["folds"], of_comparison(twice)["repeats"]) == (1, 2)
     assert in_words(found)["rows"] == "50 of 80 in folds, 800 bytes in memory"
     assert in_words(replace(found, sample_rows=80))["rows"].startswith("all 80 in folds")

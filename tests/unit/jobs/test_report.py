@@ -218,6 +218,9 @@ def test_a_version_without_a_report_is_refused(trained: Any, tmp_path: Path) -> 
     registry.register(result.model, {})
     with pytest.raises(ModelError, match="Train it again"):
         report.stored(str(tmp_path / "models"), "odd@v1")
+    (tmp_path / "models" / "odd" / "v1" / report.CHECKS).write_bytes(b'{"linearity": \xff')
+    with pytest.raises(ModelError, match=r"checks\.json: is damaged .* Remove it"):
+        report.stored(str(tmp_path / "models"), "odd@v1")
 
 
 @pytest.mark.slow
@@ -260,7 +263,11 @@ def test_reports_of_other_trainings(change: dict[str, Any], trained: Any, tmp_pa
     [
         ({}, BY_DAY),
         ({"period": None, "search": {"alphas": 3, "split": {"time": "day"}}}, BY_DAY),
-        ({"weight": "w"}, BY_DAY - {"design_effect by day"}),
+        (
+            {"weight": "w", "search": {"alphas": 3, "split": {"group": "name"}}},
+            BY_DAY - {"design_effect by day"},
+        ),
+        ({"period": "never"}, set()),
         ({"period": "name"}, {"design_effect by name"}),
         ({"period": None}, set()),
         ({"data": {"where": "day < '2024-01-07'"}}, {"design_effect by day"}),
@@ -269,12 +276,13 @@ def test_reports_of_other_trainings(change: dict[str, Any], trained: Any, tmp_pa
 def test_periods_are_checked_as_far_as_they_are_known(
     change: dict[str, Any], measured: set[str], tmp_path: Path
 ) -> None:
-    """Whatever the split; a name has no order, and weights none of the sums by period."""
+    """Whatever the split; a name has no order, and weights make means vary."""
     rng = np.random.default_rng(9)
     day = np.arange(1200) // 40
     frame = pd.DataFrame({"x": rng.normal(size=1200), "w": 1.0 + np.arange(1200) % 2})
     frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(day, "D")
     frame["name"] = [f"day {each}" for each in day]
+    frame["never"] = pd.Series(pd.NaT, frame.index, "datetime64[us]")
     frame["y"] = frame["x"] + np.sin(day / 3) + rng.normal(size=1200)
     frame.to_parquet(tmp_path / "a.parquet")
     job = {

@@ -293,6 +293,9 @@ def test_paths(trained: Trained) -> None:
     section = page.section("Paths of the coefficients")
     assert re.findall(r"<bdi>(.*?)</bdi>", section.split("</ul>")[0]) == [*order]
     lines = [page_line for page_line in page.figure("paths") if page_line.tag.endswith("path")]
+    looks = [line.attrib["class"].removeprefix("trace ") for line in lines]
+    assert len({*looks}) == len(order)
+    assert re.findall(r'"key line (.*?)"', section) == looks
     pixels = [[p.split()[1] for p in line.attrib["d"][1:].split("L")] for line in lines]
     assert_drawn(np.array(pixels, float).ravel(), found[order].to_numpy().T.ravel())
     ends = re.findall(r" ([−\d.e]+)(?:,|\.$)", page.said("paths"))
