@@ -71,11 +71,11 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=features)
         self.events.clear()
         self.call("Page.navigate", url=page.as_uri())
-        for _ in range(300):
-            if self.run("document.readyState") == "complete" and self.of("Page.loadEventFired"):
-                return
+        deadline = time.monotonic() + 60
+        while self.run("document.readyState") != "complete" or not self.of("Page.loadEventFired"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(page)
             time.sleep(0.02)
-        raise TimeoutError(page)
 
     def of(self, *methods: str) -> list[Values]:
         """Events since the page was opened."""
