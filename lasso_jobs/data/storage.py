@@ -85,16 +85,24 @@ def names(folder: str) -> list[str]:
 
 
 def _local(folder: str) -> list[Entry]:
-    root, found = Path(folder), []
-    for path in root.rglob("*"):
-        try:
-            status = path.stat()
-        except FileNotFoundError:  # removed since it was listed, or a link to nothing
-            continue
-        if stat.S_ISREG(status.st_mode):
-            name = path.relative_to(root).as_posix()
-            found.append(Entry(name, status.st_size, status.st_mtime))
+    found = []
+    for parent, _, files in os.walk(folder, onerror=_passed_over):
+        for file in files:
+            path = Path(parent, file)
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # removed since it was listed, or a link to nothing
+                continue
+            if stat.S_ISREG(status.st_mode):
+                name = path.relative_to(folder).as_posix()
+                found.append(Entry(name, status.st_size, status.st_mtime))
     return found
+
+
+def _passed_over(error: OSError) -> None:
+    """Folders that are not there (another process removed them), or are not ours to look into."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+        raise error
 
 
 def _objects(folder: str) -> list[Entry]:
@@ -167,12 +175,16 @@ def replace(place: str, content: bytes) -> None:
         return
     target = Path(place)
     part = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        _to_disk(part, content)
-        part.replace(target)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    for tries_left in (2, 1, 0):
+        try:
+            _to_disk(part, content)
+            part.replace(target)
+            return
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            # Another process may have removed the folder between its making and this.
+            if not (tries_left and isinstance(error, FileNotFoundError)):
+                raise
 
 
 def _to_disk(target: Path, content: bytes | memoryview) -> None:

@@ -79,7 +79,7 @@ class Stack:
 
     def _answers(self) -> bool:
         try:
-            with urlopen(f"{self.api}/health", timeout=1) as response:
+            with urlopen(f"{self.api}/health", timeout=10) as response:
                 return bool(response.status == 200)
         except (URLError, OSError):
             return False

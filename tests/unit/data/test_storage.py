@@ -1,9 +1,11 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -249,6 +251,54 @@ def test_a_file_that_cannot_be_replaced_stays(
         storage.replace(place, b"new")
     assert storage.read(place) == b"old"
     assert storage.names(str(tmp_path)) == ["a.json"]
+
+
+@pytest.mark.parametrize("removals", [1, 2, 3])
+def test_a_file_is_written_though_its_folder_is_removed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removals: int
+) -> None:
+    folder, removed = tmp_path / "journal", []
+
+    def removing(_: int) -> None:
+        if len(removed) < removals:
+            removed.append(folder)
+            shutil.rmtree(folder)
+
+    monkeypatch.setattr("os.fsync", removing)
+    if removals < 3:
+        storage.replace(str(folder / "unit.json"), b"done")
+        assert storage.read(str(folder / "unit.json")) == b"done"
+    else:
+        with pytest.raises(FileNotFoundError):
+            storage.replace(str(folder / "unit.json"), b"done")
+    assert storage.names(str(tmp_path)) == (["journal/unit.json"] if removals < 3 else [])
+
+
+def test_a_folder_that_is_removed_while_it_is_listed_has_no_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/1", "b/2", "c/3"):
+        storage.write(str(tmp_path / name), b"x")
+    listed = os.scandir
+
+    def removing(path: Any) -> Any:
+        if path == str(tmp_path / "b"):
+            shutil.rmtree(path)
+        return listed(path)
+
+    monkeypatch.setattr("os.scandir", removing)
+    assert storage.names(str(tmp_path)) == ["a/1", "c/3"]
+
+
+def test_a_folder_whose_disk_fails_is_not_listed_as_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.scandir", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        storage.names(str(tmp_path))
 
 
 def test_entries_have_sizes_and_times(root: str) -> None:
