@@ -2,8 +2,11 @@
 
 python -m benchmarks train|score|retrain|startup|memory [--rows N] [--features P] [--repeat R]
                      [--dir DIR] [--peers NAME ...]
-python -m benchmarks drift [--rows N] [--dir DIR] [--evidently PYTHON]
-python -m benchmarks scheduler [--partitions N] [--features P] [--cluster CLUSTER] [--workers N]
+python -m benchmarks wide [--rows N] [--features P] [--true K] [--rho R] [--snr S] [--repeat R]
+python -m benchmarks drift [--rows N] [--worlds TEXT] [--dir DIR] [--evidently PYTHON]
+python -m benchmarks plan [--columns P] [--files N] [--repeat R] [--dir DIR]
+python -m benchmarks soak [--minutes N] [--seed S] [--dir DIR] [--places PLACE ...]
+python -m benchmarks scheduler [--units N] [--features P] [--cluster CLUSTER] [--workers N]
 """
 
 import argparse
@@ -15,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from benchmarks import drift, scheduler, score, train
+from benchmarks import drift, plan, scheduler, score, soak, train, wide
 
 Command = Callable[[argparse.Namespace], None]
 VERSIONS = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "dask-ml", "duckdb", "polars")
@@ -45,15 +48,38 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--peers", nargs="*", choices=list(CHOICES[name]), default=peers)
     command = commands.add_parser("scheduler", help=scheduler.scheduler.__doc__)
     command.set_defaults(function=scheduler.scheduler)
-    command.add_argument("--partitions", type=int, default=10_000)
+    command.add_argument("--units", type=int, default=10_000)
     command.add_argument("--features", type=int, default=500)
     command.add_argument("--cluster", default="local")
     command.add_argument("--workers", type=int)
+    command = commands.add_parser("plan", help=plan.plan.__doc__)
+    command.set_defaults(function=plan.plan)
+    command.add_argument("--columns", type=int, default=20_000)
+    command.add_argument("--files", type=int, default=10)
+    command.add_argument("--repeat", type=int, default=3)
+    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+    command = commands.add_parser("wide", help=wide.wide.__doc__)
+    command.set_defaults(function=wide.wide)
+    command.add_argument("--rows", type=int, default=4_000)
+    command.add_argument("--features", type=int, default=10_000)
+    command.add_argument("--true", type=int, default=20, help="columns that have a coefficient")
+    command.add_argument("--rho", type=float, default=0.0, help="correlation of neighbours")
+    command.add_argument("--snr", type=float, default=1.0, help="variance of signal over noise")
+    command.add_argument("--repeat", type=int, default=3)
+    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+    command.add_argument("--peers", nargs="*", choices=list(wide.PEERS), default=["scikit-learn"])
     command = commands.add_parser("drift", help=drift.drift.__doc__)
     command.set_defaults(function=drift.drift)
     command.add_argument("--rows", type=int, default=5_000, help="of each day")
+    command.add_argument("--worlds", default="", help="a part of the names of those to run")
     command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
     command.add_argument("--evidently", help="the Python of an environment that has Evidently")
+    command = commands.add_parser("soak", help=soak.soak.__doc__)
+    command.set_defaults(function=soak.soak)
+    command.add_argument("--minutes", type=float, default=60)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--dir", help="where its folders are kept, for a look at them after")
+    command.add_argument("--places", nargs="+", choices=soak.PLACES, default=soak.PLACES)
     return parser
 
 

@@ -1,9 +1,10 @@
 """Simulated worlds: when drift is found, and how often innocent days raise a verdict.
 
 Training rows come in days. The worlds go on with more days, scored by the scoring job itself, all
-in one run: days are judged in their order, each by those before it. Beside it, Evidently's default
-preset compares each of the first `PEER_DAYS` days with the same number of training rows, in a
-process of its own.
+in one run: days are judged in their order, each by those before it. Days of few rows are judged
+together with those before them, so that neighbours share rows, and verdicts too. Beside it,
+Evidently's default preset compares each of the first `PEER_DAYS` days with the same number of
+training rows, in a process of its own.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 
 from benchmarks.processes import run, table
 from lasso_jobs import ScoreJob, TrainJob, score, train
+from lasso_jobs.core.drift.drift import Severity
+from lasso_jobs.core.drift.verdicts import worst
 
 FIRST = date(2023, 1, 1)
 TRAINING_DAYS = 365
@@ -29,6 +32,7 @@ NUMERIC = 20
 USED = 10
 LEVELS = ("a", "b", "c", "d", "e")
 STRONG, UNUSED = "x00", "x19"
+SMALL = 20
 PEER_DAYS = 15
 """The preset takes two seconds for a day."""
 
@@ -50,6 +54,8 @@ class World:
         Changes the rows of a day, given how many days the change has lasted.
     differ : bool
         Whether days differ: by week days, by season, and by an effect that persists.
+    rows : int or None
+        Of a day; None for as many as the training's.
     """
 
     name: str
@@ -57,6 +63,7 @@ class World:
     start: int
     change: Callable[[Frame, int, np.random.Generator], None]
     differ: bool = True
+    rows: int | None = None
 
 
 def _nothing(frame: Frame, age: int, rng: np.random.Generator) -> None:
@@ -91,37 +98,45 @@ WORLDS = (
     World("a strong feature stuck at null", 20, 5, _null),
     World("a strong feature x 100", 20, 5, _hundredfold),
     World("0.02 sd a day in a strong feature", 40, 5, _shifted(STRONG, 0.02, per_day=True)),
+    World("20 rows, innocent, days alike", 300, 300, _nothing, differ=False, rows=SMALL),
+    World("20 rows, innocent, days differ", 300, 300, _nothing, rows=SMALL),
+    World("20 rows, 0.5 sd in a strong feature", 60, 30, _shifted(STRONG, 0.5), rows=SMALL),
+    World("20 rows, 1 sd in a strong feature", 60, 30, _shifted(STRONG, 1.0), rows=SMALL),
+    World("20 rows, a strong feature stuck at null", 60, 30, _null, rows=SMALL),
 )
 
 
 def drift(options: argparse.Namespace) -> None:
     """False alarms and days until detection in simulated worlds."""
     folder = Path(options.dir) / f"drift-{options.rows}"
-    verdicts: list[list[str]] = []
+    verdicts: list[list[Severity]] = []
     folders: list[str] = []
     registries: dict[str, str] = {}
-    for number, world in enumerate(WORLDS):
+    worlds = [world for world in WORLDS if options.worlds in world.name]
+    for world in worlds:
+        number = WORLDS.index(world)
         sys.stderr.write(f"{world.name}\n")
         kind = "differ" if world.differ else "alike"
         training = _written(folder / f"training-{kind}", 0, TRAINING_DAYS, options.rows, world, 0)
         if kind not in registries:
             registries[kind] = _trained(folder, training, kind)
         place = folder / f"world-{number}"
-        source = _written(place / "data", TRAINING_DAYS, world.days, options.rows, world, number)
+        n_rows = world.rows or options.rows
+        source = _written(place / "data", TRAINING_DAYS, world.days, n_rows, world, number)
         verdicts.append(_ours(place, source, registries[kind]))
         folders += [str(training), str(source)]
-    rows = [_counted(world, days) for world, days in zip(WORLDS, verdicts, strict=True)]
+    rows = [_counted(world, days) for world, days in zip(worlds, verdicts, strict=True)]
     head = ["", "watch", "alarm", "days with a watch or alarm before", "with an alarm"]
     if options.evidently is not None:
         module = str(Path(__file__).parent / "peers" / "drift_evidently.py")
         found = json.loads(run([module, str(PEER_DAYS), *folders], options.evidently).output)
         head += ["Evidently: dataset drift", "Evidently: any column"]
-        for row, world, theirs in zip(rows, WORLDS, found, strict=True):
+        for row, world, theirs in zip(rows, worlds, found, strict=True):
             row += [_counted_peer(world, theirs[of]) for of in ("dataset", "any")]
     sys.stdout.write(f"{options.rows:,} rows a day\n\n{table(head, *rows)}\n")
 
 
-def _counted(world: World, verdicts: list[str]) -> list[str]:
+def _counted(world: World, verdicts: list[Severity]) -> list[str]:
     """The first day of a watch and of an alarm; the days before the change that have one."""
     before, after = verdicts[: world.start], verdicts[world.start :]
     levels = (("watch", "alarm"), ("alarm",))
@@ -198,7 +213,7 @@ def _trained(folder: Path, training: Path, kind: str) -> str:
     return registry
 
 
-def _ours(folder: Path, source: Path, registry: str) -> list[str]:
+def _ours(folder: Path, source: Path, registry: str) -> list[Severity]:
     """The verdict of each day."""
     for name in ("scores", "drift"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -210,9 +225,9 @@ def _ours(folder: Path, source: Path, registry: str) -> list[str]:
         "registry": registry,
     }
     result = score(ScoreJob.from_values(values))
-    grades = ("ok", "watch", "alarm")
-    days: dict[str, str] = {}
+    days: dict[str, list[Severity]] = {}
     for row in result.drift:
-        graver = max(days.get(row.partition, "ok"), row.drift.verdict, key=grades.index)
-        days[row.partition] = graver
-    return [days[day] for day in sorted(days)]
+        # What the model does not use is never judged.
+        if not row.drift.reason.startswith("not judged: the model does not use it"):
+            days.setdefault(row.partition, []).append(row.drift.verdict)
+    return [worst(days[day]) for day in sorted(days)]

@@ -1,4 +1,4 @@
-"""The plan and the scheduler alone: a dataset of as many partitions, and tasks that do nothing."""
+"""The plan and the scheduler alone: a dataset of as many units, and tasks that do nothing."""
 
 import argparse
 import resource
@@ -14,8 +14,8 @@ from lasso_jobs.data.dataset import (
     MOST_STATIC_BYTES,
     Dataset,
     FileIdentity,
-    Partition,
     SourceFile,
+    WorkUnit,
 )
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.engine.tasks import tree_reduce
@@ -24,24 +24,24 @@ from lasso_jobs.engine.tasks import tree_reduce
 def scheduler(options: argparse.Namespace) -> None:
     """Plan, then map and reduce, with the driver's, the scheduler's and a worker's part of it."""
     start, before = time.perf_counter(), _peak()
-    dataset = _dataset(options.partitions, options.features)
+    dataset = _dataset(options.units, options.features)
     made = time.perf_counter()
-    partitions = dataset.static_partitions()
+    units = dataset.static_work_units()
     planned, after_plan = time.perf_counter(), _peak()
     with connect(options.cluster, options.workers) as client:
         connected, cpu = time.perf_counter(), time.process_time()
-        found = tree_reduce(client, _rows, _add, partitions)
+        found = tree_reduce(client, _rows, _add, units)
         done, cpu = time.perf_counter(), time.process_time() - cpu
-    if (len(partitions), found) != (options.partitions, dataset.n_rows):
-        raise SystemExit(f"{found:,} rows of {len(partitions):,} partitions")
-    n_tasks = 2 * len(partitions) - 1
+    if (len(units), found) != (options.units, dataset.n_rows):
+        raise SystemExit(f"{found:,} rows of {len(units):,} units")
+    n_tasks = 2 * len(units) - 1
     rows = [
         ("footers made up", made - start, ""),
         ("plan", planned - made, f"{after_plan - before:,.0f}"),
         ("map and reduce", done - connected, f"{_peak() - after_plan:,.0f}"),
     ]
     sys.stdout.write(
-        f"{len(partitions):,} partitions of {options.features} features, {n_tasks:,} tasks\n\n"
+        f"{len(units):,} units of {options.features} features, {n_tasks:,} tasks\n\n"
         + table(("", "seconds", "more MiB"), *rows)
         + f"\n\n{1e3 * (done - connected) / n_tasks:.2f} ms a task, "
         + f"{1e3 * cpu / n_tasks:.2f} ms of this process's processor time\n"
@@ -49,7 +49,7 @@ def scheduler(options: argparse.Namespace) -> None:
 
 
 def _dataset(n: int, features: int) -> Dataset:
-    """Files of one row group, each as large as a partition of a wide table."""
+    """Files of one row group, each as large as a unit of a wide table."""
     names = [*data.names(features), "y"]
     schema = pa.schema([(name, pa.float64()) for name in names])
     column = MOST_STATIC_BYTES // len(names)
@@ -57,19 +57,25 @@ def _dataset(n: int, features: int) -> Dataset:
     nulls = np.zeros(len(names), np.int64)
     files = tuple(
         SourceFile(
-            FileIdentity(f"/data/{i}.parquet", f"{i}.parquet", 1, "1", ()),
-            schema,
-            rows,
-            sizes,
-            nulls,
+            identity=FileIdentity(
+                path=f"/data/{i}.parquet",
+                name=f"{i}.parquet",
+                size_bytes=1,
+                stamp="1",
+                constants=(),
+            ),
+            schema=schema,
+            rows=rows,
+            column_bytes=sizes,
+            nulls=nulls,
         )
         for i in range(n)
     )
-    return Dataset("/data", files, schema, ())
+    return Dataset(path="/data", files=files, schema=schema, constants=())
 
 
-def _rows(partition: Partition) -> int:
-    return partition.rows
+def _rows(unit: WorkUnit) -> int:
+    return unit.rows
 
 
 def _add(a: int, b: int) -> int:

@@ -3,26 +3,21 @@
 import contextlib
 import io
 import os
-import shutil
-import signal
-import socket
 import subprocess
-import sys
-import tempfile
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 
-from lasso_jobs.data import storage
+from lasso_jobs.storage import files as storage
+
+from . import servers
 
 # Prefect reads these when it is imported.
 os.environ["DO_NOT_TRACK"] = "1"
@@ -30,11 +25,25 @@ os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
 os.environ.pop("PREFECT_API_URL", None)
 
+# Tests assert on results; how long they take depends on what else the machine does.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+
 ROWS_PER_DAY = 150
 DAYS = tuple(f"2024-01-{day:02d}" for day in range(1, 13))
 SHIFTED = DAYS[-1]
 
 Values = dict[str, Any]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "kill a run at each of its operations, not at one in three"
+    parser.addoption("--every-crash-point", action="store_true", help=told)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files begin in this order. The longest test of all is a property's, and must not be the last.
+    items.sort(key=lambda item: "property" not in item.path.parts)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,27 +59,23 @@ def cli() -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Run ``lasso-jobs`` in a folder, in this process: starts of Python would take minutes."""
 
     def run(*arguments: object, folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-        from lasso_jobs.cli import main
+        from lasso_jobs.cli.main import main
 
         told, failed = io.StringIO(), io.StringIO()
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with (
-                pytest.MonkeyPatch.context() as patch,
-                contextlib.redirect_stdout(told),
-                contextlib.redirect_stderr(failed),
-                warnings.catch_warnings(),
-            ):
-                warnings.simplefilter("default")
-                patch.chdir(folder)
-                for name, value in env.items():
-                    patch.setenv(name, value)
-                try:
-                    status: int = main([str(argument) for argument in arguments])
-                except SystemExit as left:
-                    status = left.code if isinstance(left.code, int) else 1
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(told),
+            contextlib.redirect_stderr(failed),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("default")
+            patch.chdir(folder)
+            for name, value in env.items():
+                patch.setenv(name, value)
+            try:
+                status: int = main([str(argument) for argument in arguments])
+            except SystemExit as left:
+                status = left.code if isinstance(left.code, int) else 1
         return subprocess.CompletedProcess(arguments, status, told.getvalue(), failed.getvalue())
 
     return run
@@ -119,6 +124,13 @@ def own_shop(tmp_path: Path) -> Path:
     return write_shop(tmp_path / "shop")
 
 
+def write_package_of_the_team(folder: Path) -> None:
+    """A package named flows, as a team's own repository often has it; ours must not look in it."""
+    (folder / "flows").mkdir()
+    text = 'raise ImportError("these are the flows of the team")\n'
+    (folder / "flows" / "__init__.py").write_text(text)
+
+
 def training(data: Path, registry: Path) -> Values:
     return {
         "name": "sales",
@@ -164,36 +176,16 @@ def score_values(shop: Path, registry: Path, tmp_path: Path) -> Values:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The address of an S3 API over HTTP, which the environment names."""
-    script = Path(__file__).with_name("s3_server.py")
-    server = subprocess.Popen(
-        [sys.executable, script],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert server.stdout is not None
-    address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    settings = {
-        "AWS_ENDPOINT_URL": address,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "the-key-id",
-        "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests",
-    }
-    with pytest.MonkeyPatch.context() as patch:
+    with servers.s3() as settings, pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        yield address
-    server.communicate()
+        yield settings["AWS_ENDPOINT_URL"]
 
 
 @pytest.fixture
 def bucket(s3_server: str) -> str:
     """The URI of an empty bucket."""
-    name = f"bucket-{uuid.uuid4().hex}"
-    urlopen(Request(f"{s3_server}/{name}", method="PUT")).close()
-    return f"s3://{name}"
+    return servers.new_bucket(s3_server)
 
 
 @pytest.fixture(scope="session")
@@ -208,47 +200,18 @@ def upload() -> Callable[[Path, str], str]:
     return copy
 
 
-PASSWORD = "pass@word of/the tests"
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URI of a PostgreSQL server on loopback, which the environment names."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: p.parts[-3])
-    initdb = str(found[-1]) if found else shutil.which("initdb")
-    if initdb is None:
+    program = servers.initdb()
+    if program is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql-15)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = Path(tempfile.mkdtemp())
-    # PostgreSQL refuses to run as root.
-    user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
-    if user:
-        shutil.chown(folder, **user)
-
-    def run(*command: str) -> None:
-        # The server inherits what it writes to: a pipe would never end.
-        with (folder.parent / f"{folder.name}.log").open("ab") as log:
-            subprocess.run(command, check=True, cwd=folder, stdout=log, stderr=log, **user)
-
-    secret = folder / "password"
-    secret.write_text(PASSWORD)
-    secret.chmod(0o644)
-    control, data = str(Path(initdb).with_name("pg_ctl")), str(folder / "data")
-    run(initdb, "-D", data, "-U", "lasso", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
-    options = f"-p {port} -h 127.0.0.1 -k '' -F"
-    run(control, "-D", data, "-o", options, "-w", "start")
-    uri = f"postgresql://lasso:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
-    with pytest.MonkeyPatch.context() as patch:
+    with servers.postgresql(program) as uri, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LASSO_JOBS_POSTGRESQL_URI", uri)
         yield uri
-    run(control, "-D", data, "-m", "immediate", "-w", "stop")
-    shutil.rmtree(folder)
-    (folder.parent / f"{folder.name}.log").unlink()
 
 
 @pytest.fixture
-def small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_work_units(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every row group of the shop is a unit of work."""
-    monkeypatch.setattr("lasso_jobs.data.dataset.PARTITION_ROWS", 50)
+    monkeypatch.setattr("lasso_jobs.data.dataset.UNIT_ROWS", 50)

@@ -118,7 +118,7 @@ def write_run(
         "run_id": run_id,
         "scored_at": START + timedelta(days=index),
         "model": "shop-sales",
-        "model_version": f"shop-sales@{version}",
+        "model_version": version,
         "partition": partition or night,
     }
     table = pa.Table.from_pylist([{**of_run, **row} for row in rows], SCHEMA)

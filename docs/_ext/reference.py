@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lasso_jobs.cli import _parser
-from lasso_jobs.jobs.job_file import Job
-from lasso_jobs.jobs.monitor_job import MonitorJob
-from lasso_jobs.jobs.score_job import ScoreJob
-from lasso_jobs.jobs.train_job import TrainJob
+from lasso_jobs.cli.main import build_parser
+from lasso_jobs.jobs.base import Job
+from lasso_jobs.jobs.monitor import MonitorJob
+from lasso_jobs.jobs.score import ScoreJob
+from lasso_jobs.jobs.train import TrainJob
 
 Schema = Mapping[str, Any]
 JOBS: dict[str, type[Job]] = {"train": TrainJob, "score": ScoreJob, "monitor": MonitorJob}
@@ -33,7 +33,7 @@ _BOUNDS = (
 def pages() -> dict[str, str]:
     """Markdown by the name that a page has in double braces."""
     return {name: job_file(model) for name, model in JOBS.items()} | {
-        "commands": command_line(_parser())
+        "commands": command_line(build_parser())
     }
 
 

@@ -1,1 +1,1 @@
-"""Datasets: what files there are, what is in them, rows to arrays, results to tables."""
+"""The input: which files there are, what their columns are, and the reading of their rows."""

@@ -1,6 +1,7 @@
-"""Columns of Arrow as arrays of numpy, and back, without loading pandas."""
+"""Turns Arrow columns into numpy arrays, and back, without loading pandas."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import numpy as np
@@ -8,10 +9,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lasso_jobs.core.columns import Block, Category, Columns, DateFeature
+from lasso_jobs.core.rows.columns import Category
+from lasso_jobs.data.columns.kinds import decoded, kind_of, stored_type
 from lasso_jobs.errors import DataError
 
+T = TypeVar("T", np.int32, float)
 Number = TypeVar("Number", np.int64, np.float64)
+
+LARGEST = 1e75
+"""The largest number that is computed with: its fourth power, as in the standard error of a squared
+error, is a double. Larger ones, such as 1e300 or the largest double, stand for missing values."""
+SMALLEST = 1e-75
+"""Values that differ by less are not told apart by their squares, for the same reason."""
 
 
 def array(values: NDArray[Any]) -> pa.Array:
@@ -23,6 +32,32 @@ def array(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
 
 
+def plain_type(type_: pa.DataType) -> pa.DataType:
+    """Extension types as they are stored; views of text as text, as Arrow cannot filter them.
+
+    Examples
+    --------
+    >>> plain_type(pa.string_view()), plain_type(pa.int8())
+    (DataType(large_string), DataType(int8))
+    """
+    type_ = stored_type(type_)
+    return pa.large_string() if pa.types.is_string_view(type_) else type_
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """The columns with their plain types."""
+    for i, field in enumerate(table.schema):
+        type_ = plain_type(field.type)
+        if type_ == field.type:
+            continue
+        column = table.column(i)
+        if isinstance(field.type, pa.BaseExtensionType):
+            chunks = [chunk.storage for chunk in column.chunks]
+            column = pa.chunked_array(chunks, field.type.storage_type)
+        table = table.set_column(i, field.name, column.cast(type_))
+    return table
+
+
 def repeated(value: str, n: int) -> pa.Array:
     """A text in each of n rows, without pandas."""
     content = value.encode()
@@ -32,7 +67,13 @@ def repeated(value: str, n: int) -> pa.Array:
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Values as float64; null is NaN. The array may be a read-only view."""
+    """Values as float64; null is NaN. The array may be a read-only view.
+
+    Examples
+    --------
+    >>> numbers(pa.chunked_array([[1, None], [3]]))
+    array([ 1., nan,  3.])
+    """
     array = _one_array(column)
     if pa.types.is_null(array.type):
         return np.full(len(array), np.nan)
@@ -43,82 +84,193 @@ def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return values_of(array, np.float64)
 
 
-def has_infinity(values: NDArray[np.float64]) -> bool:
-    """Whether there is an infinite value; one sum answers it for most columns."""
+def check_text(where: str, name: str, column: pa.ChunkedArray) -> None:
+    """Check that a column, if it is of text, is UTF-8.
+
+    Raises
+    ------
+    DataError
+        With the first value that is not.
+    """
+    if not _is_text(column.type):
+        return
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        value = _first_wrong(column)
+        found = "cannot be read" if value is None else f"has text that is not UTF-8, {value!r}"
+        raise DataError(
+            f"{where}, column {name!r}",
+            found if value is not None else f"{found} ({error})",
+            "text in UTF-8",
+            "Write the text anew in UTF-8",
+        ) from error
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    if isinstance(type_, pa.BaseExtensionType):
+        return _is_text(type_.storage_type)
+    if pa.types.is_dictionary(type_):
+        return _is_text(type_.value_type)
+    is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(test(type_) for test in is_text)
+
+
+def _first_wrong(column: pa.ChunkedArray) -> bytes | None:
+    for chunk in column.chunks:
+        array = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
+        array = array.dictionary if pa.types.is_dictionary(array.type) else array
+        for value in array:
+            content: bytes = value.as_buffer().to_pybytes() if value.is_valid else b""
+            try:
+                content.decode()
+            except UnicodeDecodeError:
+                return content[:40]
+    return None
+
+
+def out_of_range(values: NDArray[np.float64]) -> NDArray[np.bool_] | None:
+    """Where values are infinite or beyond `LARGEST`; None if nowhere, as in most columns.
+
+    One sum of squares answers it for most.
+
+    Examples
+    --------
+    >>> out_of_range(np.array([1.0, np.nan, -1e300]))
+    array([False, False,  True])
+    """
     with np.errstate(invalid="ignore", over="ignore"):
-        return not np.isfinite(values.sum()) and bool(np.isinf(values).any())
+        if values @ values <= LARGEST**2:
+            return None
+    beyond = np.abs(values) > LARGEST
+    return beyond if beyond.any() else None
+
+
+def check_range(
+    where: str, values: NDArray[np.float64], *, remedy: str, nullable: bool = True
+) -> None:
+    """Refuse values that are infinite or beyond `LARGEST`.
+
+    Parameters
+    ----------
+    where : str
+        The file and the column.
+    values : ndarray
+    remedy : str
+    nullable : bool
+        Whether nulls may be written in their place.
+
+    Raises
+    ------
+    DataError
+    """
+    beyond = out_of_range(values)
+    if beyond is None:
+        return
+    value = float(values[beyond.argmax()])
+    large = f"has the value {value:g}, whose powers are beyond the range of a double"
+    raise DataError(
+        where,
+        "has an infinite value" if np.isinf(value) else large,
+        f"finite numbers up to {LARGEST:g}{', or nulls' if nullable else ''}",
+        remedy,
+    )
 
 
 def levels(column: pa.ChunkedArray) -> tuple[list[str | None], NDArray[np.int64]]:
-    """The distinct values as text, and the index into them of each row."""
+    """The distinct values as text, and the index into them of each row.
+
+    Examples
+    --------
+    >>> levels(pa.chunked_array([["b", None, "a", "b"]]))
+    (['b', 'a', None], array([0, 2, 1, 0]))
+    >>> levels(pa.chunked_array([[3.0, 0.5, -0.0]]))
+    (['3', '0.5', '0'], array([0, 1, 2]))
+    """
     array = _one_array(column)
     if pa.types.is_null(array.type):
         return [None], np.zeros(len(array), np.int64)
-    if pa.types.is_floating(array.type):
+    if pa.types.is_floating(decoded(array.type)):
+        array = pc.add(pc.cast(array, pa.float64()), 0.0)  # -0.0 becomes 0.0
         array = pc.if_else(pc.is_nan(array), None, array)
     if not pa.types.is_dictionary(array.type):
         array = pc.dictionary_encode(array)
-    texts: list[str | None]
-    if pa.types.is_floating(array.dictionary.type):
-        # Integers with nulls are floats in pandas: 7.0 is the level 7.
-        texts = [str(int(v)) if v.is_integer() else repr(v) for v in array.dictionary.to_pylist()]
-    else:
-        texts = pc.cast(array.dictionary, pa.string()).to_pylist()
+    texts = _level_texts(array.dictionary)
     if array.indices.null_count == 0:
         return texts, values_of(pc.cast(array.indices, pa.int64()), np.int64)
     indices = pc.fill_null(pc.cast(array.indices, pa.int64()), len(texts))
     return [*texts, None], values_of(indices, np.int64)
 
 
+def _level_texts(values: pa.Array) -> list[str | None]:
+    """Equal numbers have one text, whatever their types: 7, 7.0 and the decimal 7.00 are "7"."""
+    if pa.types.is_floating(values.type):
+        return [str(int(v)) if v.is_integer() else repr(v) for v in values.to_pylist()]
+    if pa.types.is_decimal(values.type):
+        return [_decimal_text(value) for value in values.to_pylist()]
+    texts: list[str | None] = pc.cast(values, pa.string()).to_pylist()
+    return texts
+
+
+def _decimal_text(value: Decimal) -> str:
+    if value == value.to_integral_value():
+        return str(int(value))
+    double = repr(float(value))
+    return double if Decimal(double) == value else f"{value:f}".rstrip("0")
+
+
+_TRUTH = {"true": "1", "false": "0", "1": "true", "0": "false"}
+"""The level that a boolean is where numbers are expected, and the other way round."""
+
+
+def segments(
+    column: pa.ChunkedArray, *, boolean: bool = False
+) -> tuple[list[str | None], NDArray[np.int64]]:
+    """As `levels`, but true and 1 have one text, whichever of them the column has.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+    boolean : bool
+        Whether the text is ``true``, as where a model knows the column so, or ``1``.
+
+    Examples
+    --------
+    >>> segments(pa.chunked_array([[True, None, False]]))
+    (['1', '0', None], array([0, 2, 1]))
+    >>> segments(pa.chunked_array([[1, 0, 3]]), boolean=True)
+    (['true', 'false', '3'], array([0, 1, 2]))
+    """
+    texts, index = levels(column)
+    kind = kind_of(column.type)
+    if kind != "string" and boolean != (kind == "boolean"):
+        texts = [text if text is None else _TRUTH.get(text, text) for text in texts]
+    return texts, index
+
+
+def level_values(
+    column: pa.ChunkedArray, known: Mapping[str, T], *, rest: T, null: T
+) -> NDArray[Any]:
+    """What is known of each row's level; where numbers are levels, true is 1.
+
+    Examples
+    --------
+    >>> column, known = pa.chunked_array([[1.0, 0.0, None]]), {"true": 5.0, "false": 7.0}
+    >>> level_values(column, known, rest=8.0, null=9.0)
+    array([5., 7., 9.])
+    """
+    texts, index = levels(column)
+    truth = {} if kind_of(column.type) == "string" else _TRUTH
+    values = [null if t is None else known.get(t, known.get(truth.get(t, t), rest)) for t in texts]
+    return np.array(values or [rest])[index]
+
+
 def codes(column: pa.ChunkedArray, category: Category) -> NDArray[np.int32]:
     """The index of each row's indicator, -1 where the category has none for it."""
-    texts, index = levels(column)
-    known = {level: code for code, level in enumerate(category.levels)}
-    rest = len(category.levels) if category.other else -1
-    return np.array([known.get(text, rest) for text in texts] or [rest], np.int32)[index]
-
-
-_PARTS = {
-    "year": pc.year,
-    "month": pc.month,
-    "weekday": pc.day_of_week,  # Monday is 0
-    "hour": pc.hour,
-    "day_of_year": pc.day_of_year,
-}
-
-
-def with_parts(table: pa.Table, dates: Sequence[DateFeature]) -> pa.Table:
-    """Add the parts of dates as columns; those of a time with a zone are the zone's.
-
-    Raises
-    ------
-    DataError
-        If a zone is not known here.
-    """
-    for date in dates:
-        column = table.column(date.column)
-        if pa.types.is_null(column.type):
-            column = pa.nulls(table.num_rows, pa.date32())
-        try:
-            table = table.append_column(date.name, _PARTS[date.part](column))
-        except pa.ArrowException as error:
-            raise DataError(
-                f"column {date.column!r}",
-                f"has type {column.type}, whose {date.part} cannot be told ({error})",
-                "a date, or a timestamp in a known time zone",
-                "Install the time zones (tzdata), or convert the column",
-            ) from error
-    return table
-
-
-def block(table: pa.Table, columns: Columns) -> Block:
-    """The features of some rows."""
-    table = with_parts(table, columns.dates)
-    return Block(
-        table.num_rows,
-        tuple(numbers(table.column(name)) for name in columns.numeric),
-        tuple(codes(table.column(c.name), c) for c in columns.categories),
-    )
+    rest = np.int32(len(category.levels) if category.other else -1)
+    code = {level: np.int32(code) for code, level in enumerate(category.levels)}
+    known = {level: own for level, own in code.items() if level is not None}
+    return level_values(column, known, rest=rest, null=code.get(None, rest))
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:

@@ -1,24 +1,21 @@
-"""Row groups to arrays: the only place that reads rows."""
+"""Reads the rows of a piece, a block at a time; no other module reads rows of the input."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lasso_jobs.data import storage
-from lasso_jobs.data.arrays import array, numbers, values_of
+from lasso_jobs.data.arrays import array, numbers, plain, plain_type, values_of
+from lasso_jobs.data.columns.file_columns import leaf_owners
 from lasso_jobs.data.dataset import FileIdentity, Piece
-from lasso_jobs.data.discover import leaf_owners
+from lasso_jobs.data.parquet_file import opened, read_columns, read_in_parts, unreadable
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
-
-Number = TypeVar("Number", np.int64, np.float64)
+from lasso_jobs.storage import files as storage
 
 BLOCK_ROWS = 65_536
 """Rows in memory at a time; part of what makes results reproducible, so it never adapts."""
@@ -38,7 +35,7 @@ class Rows:
     positions : ndarray of int64, shape (n,)
         Of the rows in their file.
     n_filtered : int
-        Rows that the filter took out.
+        Rows that the filter took out, or that the table has deleted.
     n_bytes : int
         Compressed bytes that are read for these rows.
     later : callable
@@ -56,6 +53,7 @@ def read(
     piece: Piece,
     columns: Sequence[str],
     where: Sequence[Condition] = (),
+    *,
     later: Sequence[str] = (),
     block_rows: int | None = None,
     absent: Collection[str] = (),
@@ -75,98 +73,185 @@ def read(
     block_rows : int, optional
         Most rows of a block; `BLOCK_ROWS` if absent.
     absent : collection of str
-        Columns that are null where the file lacks them.
+        Columns that no file need have: they are null where the file lacks them.
 
     Raises
     ------
     DataError
         If the file has changed since its footer was read, or is damaged.
     """
-    constants = dict(piece.file.constants)
-    in_filter = {c for w in where for c in sorted(w.columns)}
-    needed = list(dict.fromkeys([*columns, *sorted(in_filter)]))
-    physical = [name for name in needed if name not in constants]
-    at_once = [name for name in physical if name not in later or name in in_filter]
-    most = block_rows or BLOCK_ROWS
-    position = piece.first_row
-    with _intact(piece):
-        _check_unchanged(piece.file)
+    wanted = _Wanted.of(piece, columns, where, later)
+    first_row = piece.first_row
+    with _planned(piece.file):
         # Not closed here: `Rows.later` may outlive the iteration.
-        file = _open(piece.file)
+        file = opened(piece.file.path, piece.file.state)
+        gone = dict(zip(piece.row_groups, piece.deleted, strict=False))
+        schema = file.schema_arrow
+        leaves, nested = _leaves(schema, wanted.physical), _any_nested(schema, wanted.physical)
         for index in piece.row_groups:
-            group = file.metadata.row_group(index)
-            by_column = not storage.is_uri(piece.file.path)
-            by_column = by_column and ROWS_BY_COLUMN <= group.num_rows <= most
-            table = _read_group(file, index, at_once if by_column else physical)
-            table = _completed(table, group.num_rows, constants, needed, absent)
-            n_bytes = _read_bytes(group, file.schema_arrow, set(physical))
-            for start in range(0, group.num_rows, most):
-                part = table.slice(start, min(most, group.num_rows - start))
-                positions = np.arange(position + start, position + start + part.num_rows)
-                part, kept = matching(part, positions, where) if where else (part, positions)
-                rows = kept - position if where else slice(None)
+            group = _RowGroup(piece, file, index)
+            n_bytes = group.n_bytes(leaves)
+            most = block_rows or BLOCK_ROWS
+            read_blocks = group.in_parts if nested and group.n_rows > most else group.at_once
+            for start, part in read_blocks(wanted, most, absent):
+                every = np.arange(first_row + start, first_row + start + part.num_rows)
+                part, kept = _without(part, every, gone[index], start) if gone else (part, every)
+                part, kept = matching(part, kept, where) if where else (part, kept)
+                rows = slice(None) if len(kept) == len(every) else kept - first_row
                 yield Rows(
-                    part.select([name for name in columns if name not in later]),
-                    kept,
-                    len(positions) - len(kept),
-                    0 if start else n_bytes,
-                    partial(_later, piece, file, index, part, rows),
+                    table=part.select(wanted.shown),
+                    positions=kept,
+                    n_filtered=len(every) - len(kept),
+                    n_bytes=0 if start else n_bytes,
+                    later=_Later(group, part, rows),
                 )
-            position += group.num_rows
+            first_row += group.n_rows
+
+
+_Blocks = Iterator[tuple[int, pa.Table]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The columns of a file by when they are read.
+
+    Parameters
+    ----------
+    shown : list of str
+        Those of the tables that are yielded.
+    physical : list of str
+        Those that the file has to have, also for the filter.
+    at_once : list of str
+        Those of them that are not read later.
+    constants : dict of str to pyarrow.Scalar
+        Those that have one value in the file, or none.
+    """
+
+    shown: list[str]
+    physical: list[str]
+    at_once: list[str]
+    constants: dict[str, pa.Scalar]
+
+    @classmethod
+    def of(
+        cls,
+        piece: Piece,
+        columns: Sequence[str],
+        where: Sequence[Condition],
+        later: Sequence[str],
+    ) -> "_Wanted":
+        nulls = {name: pa.scalar(None, plain_type(type_)) for name, type_ in piece.file.valueless}
+        constants = {**nulls, **dict(piece.file.constants)}
+        in_filter = {name for condition in where for name in condition.columns}
+        needed = list(dict.fromkeys([*columns, *sorted(in_filter)]))
+        physical = [name for name in needed if name not in constants]
+        deferred = frozenset(later)
+        return cls(
+            [name for name in columns if name not in deferred],
+            physical,
+            [name for name in physical if name not in deferred or name in in_filter],
+            {name: constants[name] for name in needed if name in constants},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _RowGroup:
+    """A row group of an open file."""
+
+    piece: Piece
+    file: pq.ParquetFile
+    index: int
+
+    @property
+    def is_local(self) -> bool:
+        return not storage.is_uri(self.piece.file.path)
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.file.metadata.row_group(self.index).num_rows)
+
+    def at_once(self, wanted: _Wanted, most: int, absent: Collection[str]) -> _Blocks:
+        """All rows, cut into blocks, each with the place of its first row."""
+        # What is wanted later is read later if a block is the row group, and worth it.
+        by_column = self.is_local and ROWS_BY_COLUMN <= self.n_rows <= most
+        table = self.read(wanted.at_once if by_column else wanted.physical)
+        table = _completed(table, self.n_rows, wanted.constants, absent)
+        for start in range(0, self.n_rows, most):
+            yield start, table.slice(start, min(most, self.n_rows - start))
+
+    def in_parts(self, wanted: _Wanted, most: int, absent: Collection[str]) -> _Blocks:
+        """The same, read block by block: vectors of a row group may be larger than memory."""
+        start, path = 0, self.piece.file.path
+        for table in read_in_parts(path, self.file, self.index, wanted.physical, rows=most):
+            table = _converted(plain(table), self.piece.file)
+            yield start, _completed(table, table.num_rows, wanted.constants, absent)
+            start += table.num_rows
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        table = read_columns(self.piece.file.path, self.file, self.index, columns)
+        return _converted(plain(table), self.piece.file)
+
+    def n_bytes(self, leaves: Sequence[int]) -> int:
+        """Compressed bytes of these leaves."""
+        group = self.file.metadata.row_group(self.index)
+        return sum(int(group.column(j).total_compressed_size) for j in leaves)
+
+
+def _any_nested(schema: pa.Schema, columns: Collection[str]) -> bool:
+    places = (schema.get_field_index(name) for name in columns)
+    return any(pa.types.is_nested(schema.field(place).type) for place in places if place >= 0)
+
+
+def _leaves(schema: pa.Schema, columns: Collection[str]) -> list[int]:
+    """The leaves of the file that belong to these columns."""
+    wanted = frozenset(columns)
+    chosen = [name in wanted for name in schema.names]
+    return [j for j, owner in enumerate(leaf_owners(schema)) if chosen[owner]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """Gives the values of a column that is in the table, or else is read when it is asked for."""
+
+    group: _RowGroup
+    table: pa.Table
+    rows: NDArray[np.int64] | slice
+
+    def __call__(self, name: str) -> NDArray[np.float64]:
+        if self.table.schema.get_field_index(name) >= 0:
+            return numbers(self.table.column(name))
+        with _planned(self.group.piece.file):
+            return numbers(self.group.read([name]).column(name))[self.rows]
 
 
 def _completed(
-    table: pa.Table,
-    n_rows: int,
-    constants: Mapping[str, pa.Scalar],
-    needed: Sequence[str],
-    absent: Collection[str],
+    table: pa.Table, n_rows: int, constants: Mapping[str, pa.Scalar], absent: Collection[str]
 ) -> pa.Table:
-    """With the columns that are constant in the file, and nulls for those that it lacks."""
-    for name in needed:
-        if name in constants:
-            table = table.append_column(name, pa.repeat(constants[name], n_rows))
+    """With the columns of one value, such as null, and nulls for those that are absent."""
+    for name, value in constants.items():
+        table = table.append_column(name, pa.repeat(value, n_rows))
     for name in set(absent) - set(table.column_names):
         table = table.append_column(name, pa.nulls(n_rows))
     return table
 
 
-def _later(
-    piece: Piece,
-    file: pq.ParquetFile,
-    index: int,
-    table: pa.Table,
-    rows: NDArray[np.int64] | slice,
-    name: str,
-) -> NDArray[np.float64]:
-    """The values of a column that is in the table, or else is read now."""
-    if name in table.column_names:
-        return numbers(table.column(name))
-    with _intact(piece):
-        return numbers(_read_group(file, index, [name]).column(0))[rows]
-
-
-def _read_group(file: pq.ParquetFile, index: int, columns: Sequence[str]) -> pa.Table:
-    return _plain(file.read_row_group(index, columns=columns, use_threads=False))
-
-
 @contextmanager
-def _intact(piece: Piece) -> Iterator[None]:
+def _planned(file: FileIdentity) -> Iterator[None]:
+    """Check that what is read is of the planned file, before and after.
+
+    A local file is opened by its name, and read by parts: between the checks another may take its
+    place, or its bytes change. Of an object, the store sends no other than the planned one.
+    """
+    _check_unchanged(file)
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            piece.file.path,
-            f"cannot be read ({error})",
-            "an intact Parquet file",
-            "Replace the file",
-        ) from error
-
-
-def _open(file: FileIdentity) -> pq.ParquetFile:
-    """Map a local file; fetch the wanted ranges of an object, neighbouring ones at once."""
-    source = storage.source(file.path, file.state)
-    return pq.ParquetFile(source, memory_map=True, pre_buffer=storage.is_uri(file.path))
+    except (DataError, pa.ArrowException, OSError) as error:
+        _check_unchanged(file)
+        if isinstance(error, DataError):
+            raise
+        raise unreadable(file.path, file.path, error) from error
+    if not storage.is_uri(file.path):
+        _check_unchanged(file)
 
 
 def _check_unchanged(file: FileIdentity) -> None:
@@ -174,31 +259,44 @@ def _check_unchanged(file: FileIdentity) -> None:
         state = storage.state(file.path)
     except FileNotFoundError as error:
         raise DataError(
-            file.path, "has disappeared", "the file that the plan names", "Restore it, or plan anew"
+            file.path,
+            "has disappeared",
+            "the file that the plan names",
+            "Restore it, or run this again" + storage.elsewhere(file.path, "the data"),
         ) from error
+    except OSError as error:
+        raise unreadable(file.path, file.path, error) from error
     if state != file.state:
         raise DataError(
-            file.path, "has changed since the plan", "the planned file", "Run the job again"
+            file.path, "has changed since the plan", "the planned file", "Run this again"
         )
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Arrow has no kernels to filter views of text."""
-    if not any(pa.types.is_string_view(field.type) for field in table.schema):
-        return table
-    fields = [
-        field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
+def _converted(table: pa.Table, file: FileIdentity) -> pa.Table:
+    """With the types that the columns have in all files together; most files have them already."""
+    for name, type_ in file.converted:
+        place = table.schema.get_field_index(name)
+        if place < 0:
+            continue
+        try:
+            table = table.set_column(place, name, table.column(place).cast(type_))
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"{file.path}, column {name!r}",
+                f"has a value that {type_} cannot hold ({error})",
+                f"values of {type_}, the type that all files have in common",
+                "Write the files with one type, or leave the column out",
+            ) from error
+    return table
 
 
-def _read_bytes(group: pq.RowGroupMetaData, schema: pa.Schema, physical: set[str]) -> int:
-    return sum(
-        int(group.column(j).total_compressed_size)
-        for j, owner in enumerate(leaf_owners(schema))
-        if schema.names[owner] in physical
-    )
+def _without(
+    table: pa.Table, positions: NDArray[np.int64], deleted: bytes, start: int
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows that are not deleted, with their positions; they start so far into the bits."""
+    bits = np.unpackbits(np.frombuffer(deleted, np.uint8), bitorder="little")
+    kept = bits[start : start + len(positions)] == 0
+    return table.filter(pa.array(kept)), positions[kept]
 
 
 def matching(

@@ -1,24 +1,44 @@
-"""Which Parquet files there are, and what their footers say. No row is read here."""
+"""Finds the Parquet files of a dataset and reads their footers; no row is read here."""
 
-from collections import Counter
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from lasso_jobs.data import delta_table, listing, storage
+from lasso_jobs.data import delta_table, listing
+from lasso_jobs.data.columns.common_schema import settle
+from lasso_jobs.data.columns.file_columns import SharedColumns
 from lasso_jobs.data.dataset import Dataset, FileIdentity, SourceFile
-from lasso_jobs.data.listing import Constants, Listed
+from lasso_jobs.data.listing import Constants, ListedFile
+from lasso_jobs.data.parquet_file import read_footer, unreadable
 from lasso_jobs.data.where import Condition
-from lasso_jobs.errors import DataError
+from lasso_jobs.errors import DataError, NoDataError
+from lasso_jobs.storage import files as storage
 
 FOOTER_THREADS = 8
 OBJECT_THREADS = 32
 
 
-def discover(path: str, where: Sequence[Condition] = (), version: int | None = None) -> Dataset:
+class FoundFiles(NamedTuple):
+    """The files that may have rows of a job; of a Delta table its version and schema, too."""
+
+    files: list[ListedFile]
+    version: int | None
+    table: pa.Schema | None
+
+
+def discover(
+    path: str,
+    where: Sequence[Condition] = (),
+    version: int | None = None,
+    *,
+    may_be_empty: bool = False,
+) -> Dataset:
     """Find the Parquet files of a file, folder, glob or Delta table, and read their footers.
 
     Parameters
@@ -29,34 +49,86 @@ def discover(path: str, where: Sequence[Condition] = (), version: int | None = N
         Files whose constants contradict a condition are left out.
     version : int, optional
         Of a Delta table; by default its newest.
+    may_be_empty : bool
+        Whether files without rows are a dataset, such as that of a day on which nothing happened.
 
     Raises
     ------
+    NoDataError
+        If there is none, or none that may meet the conditions.
     DataError
-        If there is nothing there, or a file is not Parquet.
+        If the path does not exist, or a file is not Parquet.
+
+    Examples
+    --------
+    >>> dataset = discover("data")
+    >>> len(dataset.files), dataset.n_rows, dataset.constants
+    (3, 60, ('day',))
+    >>> [unit.rows for unit in dataset.work_units(["sales"])]
+    [60]
     """
-    if delta_table.is_table(path):
-        version, found = delta_table.live_files(path, version)
-        if not found:
-            raise DataError(path, f"version {version} holds no files", "rows", "Check data.path")
-    elif version is not None:
-        raise DataError(path, "is no Delta table", "one, as data.version is set", "Remove it")
-    else:
-        found = listing.files(path)
-    kept = [file for file in found if _may_hold(file.constants, where)]
-    if not kept:
-        raise DataError(
-            path,
-            f"none of its {len(found)} files is left by data.where",
-            "at least one file",
-            "Widen data.where",
-        )
+    kept, version, table = find_files(path, where, version)
     with ThreadPoolExecutor(OBJECT_THREADS if storage.is_uri(path) else FOOTER_THREADS) as pool:
-        files = tuple(pool.map(_open, kept))
-    if not any(file.rows.sum() for file in files):
-        raise DataError(path, f"its {len(files)} files hold no rows", "rows", "Check data.path")
-    constants = tuple(name for name, _ in files[0].identity.constants)
-    return Dataset(path, files, _common_schema(files), constants, version)
+        files = tuple(pool.map(partial(_open, shared=SharedColumns()), kept))
+    if not may_be_empty and not any(file.n_left for file in files):
+        raise _without_rows(path, files)
+    schema, files = settle(files, table)
+    constants = tuple(dict.fromkeys(name for f in files for name, _ in f.identity.constants))
+    return Dataset(path=path, files=files, schema=schema, constants=constants, version=version)
+
+
+def find_files(
+    path: str, where: Sequence[Condition] = (), version: int | None = None
+) -> FoundFiles:
+    """Find the files as `discover` does, and open none.
+
+    Raises
+    ------
+    NoDataError
+        If there is none, or none that may meet the conditions.
+    """
+    table = None
+    if delta_table.is_table(path):
+        version, table, listed = delta_table.live_files(path, version)
+        if not listed:
+            found, remedy = f"version {version} holds no files", "Wait for rows, or read another"
+            raise NoDataError(path, found, "rows", remedy)
+    elif version is not None:
+        found, remedy = f"is no Delta table, and has no version {version}", "Remove the key version"
+        raise DataError(path, found, "a Delta table where a version is asked for", remedy)
+    else:
+        listed = listing.files(path)
+    kept = [file for file in listed if _may_hold(file.constants, where)]
+    if not kept:
+        raise _without_files(path, listed, where)
+    return FoundFiles(kept, version, table)
+
+
+def _without_files(
+    path: str, listed: Sequence[ListedFile], where: Sequence[Condition]
+) -> NoDataError:
+    """No file may hold rows of the filter; a date of the run is part of it."""
+    names = dict.fromkeys(name for file in listed for name, _ in file.constants)
+    sought = [c for c in where if c.columns and c.columns <= names.keys()]
+    there = []
+    for name in names:
+        if any(name in condition.columns for condition in sought):
+            values = sorted(str(dict(file.constants).get(name)) for file in listed)
+            there.append(f"{name} from {values[0]} to {values[-1]}")
+    by = " and ".join(dict.fromkeys(condition.key for condition in sought))
+    return NoDataError(
+        path,
+        f"none of its {len(listed)} files is left by {by}: {' and '.join(c.text for c in sought)}",
+        f"some; they are of {', '.join(there)}",
+        f"Correct the date or {by}, or wait for the files",
+    )
+
+
+def _without_rows(path: str, files: Sequence[SourceFile]) -> NoDataError:
+    n_deleted = sum(int(file.rows.sum()) for file in files)
+    found = f"holds no rows (files: {len(files):,}; rows that the table has deleted: {n_deleted:,})"
+    remedy = "Read a version with rows" if n_deleted else "Wait for rows, or correct the path"
+    return NoDataError(path, found, "rows", remedy)
 
 
 def _may_hold(constants: Constants, where: Sequence[Condition]) -> bool:
@@ -66,68 +138,56 @@ def _may_hold(constants: Constants, where: Sequence[Condition]) -> bool:
     return all(c.filter(row).num_rows for c in decided)
 
 
-def _open(listed: Listed) -> SourceFile:
+def _open(listed: ListedFile, shared: SharedColumns) -> SourceFile:
     path = listed.path
+    if listed.fault is not None:
+        raise listed.fault
     try:
         state = storage.state(path)
-        with pq.ParquetFile(storage.source(path, state)) as file:
-            metadata, schema = file.metadata, file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
+    except FileNotFoundError as error:
         raise DataError(
             path,
-            f"not readable as Parquet ({error})",
-            "a Parquet file",
-            "Replace or remove it",
+            "does not exist",
+            "the file that its folder, or the table's log, names",
+            "Restore it, or run this again, or read a version of the table without it",
         ) from error
-    owner = leaf_owners(schema)
-    twice = [name for name, count in Counter(schema.names).items() if count > 1]
-    if twice:
-        raise DataError(
-            path, f"has several columns {twice[0]!r}", "names that differ", "Mend the file"
-        )
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    column_bytes = np.zeros((len(groups), len(schema)), np.int64)
-    nulls = np.zeros(len(schema), np.int64)
-    for i, group in enumerate(groups):
-        for j in range(group.num_columns):
-            column = group.column(j)
-            place = owner[j]
-            if place >= 0:
-                column_bytes[i, place] += column.total_compressed_size
-                known = column.statistics
-                if nulls[place] >= 0 and known is not None and known.has_null_count:
-                    nulls[place] += known.null_count
-                else:
-                    nulls[place] = -1
-    rows = np.array([group.num_rows for group in groups], np.int64)
+    except OSError as error:
+        raise unreadable(path, path, error) from error
+    metadata, columns = read_footer(path, state, shared)
+    column_bytes, nulls = columns.sizes_and_nulls(metadata)
+    groups = range(metadata.num_row_groups)
+    rows = np.array([metadata.row_group(i).num_rows for i in groups], np.int64)
     return SourceFile(
-        FileIdentity(path, listed.name, state.size_bytes, state.stamp, listed.constants),
-        schema.remove_metadata(),
-        rows,
-        column_bytes,
-        nulls,
+        identity=FileIdentity(
+            path=path,
+            name=listed.name,
+            size_bytes=state.size_bytes,
+            stamp=state.stamp,
+            constants=listed.constants,
+            deletions=hashlib.sha256(listed.deleted).hexdigest() if listed.deleted else "",
+        ),
+        schema=columns.schema,
+        rows=rows,
+        column_bytes=column_bytes,
+        nulls=nulls,
+        aside=columns.aside,
+        vectors=columns.vector_lengths(metadata),
+        deleted=_by_row_group(path, listed.deleted, rows),
     )
 
 
-def _common_schema(files: Sequence[SourceFile]) -> pa.Schema:
-    fields = {field.name: field for field in files[0].schema}
-    for file in files[1:]:
-        for name, field in fields.items():
-            if pa.types.is_null(field.type) and name in file.schema.names:
-                fields[name] = file.schema.field(name)
-    for name, value in files[0].identity.constants:
-        fields[name] = pa.field(name, value.type)
-    return pa.schema(list(fields.values()))
-
-
-def leaf_owners(schema: pa.Schema) -> list[int]:
-    """The column of the schema that each leaf of the file belongs to."""
-    return [j for j, field in enumerate(schema) for _ in range(_n_leaves(field.type))]
-
-
-def _n_leaves(type_: pa.DataType) -> int:
-    if isinstance(type_, pa.BaseExtensionType):
-        return _n_leaves(type_.storage_type)
-    if pa.types.is_dictionary(type_) or not pa.types.is_nested(type_):
-        return 1
-    return sum(_n_leaves(type_.field(i).type) for i in range(type_.num_fields))
+def _by_row_group(path: str, deleted: bytes, rows: NDArray[np.int64]) -> tuple[bytes, ...]:
+    """The bits of a file's rows, cut where its row groups are; a vector may end before the file."""
+    if not deleted:
+        return ()
+    bits, n_rows = np.unpackbits(np.frombuffer(deleted, np.uint8), bitorder="little"), rows.sum()
+    if bits[n_rows:].any():
+        raise DataError(
+            path,
+            f"has {n_rows:,} rows, and the table has deleted row {np.flatnonzero(bits)[-1]:,}",
+            "the file that the table's log names",
+            "Restore the file",
+        )
+    bits = np.pad(bits[:n_rows], (0, max(0, n_rows - len(bits))))
+    parts = np.split(bits, np.cumsum(rows)[:-1])
+    return tuple(np.packbits(part, bitorder="little").tobytes() for part in parts)

@@ -1,23 +1,30 @@
-"""The contract between a job and the columns of its files."""
+"""Checks the columns that a job names against those of its files, and selects the features."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Literal
 
 import pyarrow as pa
 
-from lasso_jobs.core.columns import Columns, DateFeature, DatePart, LevelType
-from lasso_jobs.data.dataset import Dataset
+from lasso_jobs.core.rows.columns import DateFeature, DatePart, LevelType, stored
+from lasso_jobs.core.rows.vectors import Vector
+from lasso_jobs.data.columns.aside import remedy_of_range
+from lasso_jobs.data.columns.kinds import (
+    NUMBERS,
+    common_type,
+    kind_of,
+)
+from lasso_jobs.data.dataset import Dataset, SourceFile
+from lasso_jobs.data.vectors.features import NamedElements, vectors_among
 from lasso_jobs.errors import DataError
 
+_DATED = ("timestamp", "date")
 CATEGORICAL_PARTS: tuple[DatePart, ...] = ("month", "weekday")
-Kind = Literal["number", "integer", "string", "boolean", "timestamp", "date", "null", "other"]
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedFeatures:
     """The features that a job's patterns select.
 
     Parameters
@@ -28,144 +35,193 @@ class Features:
         Columns that ``*`` matched but that cannot be features, and why.
     dates : tuple of DateFeature
         Those of the features that are parts of dates.
+    vectors : tuple of Vector
+        The columns whose elements are among the numeric ones.
     """
 
     numeric: tuple[str, ...]
     categorical: tuple[tuple[str, LevelType], ...]
     left_out: tuple[tuple[str, str], ...]
     dates: tuple[DateFeature, ...] = ()
+    vectors: tuple[Vector, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return (*self.numeric, *(name for name, _ in self.categorical))
 
-def kind_of(type_: pa.DataType) -> Kind:
-    """What a column of this type can be used as."""
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
-    if pa.types.is_boolean(type_):
-        return "boolean"
-    if pa.types.is_integer(type_):
-        return "integer"
-    if pa.types.is_floating(type_) or pa.types.is_decimal(type_):
-        return "number"
-    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
-        return "string"
-    if pa.types.is_string_view(type_):
-        return "string"
-    if pa.types.is_timestamp(type_):
-        return "timestamp"
-    if pa.types.is_date(type_):
-        return "date"
-    return "null" if pa.types.is_null(type_) else "other"
-
-
-def date_features(
-    dataset: Dataset, dates: Mapping[str, Sequence[DatePart]]
-) -> tuple[DateFeature, ...]:
-    """The parts of dates that a job asks for.
-
-    Raises
-    ------
-    DataError
-        If a column is missing or has no such part, or a part's name is taken.
-    """
-    features = tuple(
-        DateFeature(column, part)
-        for column, parts in dates.items()
-        for part in dict.fromkeys(parts)
-    )
-    for date in features:
-        require(dataset, date.column, "features.dates")
-        type_ = dataset.schema.field(date.column).type
-        if kind_of(type_) not in _kinds_with(date.part) or pa.types.is_dictionary(type_):
-            raise DataError(
-                f"{dataset.path}, features.dates {date.column!r}",
-                f"has type {type_}, which has no {date.part}",
-                f"a {' or a '.join(_kinds_with(date.part))}",
-                "Correct features.dates, or convert the column",
-            )
-        if date.name in dataset.schema.names:
-            raise DataError(
-                f"{dataset.path}, features.dates",
-                f"the data has a column {date.name!r}",
-                "none of the name of a part",
-                "Rename it, or leave the part out",
-            )
-    return features
-
-
-def _kinds_with(part: DatePart) -> tuple[Kind, ...]:
-    return ("timestamp",) if part == "hour" else ("timestamp", "date")
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The columns of the data that they are made of."""
+        return stored(self.names, self.dates, self.vectors)
 
 
 def select_features(
     dataset: Dataset,
+    *,
     include: Sequence[str],
-    exclude: Sequence[str],
-    categorical: Sequence[str],
+    exclude: Sequence[str] = (),
+    categorical: Sequence[str] = (),
     reserved: Mapping[str, str],
     dates: Sequence[DateFeature] = (),
-) -> Features:
+    sizes: Mapping[str, int] | None = None,
+) -> SelectedFeatures:
     """Apply the patterns of a job to the columns of a dataset.
 
     Parameters
     ----------
     dataset : Dataset
     include, exclude : sequence of str
-        Names, or patterns such as ``*`` and ``lag_*``.
+        Names, or patterns such as ``*`` and ``lag_*``. Of a column of vectors, ``v`` names all
+        elements, and ``v[3]`` one.
     categorical : sequence of str
-        Numeric columns to be taken as categories; text and booleans are without saying.
+        Integer columns to be taken as categories; text and boolean columns always are.
     reserved : mapping of str to str
         Columns that are no features, each with its role.
     dates : sequence of DateFeature
         Parts of dates: month and weekday are categories, the others numbers.
+    sizes : mapping of str to int
+        The lengths of vectors, where nothing else tells them.
 
     Raises
     ------
     DataError
         If a name is missing or cannot be a feature, or nothing is left.
     """
-    names = dataset.schema.names
-    for name in [*include, *exclude, *categorical]:
+    named_in, named_out = (NamedElements.of(dataset.schema, each) for each in (include, exclude))
+    for name in [*named_in.columns, *named_out.columns, *categorical]:
         if not _is_pattern(name):
             require(dataset, name, "features")
-    numeric = [date.name for date in dates if date.part not in CATEGORICAL_PARTS]
-    categories: list[tuple[str, LevelType]] = [
-        (date.name, "integer") for date in dates if date.part in CATEGORICAL_PARTS
-    ]
-    dated = {date.column for date in dates}
-    left_out: list[tuple[str, str]] = []
-    for name in names:
-        explicit = name in include or name in categorical
-        matched = explicit or (
-            name not in dataset.constants and any(fnmatchcase(name, p) for p in include)
-        )
-        excluded = name in exclude or any(fnmatchcase(name, p) for p in exclude)
-        if not matched or excluded or name in reserved or name in dated:
-            continue
-        type_ = dataset.schema.field(name).type
-        kind = kind_of(type_)
-        if kind == "string" or kind == "boolean":
-            categories.append((name, kind))
-        elif kind == "integer" and (name in categorical or pa.types.is_dictionary(type_)):
-            categories.append((name, "integer"))
-        elif kind in ("integer", "number", "null") and name not in categorical:
-            numeric.append(name)
-        elif explicit:
-            raise _no_feature(dataset, name, name in categorical)
+    explicit = {*named_in.columns, *named_in.elements, *categorical}
+    uses = _Uses.of(dates)
+    aside, of_levels, dated = dataset.aside, {*categorical}, {date.column for date in dates}
+    for name in _candidates(dataset, named_in.columns, explicit, named_out.columns):
+        if name in reserved or name in dated:
+            if name in reserved and name in explicit:
+                uses.left_out.append((name, f"it is {reserved[name]}"))
+        elif name in aside and name not in explicit:
+            uses.left_out.append((name, aside[name]))
         else:
-            left_out.append((name, str(type_)))
-    if not numeric and not categories:
-        raise DataError(
-            dataset.path,
-            f"features.include and exclude leave no usable feature among {listed(names)}",
-            "at least one column of numbers, text or booleans",
-            "Widen features.include",
-        )
-    return Features(tuple(numeric), tuple(categories), tuple(left_out), tuple(dates))
+            uses.add(dataset, name, named=name in explicit, categorical=name in of_levels)
+    vectors, elements, several = vectors_among(
+        dataset, uses.vectors, include=named_in, exclude=named_out, sizes=sizes or {}
+    )
+    numeric, left_out = uses.numeric + elements, uses.left_out + several
+    if not numeric and not uses.categories:
+        raise _no_feature_left(dataset, {**reserved, **dict(left_out)})
+    return SelectedFeatures(
+        numeric=tuple(numeric),
+        categorical=tuple(uses.categories),
+        left_out=tuple(left_out),
+        dates=tuple(dates),
+        vectors=tuple(vectors),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Uses:
+    """Columns by what their types let them be."""
+
+    numeric: list[str]
+    categories: list[tuple[str, LevelType]]
+    vectors: list[str] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, dates: Sequence[DateFeature]) -> "_Uses":
+        """The parts of dates."""
+        numeric = [date.name for date in dates if date.part not in CATEGORICAL_PARTS]
+        categories = [date.name for date in dates if date.part in CATEGORICAL_PARTS]
+        return cls(numeric, [(name, "integer") for name in categories])
+
+    def add(self, dataset: Dataset, name: str, *, named: bool, categorical: bool) -> None:
+        """Add a column.
+
+        Raises
+        ------
+        DataError
+            If the job names it, and it cannot be a feature.
+        """
+        type_ = dataset.schema.field(name).type
+        levels = _level_type(dataset, name, categorical)
+        if levels is not None:
+            self.categories.append((name, levels))
+        elif kind_of(type_) in (*NUMBERS, "null") and not categorical:
+            self.numeric.append(name)
+        elif kind_of(type_) == "vector" and not categorical:
+            self.vectors.append(name)
+        elif named:
+            raise _no_feature(dataset, name, categorical)
+        else:
+            self.left_out.append((name, str(type_)))
+
+
+def _level_type(dataset: Dataset, name: str, named: bool) -> LevelType | None:
+    """What the levels of a column are; of numbers, where it is named or a dictionary.
+
+    Whether floats and decimals are integers is seen when the levels are listed: pandas writes
+    integers with nulls as floats, and Oracle, Spark and DuckDB write identifiers as decimals.
+    """
+    type_ = dataset.schema.field(name).type
+    kind = kind_of(type_)
+    if kind == "string" or kind == "boolean":
+        return kind
+    by_itself = pa.types.is_dictionary(type_) and kind == "integer"
+    return "integer" if by_itself or (named and kind in NUMBERS) else None
+
+
+def has_integers(dataset: Dataset, name: str) -> bool:
+    """Whether a column has integers; where some of them are null, pandas may write floats."""
+    types = [dataset.schema.field(name).type]
+    for file in dataset.files:
+        place = file.schema.get_field_index(name)
+        types += [file.schema.field(place).type] if place >= 0 else []
+    kinds = {kind_of(type_) for type_ in types}
+    return "integer" in kinds and kinds <= {*NUMBERS, "boolean", "null"}
+
+
+def _candidates(
+    dataset: Dataset, include: Sequence[str], explicit: Collection[str], exclude: Sequence[str]
+) -> list[str]:
+    """The columns that the patterns match; constants of folders only if they are named."""
+    named = {*exclude}
+    include, exclude = _patterns(include), _patterns(exclude)
+    return [
+        name
+        for name in dataset.schema.names
+        if name in explicit or (name not in dataset.constants and _matches(name, include))
+        if not (name in named or _matches(name, exclude))
+    ]
+
+
+def _no_feature_left(dataset: Dataset, why_not: Mapping[str, str]) -> DataError:
+    fates = [f"{name} ({why_not.get(name, 'not included')})" for name in dataset.schema.names]
+    types = [dataset.schema.field(name).type for name in why_not if name in dataset.schema.names]
+    remedy = "Name data with more columns"
+    if not why_not.keys() >= {*dataset.schema.names}:
+        remedy = "Widen features.include, or exclude less"
+    elif any(kind_of(type_) in ("timestamp", "date") for type_ in types):
+        remedy = "Ask for parts of dates in features.dates, or name data with more columns"
+    return DataError(
+        dataset.path,
+        f"none of its columns is left as a feature: {listed(fates)}",
+        "at least one column of numbers, text or booleans",
+        remedy,
+    )
+
+
+def _patterns(names: Sequence[str]) -> list[str]:
+    """Those of them that match more than a column of their name, each once."""
+    return list(dict.fromkeys(name for name in names if _is_pattern(name)))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _no_feature(dataset: Dataset, name: str, categorical: bool) -> DataError:
     type_ = dataset.schema.field(name).type
-    dated = kind_of(type_) in ("timestamp", "date")
+    dated = kind_of(type_) in _DATED
     return DataError(
         f"{dataset.path}, column {name!r}",
         f"has type {type_}",
@@ -183,98 +239,85 @@ def require(dataset: Dataset, name: str, key: str, *, number: bool = False) -> N
     ------
     DataError
     """
-    names = dataset.schema.names
-    if name not in names:
+    if dataset.schema.get_field_index(name) < 0:
+        names = dataset.schema.names
         close = get_close_matches(name, names, 1)
         raise DataError(
             f"{dataset.path}, {key}",
             f"there is no column {name!r}",
             f"one of {listed(names)}",
-            f"Did you mean {close[0]!r}?" if close else f"Correct {key} in the job file",
+            remedy_of_range(dataset.aside, name)
+            or (f"Did you mean {close[0]!r}?" if close else f"Correct {key} in the job file"),
         )
     type_ = dataset.schema.field(name).type
     if number and kind_of(type_) not in ("number", "integer"):
-        raise DataError(
-            f"{dataset.path}, {key} {name!r}",
-            f"has type {type_}",
-            "a column of numbers",
-            "Name a numeric column, or convert it",
-        )
+        where, remedy = f"{dataset.path}, {key} {name!r}", "Name a numeric column, or convert it"
+        raise DataError(where, f"has type {type_}", "a column of numbers", remedy)
 
 
-def expected_kinds(columns: Columns) -> dict[str, tuple[Kind, ...]]:
-    """What a column that features are made of may be, to be what it was in training."""
-    # Integers with nulls are floats in pandas.
-    kinds: dict[str, tuple[Kind, ...]] = {
-        "string": ("string",),
-        "boolean": ("boolean",),
-        "integer": ("integer", "number"),
-    }
-    numbers: dict[str, tuple[Kind, ...]] = dict.fromkeys(columns.numeric, ("number", "integer"))
-    wanted = numbers | {c.name: kinds[c.type] for c in columns.categories}
-    for date in columns.dates:
-        del wanted[date.name]
-        others = wanted.get(date.column, ("timestamp", "date"))
-        wanted[date.column] = tuple(k for k in _kinds_with(date.part) if k in others)
-    return wanted
-
-
-def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
-    """Check that the columns are what they were in training.
-
-    Raises
-    ------
-    DataError
-    """
-    for name, expected in expected_kinds(columns).items():
-        type_ = schema.field(name).type
-        if kind_of(type_) not in (*expected, "null"):
-            raise DataError(
-                f"{where}, column {name!r}",
-                f"has type {type_}",
-                f"{' or '.join(expected)}, as in training",
-                "Convert it, or retrain",
-            )
-
-
-def check_files(dataset: Dataset, columns: Sequence[str]) -> None:
+def check_files(
+    dataset: Dataset, columns: Sequence[str], *, nullable: Collection[str] = ()
+) -> None:
     """Check that every file has the columns, with types of the same kind.
 
-    Integers and floats are of one kind; a column of nulls is of any.
+    Numbers are of one kind, whatever their types, and so are texts, dates and times of one zone; a
+    column of nulls is of any. A column that a file of a Delta table lacks is null there.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    columns : sequence of str
+    nullable : collection of str
+        Those that are null where a file lacks them.
 
     Raises
     ------
     DataError
         Naming the first file that deviates.
     """
-    usual = {name: _class(dataset.schema.field(name).type) for name in columns}
+    common = {name: dataset.schema.field(name).type for name in columns}
+    may_lack = {*(columns if dataset.version is not None else nullable)}
+    checked: tuple[pa.Schema, set[str]] | None = None
     for file in dataset.files:
         constants = {name for name, _ in file.identity.constants}
+        # Most files are as the one before them; all of their columns are compared at once.
+        if checked is not None and file.schema.equals(checked[0]) and constants == checked[1]:
+            continue
+        own = dict(zip(file.schema.names, file.schema.types, strict=True))
         for name in columns:
-            if name in constants:
+            if name in constants or own.get(name) == common[name]:
                 continue
-            if name not in file.schema.names:
+            type_ = own.get(name)
+            if type_ is None and name not in may_lack:
+                other = next(f for f in dataset.files if _has(f, name))
                 raise DataError(
                     file.identity.path,
                     f"lacks the column {name!r}",
-                    f"the columns of {dataset.files[0].identity.path}",
-                    "Mend or remove the file",
+                    f"the columns of {other.identity.path}",
+                    remedy_of_range(file.aside, name)
+                    or "Write the file anew with it, or remove the file",
                 )
-            type_ = file.schema.field(name).type
-            if _class(type_) not in (usual[name], "nulls"):
+            if type_ is not None and common_type(type_, common[name]) is None:
                 raise DataError(
                     f"{file.identity.path}, column {name!r}",
                     f"has type {type_}",
-                    f"{usual[name]} ({dataset.schema.field(name).type}), as in the other files",
-                    "Mend or remove the file",
+                    f"{_class(common[name])} ({common[name]}), as in the other files",
+                    "Convert the column there, or remove the file",
                 )
+        checked = file.schema, constants
+
+
+def _has(file: SourceFile, name: str) -> bool:
+    return name in file.schema.names or name in dict(file.identity.constants)
 
 
 def _class(type_: pa.DataType) -> str:
     kind = kind_of(type_)
-    if kind in ("integer", "number"):
-        return "numbers" if not pa.types.is_dictionary(type_) else "integers as categories"
-    return {"string": "text", "boolean": "booleans", "null": "nulls"}.get(kind, str(type_))
+    if kind in NUMBERS:
+        return "numbers"
+    if kind == "vector" and pa.types.is_fixed_size_list(type_):
+        return f"vectors of length {type_.list_size:,}"
+    return {"string": "text", "boolean": "booleans"}.get(kind, f"{kind}s")
 
 
 def _is_pattern(name: str) -> bool:
@@ -282,6 +325,12 @@ def _is_pattern(name: str) -> bool:
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
-    """Names for a message, not too many."""
+    """Names for a message, not too many.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,6 +1,7 @@
-"""Times as numbers: of numbers themselves, of dates and timestamps microseconds since 1970, in UTC.
+"""Turns times into numbers: dates and timestamps into microseconds since 1970, in UTC.
 
-A float holds microseconds exactly until the year 2255; finer times are cut to microseconds.
+Times that are numbers already stay as they are. A float holds microseconds exactly until the year
+2255; finer times are cut to microseconds.
 """
 
 import re
@@ -10,14 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lasso_jobs.core.buckets import text_key
-from lasso_jobs.core.moments import Floats
+from lasso_jobs.core.rows.buckets import text_key
+from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.arrays import levels, numbers
-from lasso_jobs.data.schema import kind_of
+from lasso_jobs.data.columns.kinds import kind_of
 
 FORMS = "a date, a timestamp, a number, or text such as 2013-10-01 or 2013-10-01T05:00"
 _UNITS = {"w": 604_800e6, "d": 86_400e6, "h": 3_600e6, "min": 60e6, "s": 1e6}
 _DAY = r"^\d{4}-\d{2}-\d{2}[T ]"
+_ZONE = r"[T ].*(Z|[+-]\d{2}(:?\d{2})?)$"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(w|d|h|min|s)")
 
 
@@ -38,7 +40,13 @@ def is_time(type_: pa.DataType) -> bool:
 
 
 def is_date(text: str) -> bool:
-    """Whether a text is a day, such as 2013-10-01."""
+    """Whether a text is a day, such as 2013-10-01.
+
+    Examples
+    --------
+    >>> is_date("2013-10-01"), is_date("2013-10-01T05:00")
+    (True, False)
+    """
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -46,7 +54,13 @@ def is_date(text: str) -> bool:
 
 
 def days(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Timestamps, and texts of them, cut to their days; other values as they are."""
+    """Timestamps, and texts of them, cut to their days; other values as they are.
+
+    Examples
+    --------
+    >>> days(pa.chunked_array([["2013-10-01T05:00", "2013-10-02"]])).to_pylist()
+    ['2013-10-01', '2013-10-02']
+    """
     if pa.types.is_timestamp(column.type):
         return pc.cast(
             pc.local_timestamp(column) if column.type.tz else column, pa.date32(), safe=False
@@ -75,9 +89,15 @@ def _period(text: str) -> float:
 
 
 def duration(text: str) -> float | None:
-    """Microseconds of a duration such as ``7d`` or ``12h``; None if it is none."""
-    found = _DURATION.fullmatch(text)
-    return float(found[1]) * _UNITS[found[2]] if found else None
+    """Microseconds of a duration such as ``7d`` or ``12h``; None if it is none.
+
+    Examples
+    --------
+    >>> duration("12h"), duration("soon")
+    (43200000000.0, None)
+    """
+    match = _DURATION.fullmatch(text)
+    return float(match[1]) * _UNITS[match[2]] if match else None
 
 
 def times(column: pa.ChunkedArray) -> Floats:
@@ -87,6 +107,11 @@ def times(column: pa.ChunkedArray) -> Floats:
     ------
     ValueError
         If a text is no time.
+
+    Examples
+    --------
+    >>> times(pa.chunked_array([["1970-01-01", "1970-01-01T00:00:01"]]))
+    array([      0., 1000000.])
     """
     type_ = column.type
     if pa.types.is_dictionary(type_):
@@ -96,6 +121,23 @@ def times(column: pa.ChunkedArray) -> Floats:
     if kind_of(column.type) == "string":
         return _of_texts(column)
     return numbers(_microseconds(column))
+
+
+def has_zones(column: pa.ChunkedArray) -> frozenset[bool]:
+    """Whether texts of times have a zone: some with and others without cannot be compared.
+
+    Examples
+    --------
+    >>> [
+    ...     sorted(has_zones(pa.chunked_array([texts])))
+    ...     for texts in (["2024-05-01T05:00Z"], ["2024-05-01", "2024-05-01 05:00-0300"], [1, 2])
+    ... ]
+    [[True], [False, True], []]
+    """
+    if kind_of(column.type) != "string":
+        return frozenset()
+    texts = pc.unique(column).cast(pa.large_string()).drop_null()
+    return frozenset(pc.match_substring_regex(texts, _ZONE).unique().to_pylist())
 
 
 def _of_texts(column: pa.ChunkedArray) -> Floats:

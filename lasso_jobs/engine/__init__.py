@@ -1,1 +1,1 @@
-"""Dask: a cluster, a bounded map, a reduction in a fixed order."""
+"""Dask: the cluster that a job runs on, its health, and its tasks."""

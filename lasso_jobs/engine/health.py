@@ -1,4 +1,9 @@
-"""What can be wrong with a cluster that answers: no workers, other versions, workers that go."""
+"""Checks and watches a cluster that others run: no workers, other versions, workers that go.
+
+A worker that goes is logged, no more: Dask runs its tasks elsewhere (`tasks` says how often). The
+job ends when there has been no worker for too long, or when one comes with other versions of the
+packages that decide what a result is.
+"""
 
 import asyncio
 import logging
@@ -10,16 +15,20 @@ from typing import Any
 import dask
 from dask.utils import parse_timedelta
 from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin
+from distributed.client import ClosedClientError
+from distributed.comm.core import CommClosedError
 from distributed.versions import get_versions
 
+from lasso_jobs import escape
 from lasso_jobs.errors import ClusterError
 
 NO_WORKERS_SECONDS = 300
 CHECK_SECONDS = 2.0
 # These decide whether a worker can run a task, and what its result is to the last bit.
 PACKAGES = ("lasso_jobs", "numpy", "scipy", "numba", "pyarrow", "pandas", "deltalake")
+SCHEDULER_IS_GONE = (CommClosedError, ClosedClientError)
+"""What a client raises when its scheduler has ended or been restarted."""
 FORWARDED = ("distributed", "lasso_jobs", "py.warnings")
-LONGEST_LINE = 1000
 COMPARED = (*PACKAGES, "dask", "distributed", "cloudpickle", "msgpack")
 
 logger = logging.getLogger(__name__)
@@ -51,6 +60,7 @@ def _no_workers(client: Any) -> ClusterError:
         f"it has had no worker for {no_workers_seconds():g} seconds",
         "workers",
         "Start some with 'dask worker', or see why they do not come",
+        transient=True,
     )
 
 
@@ -67,22 +77,22 @@ def check_versions(client: Client) -> set[str]:
     ClusterError
         Naming one worker and all that differs there.
     """
-    found: Any = client.get_versions(packages=PACKAGES)
-    own = _comparable(found["client"])
-    _compare_workers(own, found["workers"])
+    versions: Any = client.get_versions(packages=PACKAGES)
+    own = _comparable(versions["client"])
+    _compare_workers(own, versions["workers"])
     # A scheduler only passes messages on: Dask's own packages are what it must share.
     shared = ("python", "dask", "distributed", "cloudpickle", "msgpack")
-    scheduler = _comparable(found["scheduler"])
+    scheduler = _comparable(versions["scheduler"])
     _compare(
         f"scheduler {client.scheduler_info()['address']}",
         {name: own[name] for name in shared},
         {name: scheduler[name] for name in shared},
     )
-    return set(found["workers"])
+    return set(versions["workers"])
 
 
-def _compare_workers(own: dict[str, str], found: dict[str, Any]) -> None:
-    for address, info in found.items():
+def _compare_workers(own: dict[str, str], versions: dict[str, Any]) -> None:
+    for address, info in versions.items():
         _compare(f"worker {address}", own, _comparable(info))
 
 
@@ -101,6 +111,17 @@ def _compare(where: str, own: dict[str, str], its: dict[str, str]) -> None:
             ", ".join(f"{name} {own[name]}" for name in other) + ", as in this process",
             "Install both from one constraints.txt, or run both from one image",
         )
+
+
+def scheduler_is_gone(where: str, why: str) -> ClusterError:
+    """The error of a job whose scheduler ended, or was restarted, under it."""
+    return ClusterError(
+        where,
+        f"the connection to the Dask scheduler was lost ({why})",
+        "a scheduler that runs as long as the job",
+        "Look at the scheduler's log, and run this again: what is done is not repeated",
+        transient=True,
+    )
 
 
 def dashboard(client: Client) -> str | None:
@@ -131,15 +152,17 @@ def watched(client: Client, compared: set[str]) -> Iterator[None]:
     loop: Any = client.loop
     watch = _Watch(client, compared)
     looking = asyncio.run_coroutine_threadsafe(watch.look_again(), loop.asyncio_loop)
-    client.subscribe_topic("all", _tell_of_lost)
-    client.subscribe_topic(topic, _tell)
+    client.subscribe_topic("all", _log_lost_worker)
+    client.subscribe_topic(topic, _log_warning)
     # Of its own name, as another job's end would take a shared one away.
     client.register_plugin(_Forward(topic), name=topic)
     try:
         yield
     finally:
         looking.cancel()
-        with suppress(OSError, TimeoutError):  # the cluster is gone, and the plugin with it
+        # The cluster is gone, and the plugin with it; a new scheduler does not know it. What is
+        # told then is not that, but what the job itself met.
+        with suppress(OSError, TimeoutError, ValueError, ClosedClientError):
             # Once more, for those that came after the last look.
             client.sync(watch.look)
             client.unregister_worker_plugin(topic)
@@ -178,11 +201,11 @@ class _Watch:
     async def _compare(self, newcomers: set[str]) -> None:
         if newcomers:
             asked = {"op": "versions", "packages": PACKAGES}
-            found = await self._client.scheduler.broadcast(
+            versions = await self._client.scheduler.broadcast(
                 msg=asked, workers=list(newcomers), on_error="ignore"
             )
-            _compare_workers(self._own, found)
-            self._compared |= set(found)
+            _compare_workers(self._own, versions)
+            self._compared |= set(versions)
 
     async def _cancel(self, reason: str, error: ClusterError) -> None:
         self.error, client = error, self._client
@@ -190,7 +213,7 @@ class _Watch:
         await client._cancel(lost, reason=reason, msg=error.found, force=True)
 
 
-def _tell_of_lost(event: tuple[float, Any]) -> None:
+def _log_lost_worker(event: tuple[float, Any]) -> None:
     message = event[1]
     if not isinstance(message, dict) or message.get("action") != "remove-worker":
         return
@@ -199,7 +222,7 @@ def _tell_of_lost(event: tuple[float, Any]) -> None:
         logger.warning("worker %s is gone; its %d tasks run elsewhere", message["worker"], again)
 
 
-def _tell(event: tuple[float, Any]) -> None:
+def _log_warning(event: tuple[float, Any]) -> None:
     level, text = event[1]
     logger.log(level, "%s", text)
 
@@ -230,5 +253,5 @@ class _ToDriver(logging.Handler):
         # What a task raises is raised again in the driver.
         text = record.getMessage().strip()
         if not text.startswith("Compute Failed"):
-            line = " ".join(text.split())[:LONGEST_LINE]
-            self._worker.log_event(self._topic, (record.levelno, f"{self._worker.address}: {line}"))
+            line = f"{self._worker.address}: {escape.line(text)}"
+            self._worker.log_event(self._topic, (record.levelno, line))

@@ -1,1 +1,1 @@
-"""The use cases: train, score, plan. No Prefect here."""
+"""What a person writes: the job files of train, score, monitor and compare, and their dates."""

@@ -1,147 +1,125 @@
-"""The search for alpha on gathered moments, and the fits at the alpha that it chose."""
+"""The section of a training job that says which penalties to try, and how they are compared."""
 
-from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
-import numpy as np
+from pydantic import (
+    Field,
+    StrictBool,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
-from lasso_jobs.core import diagnostics as dg
-from lasso_jobs.core import moments as m
-from lasso_jobs.core import selection
-from lasso_jobs.core import stability as st
-from lasso_jobs.core.choice import CrossValidation
-from lasso_jobs.core.columns import Columns
-from lasso_jobs.core.design import Recipe
-from lasso_jobs.core.predict import Predictor
-from lasso_jobs.core.sample import Sample
-from lasso_jobs.errors import DataError
-from lasso_jobs.jobs.gather import Gathered
-from lasso_jobs.jobs.train_job import TrainJob
-from lasso_jobs.jobs.train_plan import TrainPlan
+from lasso_jobs.jobs.base import Section, Share
+from lasso_jobs.jobs.split import Split
 
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """The chosen alpha, l1_ratio and gamma, and the fits at them.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    cv : CrossValidation
-    evaluated : Fit or None
-        Without the held-out rows.
-    final : Fit
-        To all rows.
-    stability : Stability or None
-        Of fits to rows that are not held out.
-    diagnostics : Diagnostics
-        Of the final fit.
-    """
-
-    recipe: Recipe
-    cv: CrossValidation
-    evaluated: selection.Fit | None
-    final: selection.Fit
-    stability: st.Stability | None
-    diagnostics: dg.Diagnostics
+Alpha = Annotated[float, Field(ge=0)]
+Portion = Annotated[float, Field(ge=0, le=1)]
+Portions = Annotated[tuple[Portion, ...], Field(min_length=1)]
+GAMMAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def select(planned: TrainPlan, gathered: Gathered) -> Selected:
-    """Cross-validate, and fit at the chosen alpha; no data is read."""
-    job, moments = planned.job, gathered.moments
-    in_folds = moments.merged(range(gathered.reading.n_buckets))
-    everything = m.merge(in_folds, moments.holdout)
-    recipe = recipe_of(job, gathered.columns, everything)
-    sample = sample_for_scaling(planned, gathered)
-    buckets = range(gathered.reading.n_buckets)
-    cv = cross_validate(job, gathered, recipe, in_folds, sample)
-    recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
-    evaluated = None
-    if job.holdout is not None:
-        before = buckets[: gathered.folds.n_before_holdout]
-        seen = in_folds if before == buckets else moments.merged(before)
-        evaluated = selection.fit(recipe, seen, alphas, cv.gamma, sample and sample.only(before))
-    final = selection.fit(recipe, everything, alphas, cv.gamma, sample)
-    groups, group_of = st.grouped(moments.buckets[:-1])
-    if sample is not None:
-        # The held-out rows, of the last bucket, are in no group.
-        sample = replace(sample, buckets=np.append(group_of, -1)[sample.buckets])
-    stability = None
-    if (how := job.stability) is not None:
-        stability = st.assess(
-            recipe, groups, cv.alpha, how.pairs, how.threshold, job.seed, cv.gamma, sample
-        )
-    held = moments.holdout
-    found = dg.diagnose(recipe, everything, final, cv.path_alphas, groups, held, cv.gamma, sample)
-    return Selected(recipe, cv, evaluated, final, stability, found)
+class AlphaSearch(Section):
+    """The search for alpha, and if asked for also for l1_ratio and the gamma of relaxed fits."""
 
-
-def cross_validate(
-    job: TrainJob, gathered: Gathered, recipe: Recipe, in_folds: m.Moments, sample: Sample | None
-) -> CrossValidation:
-    """Cross-validate the job's search; ``in_folds`` are the rows that are not held out.
-
-    The sample is for robust scaling, None without.
-    """
-    folds = gathered.folds.folds(gathered.moments)
-    kept = sample and sample.only(range(gathered.reading.n_buckets))
-    return selection.cross_validate(recipe, in_folds, folds, _search(job), kept)
-
-
-def recipe_of(job: TrainJob, columns: Columns, rows: m.Moments) -> Recipe:
-    """How the job preprocesses and penalises columns, of which the rows say where nulls are."""
-    how, with_nulls = job.preprocess, set(rows.nulls.tolist())
-    return Recipe(
-        columns,
-        how.scaling,
-        tuple(j for j in range(len(columns.numeric)) if j in with_nulls)
-        if how.missing == "indicator"
-        else (),
-        penalty_factors=job.penalty_factors,
-        bounds=job.bounds,
-        adaptive=job.search.adaptive,
-        max_levels=how.max_levels,
-        min_count=how.min_count,
-        drop_first=how.drop_first,
+    alphas: Annotated[int, Field(ge=1)] | tuple[Alpha, ...] = Field(
+        100, description="How many alphas to try, or a list of them; 0 is least squares"
+    )
+    eps: Share | None = Field(
+        None,
+        description="The smallest alpha to try, as a share of the largest. By default 0.001, or "
+        "0.01 where there are fewer rows than coefficients; and where the smallest alpha is "
+        "chosen, as many smaller ones are tried once. A value, or a list of alphas, ends there",
+    )
+    l1_ratio: Portion | Portions = Field(
+        1.0,
+        description="The mix of the two penalties: 1 is the LASSO, 0 is Ridge, and between them "
+        "is the Elastic Net. From a list, cross-validation chooses",
+    )
+    relax: StrictBool | Portions = Field(
+        False,
+        description="Relaxed LASSO: true, or a list of the gammas to choose from. Gamma 1 is the "
+        "penalised fit, gamma 0 is least squares on its active columns; true is 0, "
+        "0.25, 0.5, 0.75 and 1",
+    )
+    adaptive: bool = Field(
+        False, description="Adaptive LASSO: each fold weighs the l1 penalty by its own Ridge fit"
+    )
+    folds: int = Field(5, ge=2, le=1000, description="The number of folds in cross-validation")
+    split: Split = Field(
+        Split(), description="How rows get into folds: random, or by one of these columns"
+    )
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How many times to draw the folds; more make the curve smoother",
+    )
+    rule: Literal["min", "1se"] = Field(
+        "min",
+        description="Which alpha is chosen: that of the least error (min), or the largest within "
+        "a standard error of it (1se)",
+    )
+    fold_means: Literal["size", "equal"] = Field(
+        "size",
+        description="Whether a fold counts by the weight of its rows (size), or as much as any "
+        "other (equal)",
+    )
+    early_stop: StrictBool | None = Field(
+        None,
+        description="Leave out the smaller alphas once ten in a row are worse than the best, or "
+        "three and the last by half a standard error. By default only where columns are screened",
+    )
+    engine: Literal["auto", "all", "screened"] = Field(
+        "auto",
+        description="Whether the moments of all pairs of columns are read (all), or only of those "
+        "that screening lets in (screened); auto screens where there are more than 1,000 numeric "
+        "columns",
     )
 
+    @property
+    def l1_ratios(self) -> tuple[float, ...]:
+        """The l1_ratios to choose from."""
+        return self.l1_ratio if isinstance(self.l1_ratio, tuple) else (self.l1_ratio,)
 
-def _search(job: TrainJob) -> selection.Search:
-    return selection.Search(
-        job.search.alphas,
-        job.search.eps,
-        job.search.rule,
-        job.search.l1_ratios,
-        job.search.gammas,
-        job.search.fold_means,
-        job.search.early_stop,
-        job.search.repeats,
-    )
+    @property
+    def gammas(self) -> tuple[float, ...]:
+        """The gammas to choose from; 1 alone without relaxed fits."""
+        if isinstance(self.relax, tuple):
+            return self.relax
+        return GAMMAS if self.relax else (1.0,)
 
+    @field_validator("l1_ratio", "relax", mode="wrap")
+    @classmethod
+    def _one_or_many(
+        cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            one = "a number from 0 to 1" if info.field_name == "l1_ratio" else "true, false"
+            raise ValueError(f"{one}, or a list of numbers from 0 to 1") from error
 
-def sample_for_scaling(planned: TrainPlan, gathered: Gathered) -> Sample | None:
-    """The rows that robust scaling takes quartiles from; None for another scaling.
+    @field_validator("relax", "adaptive")
+    @classmethod
+    def _selects(cls, value: object, info: ValidationInfo) -> object:
+        ratio = info.data.get("l1_ratio", 1.0)
+        if value is not False and 0 in (ratio if isinstance(ratio, tuple) else (ratio,)):
+            raise ValueError("false where search.l1_ratio has a 0, for Ridge selects no columns")
+        return value
 
-    Raises
-    ------
-    DataError
-        If a fold trains on none of them.
-    """
-    if planned.job.preprocess.scaling != "robust":
-        return None
-    sample = gathered.sample
-    for k, (training, _) in enumerate(gathered.folds.splits()):
-        if not np.isin(sample.buckets, training).any():
-            raise DataError(
-                f"{planned.dataset.path}, preprocess.scaling 'robust'",
-                f"none of the training rows of fold {k + 1} are in the sample",
-                "some, to take quartiles from",
-                "Use folds of similar sizes, or another scaling",
-            )
-    return sample
+    @field_validator("repeats")
+    @classmethod
+    def _redrawn(cls, repeats: int, info: ValidationInfo) -> int:
+        split = info.data.get("split")
+        if repeats > 1 and isinstance(split, Split) and (split.fold or split.time):
+            raise ValueError("1 with split fold or time, whose folds are what they are")
+        return repeats
 
-
-def predictor_of(recipe: Recipe, fit: selection.Fit) -> Predictor:
-    """A fit as something that predicts."""
-    columns = fit.design.grouping.columns
-    fill = fit.design.location[: len(columns.numeric)]
-    return Predictor(columns, recipe.indicators, fill, fit.coef, fit.intercept)
+    @field_validator("alphas")
+    @classmethod
+    def _some(cls, alphas: int | tuple[float, ...]) -> int | tuple[float, ...]:
+        if isinstance(alphas, tuple) and not alphas:
+            raise ValueError("at least one alpha")
+        return alphas

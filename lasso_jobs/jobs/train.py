@@ -1,144 +1,251 @@
-"""Training: plan, gather moments in one pass, select alpha, evaluate, register.
+"""Defines the job file of `train`: which rows to learn from, what to predict, how to search."""
 
-Each stage takes what the stages before it return, so that a flow can run them as its tasks.
-"""
+import math
+from typing import Annotated, ClassVar, Literal
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from pydantic import (
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 
-from lasso_jobs.artifacts.model import Model
-from lasso_jobs.artifacts.registry import Registered, Registry
-from lasso_jobs.core.checks import Check
-from lasso_jobs.jobs import holdout as h
-from lasso_jobs.jobs.alpha_search import Selected, predictor_of, select
-from lasso_jobs.jobs.assumptions import examine
-from lasso_jobs.jobs.build import build
-from lasso_jobs.jobs.clock import Clock, Report
-from lasso_jobs.jobs.gather import Gathered, gather, recall
-from lasso_jobs.jobs.promotion import Promotion, champion_of, promote
-from lasso_jobs.jobs.reading import Counts
-from lasso_jobs.jobs.report import keep_report
-from lasso_jobs.jobs.train_job import TrainJob
-from lasso_jobs.jobs.train_plan import TrainPlan, plan
+from lasso_jobs.core.rows.columns import DatePart
+from lasso_jobs.jobs.alpha_search import AlphaSearch
+from lasso_jobs.jobs.base import DATE, Data, Job, Name, Place, Section, Share
+from lasso_jobs.jobs.compare import CompareOptions
+from lasso_jobs.jobs.split import HoldoutRows
+
+Factor = Annotated[float, Field(ge=0)]
+Bound = Annotated[float, Field(allow_inf_nan=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """A finished training."""
+class FeatureSelection(Section):
+    """Which columns are features, by name or by a pattern such as ``*``."""
 
-    registered: Registered
-    run_id: str
-    promotion: Promotion
-    counts: Counts
-    left_out: tuple[tuple[str, str], ...]
-    seconds: Mapping[str, float]
-    checks: tuple[Check, ...]
+    include: tuple[str, ...] = Field(
+        ("*",),
+        description="Columns to use as features; patterns do not take indexes of pandas, and "
+        "columns of extension types such as its periods, which are to be named",
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="Columns to leave out of those that include names"
+    )
+    categorical: tuple[str, ...] = Field(
+        (),
+        description="Integer columns to treat as categories; columns of text and booleans always "
+        "are",
+    )
+    sizes: dict[str, PositiveInt] = Field(
+        {},
+        description="Lengths of vectors by column, such as {words: 50000}: sparse vectors that "
+        "state none are else as long as the largest index needs",
+    )
+    dates: dict[str, Annotated[tuple[DatePart, ...], Field(min_length=1)]] = Field(
+        {},
+        description="Parts of date and timestamp columns to use as features, such as {when: "
+        "[month, weekday]}",
+    )
+
+
+class PreprocessOptions(Section):
+    """How features are prepared; each fold fits this to its own training rows."""
+
+    scaling: Literal["standard", "robust", "minmax", "none"] = Field(
+        "standard",
+        description="What a feature is divided by before the penalty applies: its standard "
+        "deviation (standard), the range between its quartiles (robust), its whole "
+        "range (minmax), or nothing (none)",
+    )
+    missing: Literal["mean", "indicator", "drop", "error"] = Field(
+        "mean",
+        description="What happens to a null in a numeric feature: mean fills in the mean, "
+        "indicator does so and adds a feature that says where, drop leaves the row "
+        "out, error ends the job",
+    )
+    max_levels: PositiveInt = Field(
+        50,
+        description="The most levels that a category keeps; rarer levels share the level (other)",
+    )
+    min_count: PositiveInt = Field(
+        1,
+        description="The fewest training rows that a level needs; rarer levels share the level "
+        "(other)",
+    )
+    drop_first: bool = Field(
+        False, description="Leave out the coefficient of each category's first level"
+    )
+
+
+class StabilityOptions(Section):
+    """Refits that show how stable a model is: to halves of the rows, to all but a twentieth."""
+
+    pairs: int = Field(
+        50,
+        ge=1,
+        le=1000,
+        description="How many times the rows are split into two halves, with a fit to each half",
+    )
+    threshold: float = Field(
+        0.6,
+        gt=0.5,
+        le=1,
+        description="A coefficient is stable if at least this share of the halves selects it",
+    )
+
+
+class Intervals(Section):
+    """Prediction intervals that differ between groups of rows."""
+
+    by: str = Field(description="The column whose groups have intervals of their own")
+    min_rows: int = Field(
+        100,
+        ge=10,
+        description="The fewest sampled held-out rows that a group needs to have its own; other "
+        "groups have the interval of all rows",
+    )
+
+
+class TrainJob(Job):
+    """A training job: which rows to learn from, what to predict, and how to search.
+
+    ``lasso-jobs schema train`` prints its keys; ``name``, ``data`` and ``target`` are required.
+
+    Examples
+    --------
+    >>> from lasso_jobs import TrainJob
+    >>> job = TrainJob.from_values({"name": "sales", "data": {"path": "data"}, "target": "sales"})
+    >>> job.search.folds
+    5
+    >>> TrainJob.from_yaml("train.yaml", ["search.folds=10"]).search.folds
+    10
+    """
+
+    command: ClassVar[str] = "train"
+
+    name: Name = Field(description="The model's name in the registry")
+    data: Data = Field(description="The rows to train on")
+    target: str = Field(description="The column to predict")
+    features: FeatureSelection = Field(
+        FeatureSelection(), description="Which columns to predict it from"
+    )
+    weight: str | None = Field(
+        None, description="A column of sample weights, zero or more; null weighs all rows alike"
+    )
+    preprocess: PreprocessOptions = Field(
+        PreprocessOptions(),
+        description="How features are prepared; each fold fits this to its own training rows",
+    )
+    search: AlphaSearch = Field(
+        AlphaSearch(),
+        description="Which penalties to try, and how cross-validation splits the rows",
+    )
+    holdout: Share | HoldoutRows | None = Field(
+        0.2,
+        description="The rows that test the model: a share of the rows, those of a filter, or "
+        "the last by time; null holds out none",
+    )
+    intervals: Intervals | None = Field(
+        None,
+        description="Prediction intervals of their own for groups of rows; null has one width "
+        "for all rows",
+    )
+    stability: StabilityOptions | None = Field(
+        StabilityOptions(),
+        description="How often refits to halves of the rows select each coefficient; null leaves "
+        "the refits out",
+    )
+    period: str | None = Field(
+        None,
+        description="A column of days or other periods. How much a feature differs between them "
+        "is its normal variation, and only what moves further is drift. The default "
+        "is the date in the folders' names, or the times of the split",
+    )
+    penalty_factors: dict[str, Factor] = Field(
+        {}, description="How strongly features are penalised, by name: 1 is as usual, 0 is never"
+    )
+    bounds: dict[str, tuple[Bound, Bound]] = Field(
+        {},
+        description="The range that a feature's coefficient must stay in, as {FEATURE: [LOW, "
+        "HIGH]} around zero",
+    )
+    seed: int = Field(
+        0,
+        ge=-(2**63),
+        lt=2**63,
+        description="The number that decides which rows share a fold, and which are held out",
+    )
+    registry: Place = Field("models", description="Where models are kept: a folder or a URI")
+    promote: Literal["never", "if_better", "always"] = Field(
+        "if_better",
+        description="When the new version becomes champion. if_better asks for a squared error "
+        "on the held-out rows that is lower than the champion's by more than chance "
+        "explains",
+    )
+    cache: bool = Field(
+        True, description="Keep in the registry what was read, so that no file is read twice"
+    )
+    # No part of what a training is: it changes neither the run's digest nor the model's.
+    compare: CompareOptions = Field(
+        CompareOptions(),
+        exclude=True,
+        description="Which other estimators lasso-jobs compare searches; a training ignores it",
+    )
+    _date: str | None = PrivateAttr(None)
+
+    @field_validator("holdout")
+    @classmethod
+    def _one_time(cls, holdout: object, info: ValidationInfo) -> object:
+        search = info.data.get("search")
+        if isinstance(holdout, HoldoutRows) and holdout.last and isinstance(search, AlphaSearch):
+            times = {holdout.time, search.split.time} - {None}
+            if not times:
+                raise ValueError("{last: SHARE, time: COLUMN}, as search.split has no time")
+            if len(times) == 2:
+                raise ValueError(f"the time of search.split, {search.split.time!r}, or none")
+        return holdout
+
+    @field_validator("intervals")
+    @classmethod
+    def _of_holdout(cls, intervals: object, info: ValidationInfo) -> object:
+        if intervals is not None and info.data.get("holdout", 0.2) is None:
+            raise ValueError("null where holdout is null, for intervals come from held-out rows")
+        return intervals
 
     @property
-    def model(self) -> Model:
-        """The trained model."""
-        return self.registered.model
+    def time(self) -> str | None:
+        """The column of times of the split or of the hold-out; they have one."""
+        held = self.holdout.time if isinstance(self.holdout, HoldoutRows) else None
+        return self.search.split.time or held
 
+    @property
+    def date(self) -> str | None:
+        """The date that `on` has fixed."""
+        return self._date
 
-def evaluate(planned: TrainPlan, gathered: Gathered, selected: Selected) -> h.Evaluation | None:
-    """Measure the model without the held-out rows on them, and the champion on the same rows."""
-    if selected.evaluated is None:
-        return None
-    champion = champion_of(planned.job)
-    return h.evaluate(
-        predictor_of(selected.recipe, selected.evaluated),
-        None if champion is None else champion.model.evaluated,
-        gathered.moments.holdout,
-        gathered.held,
-        gathered.columns,
-        planned.job.intervals,
-        gathered.groups,
-        planned.job.search.split.group or planned.job.time,
-    )
+    def on(self, date: str) -> "TrainJob":
+        """The same job as of a date, which takes the place of ``{date}`` in ``data.where``."""
+        holdout = self.holdout
+        if isinstance(holdout, HoldoutRows) and holdout.where is not None:
+            holdout = HoldoutRows(where=holdout.where.replace(DATE, date))
+        dated = self.model_copy(update={"data": self.data.on(date), "holdout": holdout})
+        dated._date = date
+        return dated
 
+    @field_serializer("bounds", when_used="json")
+    def _storable(self, bounds: dict[str, tuple[float, float]]) -> dict[str, list[float | str]]:
+        """JSON has no infinity; the text of it is read back as the number."""
+        return {
+            name: [side if math.isfinite(side) else str(side) for side in sides]
+            for name, sides in bounds.items()
+        }
 
-def train(
-    job: TrainJob,
-    cluster: str | None = None,
-    workers: int | None = None,
-    report: Report | None = None,
-) -> TrainResult:
-    """Train a model and register it.
-
-    Parameters
-    ----------
-    job : TrainJob
-    cluster, workers
-        As in `lasso_jobs.engine.cluster.connect`.
-    report : callable, optional
-        Called with the stage's name, the partitions done, and all partitions.
-
-    Returns
-    -------
-    TrainResult
-
-    Raises
-    ------
-    LassoJobsError
-    """
-    clock = Clock()
-    planned = plan(job)
-    clock.lap("plan")
-    gathered = recall(planned)
-    if gathered is None:
-        from lasso_jobs.engine.cluster import connect
-
-        with connect(cluster, workers) as client:
-            clock.lap("cluster")
-            gathered = gather(client, planned, report)
-    clock.lap("moments")
-    selected = select(planned, gathered)
-    clock.lap("select")
-    evaluation = evaluate(planned, gathered, selected)
-    clock.lap("evaluate")
-    return finish(planned, gathered, selected, evaluation, clock)
-
-
-def finish(
-    planned: TrainPlan,
-    gathered: Gathered,
-    selected: Selected,
-    evaluation: h.Evaluation | None,
-    clock: Clock,
-    by: str | None = None,
-) -> TrainResult:
-    """Build and register the model; sum up. A promotion is `by` the user, unless it says who."""
-    provenance = {
-        "run_id": planned.run_id,
-        "trained_at": datetime.now(UTC).isoformat(),
-        "as_of": planned.job.date,
-        "bytes_read": gathered.counts.bytes_read,
-        "rows": gathered.counts.rows,
-        "rows_filtered": gathered.counts.filtered,
-        "rows_without_target": gathered.counts.without_target,
-        "rows_with_nulls": gathered.counts.with_nulls,
-        "files": len(planned.dataset.files),
-        "data_plan": planned.data_digest,
-        "data_version": planned.dataset.version,
-        "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},
-    }
-    model = build(planned, gathered, selected, evaluation)
-    examined = examine(planned, gathered, model, selected.final, selected.evaluated)
-    registered = Registry(planned.job.registry).register(model, provenance)
-    clock.lap("register")
-    left_out = planned.features.left_out
-    # Before the promotion: a champion has a report, or the training fails and is repeated.
-    keep_report(planned.job.registry, registered, selected.final, examined, left_out)
-    clock.lap("report")
-    promotion = promote(planned.job, registered, evaluation, by)
-    return TrainResult(
-        registered,
-        planned.run_id,
-        promotion,
-        gathered.counts,
-        left_out,
-        clock.seconds(),
-        examined.checks,
-    )
+    @field_validator("bounds")
+    @classmethod
+    def _around_zero(cls, bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for name, (low, high) in bounds.items():
+            if not low <= 0 <= high or low == high:
+                raise ValueError(f"for {name!r} [low, high] with low <= 0 <= high")
+        return bounds

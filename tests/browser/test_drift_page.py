@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lasso_jobs.jobs import drift_show
+from lasso_jobs.drift import show
+from lasso_jobs.drift.page import save_page
 
 from ..drift_tables import a_category, a_night, a_row, write_nights, write_run
 from .conftest import Browser, keep
@@ -40,7 +41,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for name in ("nights", "odd", "parts"):
         found[name] = folder / f"{name}.html"
-        drift_show.save_page(str(found[name]), drift_show.drift_of(str(folder / name)))
+        save_page(str(found[name]), show.drift_of(str(folder / name)))
     return found
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lasso_jobs import TrainJob, train
-from lasso_jobs.jobs import report
+from lasso_jobs.training.report import store as report
 
 from .conftest import Browser, keep
 
@@ -50,7 +50,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "registry": str(folder / "models"),
     }
     train(TrainJob.from_values(job), workers=1)
-    return Path(report.stored(str(folder / "models"), "odd").place)
+    return Path(report.stored_report(str(folder / "models"), "odd").place)
 
 
 @pytest.mark.parametrize("width", [1280, 768, 390])

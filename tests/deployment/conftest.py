@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from ..conftest import DAYS, a_day, training, write_shop
+from ..conftest import DAYS, a_day, training, write_package_of_the_team, write_shop
 from .stack import ROOT, Stack
 
 
@@ -34,10 +34,12 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_jobs(folder: Path, zone: str) -> None:
-    """Write the shop, rows of today and tomorrow in the zone, a champion, and the jobs."""
+    """Write the shop, rows of today and tomorrow in the zone, a champion, the jobs, and what is not
+    ours."""
     from lasso_jobs import TrainJob, train
 
     write_shop(folder / "shop")
+    write_package_of_the_team(folder)
     today = datetime.now(ZoneInfo(zone)).date()
     for index in range(2):
         path = folder / "shop" / f"day={today + timedelta(days=index)}" / "sales.parquet"

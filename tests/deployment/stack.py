@@ -139,6 +139,11 @@ class Stack:
         self.running.close()
         self.server.close()
 
+    def processes(self) -> "list[psutil.Process]":
+        """All of them, by the folder where they work: a session may have clusters of its own."""
+        folders = {str(self.folder), str(self.jobs)}
+        return [c for c in psutil.Process().children(recursive=True) if c.cwd() in folders]
+
     def processes_of_runs(self) -> "set[psutil.Process]":
         """Flows, and the workers of their own clusters, by the environment they inherit."""
         found = set()

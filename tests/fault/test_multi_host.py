@@ -33,14 +33,14 @@ import json, subprocess, sys
 from lasso_jobs import ScoreJob, TrainJob, score, train
 from lasso_jobs.data import dataset
 
-dataset.PARTITION_ROWS = 50  # every row group is a unit of work
+dataset.UNIT_ROWS = 50  # every row group is a work unit
 values = json.load(sys.stdin)
 
 def cut(stage, done, total):
     if stage == "moments" and done == 4:
         subprocess.run(values["cut"], check=True)
 
-train(TrainJob.from_values(values["train"]), values["cluster"], report=cut)
+train(TrainJob.from_values(values["train"]), values["cluster"], progress=cut)
 job = ScoreJob.from_values(values["score"]).on(values["day"])
 scored = score(job, values["cluster"])
 print(scored.rows_scored)
@@ -101,7 +101,7 @@ def network() -> Iterator[Network]:
 
 
 def test_a_job_completes_on_machines_of_which_one_is_cut_off(
-    network: Network, shop: Path, tmp_path: Path, small_partitions: None
+    network: Network, shop: Path, tmp_path: Path, small_work_units: None
 ) -> None:
     from lasso_jobs import TrainJob, load_model, train
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lasso_jobs.data import staging
+from lasso_jobs.sinks import protocol
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow]
 DRIVER = """
 import os, signal, sys
 import pyarrow as pa
-from lasso_jobs.data import database, staging, storage
+from lasso_jobs.sinks import database, protocol
+from lasso_jobs.storage import files as storage
 
 format_, root, moment, value = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 step = 0
@@ -34,18 +35,22 @@ def deadly(function):
         return function(*arguments, **options)
     return wrapped
 
-sink = staging.sink(format_)
+sink = protocol.sink(format_)
 table = pa.table({"p": ["a"] * 5 + ["b"] * 3, "x": [value] * 8})
 files = sink.write_files(table, root, ["p"], "run")
 database.Session.run = deadly(database.Session.run)
 for name in ("create", "move", "remove", "write"):
     setattr(storage, name, deadly(getattr(storage, name)))
-sink.commit(root, files, table.schema, ["p"], "run", {})
+sink.commit(
+    protocol.Change(
+        root=root, schema=table.schema, partition_by=["p"], run_id="run", files=files
+    )
+)
 """
 
 
 @pytest.fixture(params=["postgresql", "parquet", "delta"])
-def output(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[staging.Format, str]:
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[protocol.Format, str]:
     if request.param == "postgresql":
         request.getfixturevalue("postgresql")
         return "postgresql", f"t_{uuid.uuid4().hex[:20]}"
@@ -62,8 +67,8 @@ def ended(process: "subprocess.Popen[bytes]") -> None:
     assert process.returncode == 0, said
 
 
-def shown(output: tuple[staging.Format, str]) -> list[tuple[str, int]]:
-    rows = staging.sink(output[0]).read(output[1], ["p", "x"], ()).to_pydict()
+def shown(output: tuple[protocol.Format, str]) -> list[tuple[str, int]]:
+    rows = protocol.sink(output[0]).read(output[1], ["p", "x"], ()).to_pydict()
     return sorted(zip(rows["p"], rows["x"], strict=True))
 
 
@@ -72,7 +77,7 @@ def generation(value: int) -> list[tuple[str, int]]:
 
 
 def test_killed_at_any_step_a_commit_leaves_the_old_or_the_new_rows(
-    output: tuple[staging.Format, str],
+    output: tuple[protocol.Format, str],
 ) -> None:
     ended(driver(output, 0, 1))
     now = 1
@@ -93,7 +98,7 @@ def test_killed_at_any_step_a_commit_leaves_the_old_or_the_new_rows(
 # Of a Delta table, test_drivers kills more of them.
 @pytest.mark.parametrize("output", ["postgresql", "parquet"], indirect=True)
 def test_killed_at_random_moments_a_run_started_again_equals_an_undisturbed_one(
-    output: tuple[staging.Format, str],
+    output: tuple[protocol.Format, str],
     score_values: dict[str, Any],
     tmp_path: Path,
 ) -> None:
@@ -103,7 +108,7 @@ def test_killed_at_random_moments_a_run_started_again_equals_an_undisturbed_one(
     started = time.monotonic()
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode in (0, 3)
     duration = time.monotonic() - started
-    sink, columns = staging.sink(output[0]), ["id", "day", "prediction"]
+    sink, columns = protocol.sink(output[0]), ["id", "day", "prediction"]
 
     def rows() -> list[dict[str, Any]]:
         return sorted(sink.read(output[1], columns, ()).to_pylist(), key=lambda row: row["id"])
@@ -120,7 +125,7 @@ def test_killed_at_random_moments_a_run_started_again_equals_an_undisturbed_one(
 
 
 def test_of_two_drivers_at_once_both_leave_whole_generations(
-    output: tuple[staging.Format, str],
+    output: tuple[protocol.Format, str],
 ) -> None:
     ended(driver(output, 0, 1))
     for value in range(2, 10, 2):

@@ -1,5 +1,6 @@
 """Source files that change under a run, and readers that look at a table while it changes."""
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -7,16 +8,19 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from lasso_jobs import ScoreJob, score
-from lasso_jobs.data import sinks
+from lasso_jobs.data import blocks
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import DataError
-from lasso_jobs.jobs.clock import Clock
-from lasso_jobs.jobs.score import run
-from lasso_jobs.jobs.score_plan import plan
+from lasso_jobs.progress import Stages
+from lasso_jobs.scoring.plan import plan
+from lasso_jobs.scoring.run import run_stages
+from lasso_jobs.sinks import delta
+from lasso_jobs.sinks.protocol import Change
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
@@ -64,7 +68,7 @@ def test_a_file_that_changes_after_the_plan_is_named_and_nothing_is_committed(
     content, planned = path.read_bytes(), plan(job)
     change(path)
     with connect("local", 1) as client, pytest.raises(DataError) as caught:
-        run(client, planned, Clock())
+        run_stages(client, planned, Stages())
     assert str(caught.value).startswith(f"{path}: {said}")
     table = DeltaTable(job.output.path)
     assert table.version() == 0
@@ -72,6 +76,46 @@ def test_a_file_that_changes_after_the_plan_is_named_and_nothing_is_committed(
     assert DeltaTable(job.drift.path).version() == 0
     path.write_bytes(content)
     assert score(job, workers=1).rows_scored == 300
+
+
+def write_over(path: Path, content: bytes) -> None:
+    """Another content of the same size, in place, by a program that sets the time back."""
+    before = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def cut_short(path: Path, content: bytes) -> None:
+    os.truncate(path, len(content) // 3)
+
+
+@pytest.mark.usefixtures("small_work_units")
+@pytest.mark.parametrize("change", [write_over, cut_short])
+@pytest.mark.parametrize("n_read", [1, 2])
+def test_a_file_that_changes_while_it_is_read_is_named_and_old_and_new_are_not_mixed(
+    job: ScoreJob,
+    change: Callable[[Path, bytes], None],
+    n_read: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Path(job.data.path) / f"day={SECOND}" / "sales.parquet"
+    table, read, seen = pq.read_table(path, partitioning=None), blocks.read_columns, []
+    pq.write_table(table, path, row_group_size=50, compression="none", use_dictionary=False)
+    content = path.read_bytes()
+    new = content.replace(table["id"][0].as_py().to_bytes(8, "little"), b"\0" * 8)
+    assert new != content
+
+    def change_then_read(place: str, *rest: Any) -> pa.Table:
+        if place == str(path):
+            seen.append(place)
+            if len(seen) == n_read + 1:
+                change(path, new)
+        return read(place, *rest)
+
+    monkeypatch.setattr(blocks, "read_columns", change_then_read)
+    with pytest.raises(DataError, match=f"^{path}: has changed since the plan"):
+        score(job, workers=1)
+    assert DeltaTable(job.output.path).version() == 0
 
 
 @pytest.mark.parametrize("change", [truncate, damage_pages])
@@ -95,7 +139,7 @@ def test_a_reader_never_sees_a_partial_or_doubled_partition(tmp_path: Path) -> N
         files = [
             file
             for start in range(0, rows, 10)
-            for file in sinks.write_files(
+            for file in delta.write_files(
                 pa.table(
                     {
                         "p": [p for p in partitions for _ in range(10)],
@@ -109,7 +153,15 @@ def test_a_reader_never_sees_a_partial_or_doubled_partition(tmp_path: Path) -> N
                 str(generation),
             )
         ]
-        sinks.commit(root, files, schema, ["p"], f"run {generation}", {})
+        delta.commit(
+            Change(
+                root=root,
+                schema=schema,
+                partition_by=["p"],
+                run_id=f"run {generation}",
+                files=files,
+            )
+        )
 
     seen: set[tuple[tuple[str, int], ...]] = set()
     wrong: list[str] = []

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,18 @@ from lasso_jobs import ScoreJob, TrainJob, score, train
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.engine.tasks import bounded_map, tree_reduce
 from lasso_jobs.errors import ClusterError
-from lasso_jobs.jobs import score as scoring
-from lasso_jobs.jobs.verify import verify
+from lasso_jobs.outputs.verify import verify
+from lasso_jobs.scoring import staging
+from lasso_jobs.training.screening import scanner
 
 from ..processes import dask_process
 
 pytestmark = [
     pytest.mark.fault,
     pytest.mark.slow,
-    pytest.mark.usefixtures("small_partitions"),
+    pytest.mark.usefixtures("small_work_units"),
+    # Dask leaves its end of a connection to a worker that was killed to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
 ]
 
 Values = dict[str, Any]
@@ -83,6 +87,21 @@ def test_workers_that_die_in_each_stage_of_training_change_no_bit_of_the_model(
     assert (survived.digest, survived.version) == (undisturbed.digest, 1)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.0], ids=["kept rows", "rows read anew"])
+def test_workers_that_die_in_each_scan_of_a_screening_change_no_bit_of_the_model(
+    train_values: Values, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr(scanner, "SHARE_TO_KEEP", share)
+    data = {**train_values["data"], "where": "day < '2024-01-06'"}
+    search = {**train_values.get("search", {}), "engine": "screened"}
+    job = TrainJob.from_values({**train_values, "data": data, "cache": False, "search": search})
+    undisturbed = train(job, "local", 1).registered
+    killer = Killer(**{"columns": 4, "working set": 9, "gradients": 11})
+    survived = train(job, "local-processes", 2, killer).registered
+    assert killer.killed == ["columns", "working set", "gradients"]
+    assert (survived.digest, survived.version) == (undisturbed.digest, 1)
+
+
 def test_a_worker_that_dies_while_scoring_leaves_each_row_once(
     three_days: ScoreJob, score_values: Values
 ) -> None:
@@ -115,8 +134,8 @@ def test_a_partition_that_kills_every_worker_is_named_and_nothing_is_committed(
     score(three_days, "local", 1)
     before = scored(score_values)
     file = f"day={DAYS[1]}/sales.parquet"
-    kills = deadly(scoring.score_partition, file, 50)
-    monkeypatch.setattr(scoring, "score_partition", kills)
+    kills = deadly(staging.score_work_unit, file, 50)
+    monkeypatch.setattr(staging, "score_work_unit", kills)
     allowed = dask.config.set({"distributed.scheduler.allowed-failures": 1})
     with allowed, pytest.raises(ClusterError) as caught:
         score(three_days, "local-processes", 2)
@@ -141,7 +160,8 @@ def add(left: int, right: int) -> int:
 def test_an_item_that_dask_gives_up_is_run_once_more_alone(tmp_path: Path) -> None:
     allowed = dask.config.set({"distributed.scheduler.allowed-failures": 1})
     with allowed, connect("local-processes", 2) as client:
-        assert tree_reduce(client, dies_twice, add, range(9), 4, str(tmp_path)) == sum(range(9))
+        function = partial(dies_twice, victim=4, folder=str(tmp_path))
+        assert tree_reduce(client, function, add, range(9)) == sum(range(9))
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -233,9 +253,9 @@ def test_a_worker_killed_for_its_memory_is_replaced_or_its_partition_named(
     again: bool,
 ) -> None:
     file, once = f"day={DAYS[1]}/sales.parquet", tmp_path / "once"
-    hungry = greedy(scoring.score_partition, file, None if again else once)
+    hungry = greedy(staging.score_work_unit, file, None if again else once)
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "score_partition", hungry)
+        patch.setattr(staging, "score_work_unit", hungry)
         if not again:
             assert score(three_days, narrow_cluster).rows_scored == 450
             assert once.exists()
@@ -246,7 +266,7 @@ def test_a_worker_killed_for_its_memory_is_replaced_or_its_partition_named(
             assert not DeltaTable.is_deltatable(score_values["output"]["path"])
     if again:
         # What the other partitions had done is kept.
-        assert score(three_days, "local", 1).partitions_resumed > 0
+        assert score(three_days, "local", 1).work_units_resumed > 0
     assert scored(score_values)["id"].tolist() == ids(score_values)
     verify(score_values["output"]["path"])
 
@@ -258,18 +278,19 @@ DRIVER = textwrap.dedent(
     import sys, time
     from pathlib import Path
     from lasso_jobs import ScoreJob, score
-    from lasso_jobs.data import sinks
+    from lasso_jobs.sinks import delta, run_table
 
     job, signal, function, table = sys.argv[1:]
-    original = getattr(sinks, function)
+    module = delta if function == "commit" else run_table
+    original = getattr(module, function)
 
-    def stopped(root, *arguments, **named):
-        if root.endswith(table):
+    def stopped(first, *arguments):
+        if (first if isinstance(first, str) else first.root).endswith(table):
             Path(signal).touch()
             time.sleep(600)
-        return original(root, *arguments, **named)
+        return original(first, *arguments)
 
-    setattr(sinks, function, stopped)
+    setattr(module, function, stopped)
     score(ScoreJob.from_yaml(job), workers=1)
     """
 )

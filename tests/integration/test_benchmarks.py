@@ -1,16 +1,20 @@
 """The benchmark command on tiny data: it measures the right things. Not how long they take."""
 
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from benchmarks import data
 from benchmarks.processes import installed, run, table
+from benchmarks.published import PACKAGES
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -79,8 +83,8 @@ def test_startup_and_memory_measure_whole_processes(tiny: list[str], tmp_path: P
 
 
 def test_scheduler_plans_and_runs_as_many_partitions_as_asked_for() -> None:
-    text, rows = measured("scheduler", "--partitions", "100", "--features", "20", "--workers", "2")
-    assert "100 partitions of 20 features, 199 tasks" in text
+    text, rows = measured("scheduler", "--units", "100", "--features", "20", "--workers", "2")
+    assert "100 units of 20 features, 199 tasks" in text
     assert {"plan", "map and reduce"} <= set(rows)
 
 
@@ -124,3 +128,33 @@ def test_a_peer_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_table_is_markdown_with_three_digits() -> None:
     assert table(("a", "b"), ("x", 1.23456)) == "| a | b |\n| --- | ---: |\n| x | 1.23 |"
+
+
+@pytest.mark.slow
+def test_published_files_are_equal_to_an_oracle_or_refused(tmp_path: Path) -> None:
+    """On archives that are there already, so that nothing is fetched."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=50)
+    for package in PACKAGES:
+        folder = tmp_path / f"{package}-1.0"
+        folder.mkdir()
+        numbers = {"x": x, "text": ["a", "b"] * 25, "y": 2 * x + rng.normal(size=50)}
+        pq.write_table(pa.table(numbers), folder / "good.parquet")
+        (folder / "bad.parquet").write_bytes(b"PAR1")
+        write_deltalake(str(folder / "table"), pa.table({"x": x, "y": -x}))
+        with tarfile.open(tmp_path / f"{package}-1.0.tar.gz", "w:gz") as archive:
+            archive.add(folder, folder.name)
+        shutil.rmtree(folder)
+    command = [sys.executable, "-m", "benchmarks.published", "--dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # The table, its file and the good file of each; the bad one.
+    assert done.stdout.splitlines()[-1] == "{'equal': 9, 'refused': 3}"
+    assert done.returncode == 0
+
+
+def test_plan_times_three_widths_of_three_jobs(tmp_path: Path) -> None:
+    options = ["--columns", "40", "--files", "2", "--repeat", "1", "--dir", str(tmp_path)]
+    _, rows = measured("plan", *options)
+    assert set(rows) == {"columns", "---", "10", "20", "40"}
+    assert rows["columns"] == ["train", "score", "monitor"]
+    assert all(float(seconds) >= 0 for width in ("10", "20", "40") for seconds in rows[width])

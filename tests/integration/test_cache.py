@@ -1,6 +1,7 @@
 """Trainings that find in the cache what others have read, against trainings from nothing."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lasso_jobs import TrainJob, train
-from lasso_jobs.artifacts.cache import Cache
-from lasso_jobs.cli import main
-from lasso_jobs.jobs.train import TrainResult
+from lasso_jobs.cli.main import main
+from lasso_jobs.storage import files as storage
+from lasso_jobs.training.read.cache_folder import Cache
+from lasso_jobs.training.result import TrainResult
 
 pytestmark = pytest.mark.integration
 Values = dict[str, Any]
@@ -45,7 +47,7 @@ def add(folder: Path, number: int) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Files so large, in terms of a partition, that each has its own or shares it with few."""
-    monkeypatch.setattr("lasso_jobs.data.dataset.PARTITION_BYTES", 30_000)
+    monkeypatch.setattr("lasso_jobs.data.dataset.UNIT_BYTES", 30_000)
     monkeypatch.setattr("lasso_jobs.data.dataset.MOST_STATIC_BYTES", 30_000)
     for number in range(1, DAYS + 1):
         add(tmp_path, number)
@@ -232,7 +234,7 @@ def test_a_damaged_entry_is_found_out_removed_and_made_anew(folder: Path, damage
 def test_small_samples_are_whole_although_only_part_of_them_is_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.core.sample.sample_size", lambda n_columns: 60)
+    monkeypatch.setattr("lasso_jobs.core.rows.sample.sample_size", lambda n_columns: 60)
     trained(folder)
     check(folder, preprocess={"scaling": "robust"})
 
@@ -241,7 +243,7 @@ def test_small_samples_are_whole_although_only_part_of_them_is_kept(
 def test_where_too_little_of_a_sample_was_kept_the_rows_are_read_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.core.sample.sample_size", lambda n_columns: 60)
+    monkeypatch.setattr("lasso_jobs.core.rows.sample.sample_size", lambda n_columns: 60)
     data = {"path": str(folder / "data"), "where": "number == 3"}
     check(folder, reads=True, data=data)
     check(folder, data=data)  # of all files together the whole sample was kept
@@ -254,7 +256,7 @@ def test_where_too_little_of_a_sample_was_kept_the_rows_are_read_again(
 def test_of_a_filter_that_passes_few_rows_enough_of_the_sample_is_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.core.sample.sample_size", lambda n_columns: 60)
+    monkeypatch.setattr("lasso_jobs.core.rows.sample.sample_size", lambda n_columns: 60)
     data = {"path": str(folder / "data"), "where": "x0 > 4.2"}
     check(folder, reads=True, data=data)
     check(folder, data=data)
@@ -296,3 +298,35 @@ def test_the_cache_can_be_listed_and_pruned(
     assert json.loads(capsys.readouterr().out)["bytes_left"] == 0
     assert not list((folder / "models" / "_cache").rglob("*.npz"))
     assert main(["models", "list", *registry]) == 0
+
+
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_a_file_replaced_by_one_of_its_size_and_time_is_read_again(
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path, plain = tmp_path / "rows.parquet", {"compression": "none", "use_dictionary": False}
+    data = str(path)
+
+    def put(seed: int) -> int:
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=300)
+        pq.write_table(pa.table({"x": x, "y": seed * x + rng.normal(size=300)}), path, **plain)
+        os.utime(path, ns=(0, 10**18))
+        if where == "s3":
+            storage.write(data, path.read_bytes())
+        return path.stat().st_size
+
+    if where == "s3":
+        data = f"{request.getfixturevalue('bucket')}/rows.parquet"
+    job = {"name": "m", "data": {"path": data}, "target": "y", "registry": str(tmp_path / "m")}
+    found = []
+    for seed in (1, 1, 5) if where == "s3" else (1, 5):
+        size = put(seed)
+        found.append(train(TrainJob.from_values(job), workers=1))
+        assert size == path.stat().st_size
+    nothing = train(TrainJob.from_values({**job, "cache": False}), workers=1)
+    assert found[-1].counts.cached == 0
+    assert found[-1].model.coef.tolist() == nothing.model.coef.tolist()
+    assert abs(found[-1].model.coef.iloc[0] - found[0].model.coef.iloc[0]) > 3
+    if where == "s3":  # the same content has the same entity tag
+        assert found[1].counts.bytes_read == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from deltalake import DeltaTable
 
-from lasso_jobs.artifacts.registry import Registry
-from lasso_jobs.cli import main
+from lasso_jobs.cli.main import main
 from lasso_jobs.errors import LassoJobsError
+from lasso_jobs.models.registry import Registry
 
 pytestmark = pytest.mark.integration
 
@@ -77,9 +79,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def the_line(done: "CompletedProcess[str]") -> str:
+def the_line(done: "CompletedProcess[str]", status: int = 1) -> str:
     """The one line of a command that failed."""
-    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     assert done.stdout == ""
     assert done.stderr.startswith("lasso-jobs: ")
     assert done.stderr.count("\n") == 1, done.stderr
@@ -132,9 +134,9 @@ BAD_INPUT = {
     "a missing path": (
         untouched,
         job(data={"path": "nowhere"}),
-        ["nowhere", "does not exist", "Check data.path"],
+        ["nowhere", "does not exist", "Correct the path"],
     ),
-    "an empty folder": (drop_data, job(), ["data", "holds no files", "Check data.path"]),
+    "an empty folder": (drop_data, job(), ["data", "holds no files", "Correct the path"]),
     "a missing target": (
         untouched,
         job(target="tarjet"),
@@ -143,12 +145,12 @@ BAD_INPUT = {
     "a constant target": (
         untouched,
         job(target="same"),
-        ["'same'", "is constant (4 in all ", "Name another target"],
+        ["'same'", "is constant (4 in all ", "Name another target.\n"],
     ),
     "no feature at all": (
         untouched,
         job(features={"exclude": ["*"]}),
-        ["no usable feature", "Widen features.include"],
+        ["none of its columns is left as a feature", "Widen features.include"],
     ),
     "a truncated file": (
         corrupt_footer,
@@ -163,12 +165,17 @@ BAD_INPUT = {
     "a file with another type": (
         other_type,
         job(),
-        ["data/b.parquet", "'x'", "string", "double", "Mend or remove the file"],
+        ["data/b.parquet", "'x'", "string", "double", "Convert the column there, or remove"],
     ),
     "a file without a column": (
         lacking_column,
-        job(),
-        ["data/b.parquet", "lacks the column 'x'", "data/a.parquet", "Mend or remove the file"],
+        job(preprocess={"missing": "error"}),
+        [
+            "data/b.parquet",
+            "lacks the column 'x'",
+            "data/a.parquet",
+            "Write the file anew with it, or",
+        ],
     ),
     "an unknown key": (
         untouched,
@@ -190,7 +197,7 @@ MORE_BAD_INPUT = {
     "no feature of a usable type": (
         untouched,
         job(features={"include": ["w*"], "exclude": ["word"]}),
-        ["no usable feature", "Widen features.include"],
+        ["when (timestamp[ms])", "Widen features.include, or exclude less"],
     ),
     "a target of text": (
         untouched,
@@ -212,10 +219,45 @@ MORE_BAD_INPUT = {
         job(data={"path": "data", "where": "x > 1000"}),
         ["no row is left", "Widen data.where"],
     ),
+    "a single time to hold out": (
+        untouched,
+        job(holdout={"last": 0.2, "time": "same"}),
+        ["time 'same'", "at least two, as holdout.last", "or set holdout to null"],
+    ),
+    "a single time to split by": (
+        untouched,
+        job(search={"split": {"time": "same"}}),
+        ["time 'same'", "at least 6, as search.folds = 5", "Name a column of finer times"],
+    ),
+    "groups that are too few to split by": (
+        untouched,
+        job(search={"split": {"group": "word"}}),
+        ["search.split.group 'word'", "has 2 groups, of which 1 held out", "of more groups, or"],
+    ),
+    "folds of one value": (
+        untouched,
+        job(search={"split": {"fold": "same"}}),
+        ["search.split.fold 'same'", "has one value", "Name another column, or split"],
+    ),
+    "an option of no feature": (
+        untouched,
+        job(penalty_factors={"othr": 0.0}),
+        ["penalty_factors: 'othr' is no feature", "Did you mean 'other'?"],
+    ),
+    "a version of what has none": (
+        untouched,
+        job(data={"path": "data", "version": 3}),
+        ["data", "is no Delta table, and has no version 3", "Remove the key version"],
+    ),
+    "a path in another folder": (
+        untouched,
+        job(data={"path": "dta"}),
+        ["dta: does not exist", "Correct the path, which starts in "],
+    ),
     "too many folds": (
         untouched,
         job(search={"folds": 1000}),
-        ["fold", "has no rows", "Use fewer folds"],
+        ["has 400 rows, of which 80 held out", "search.folds = 1000", "Set search.folds to 320"],
     ),
 }
 
@@ -278,7 +320,7 @@ def test_scoring_data_without_a_feature_names_the_file_or_column(
 def test_a_missing_job_file_is_named(here: Run, folder: Path) -> None:
     line = the_line(here("train", "absent.yaml", folder=folder))
     assert "absent.yaml" in line
-    assert "Check the path" in line
+    assert "Correct the path" in line
 
 
 def test_a_job_file_that_is_not_yaml_is_one_line(here: Run, folder: Path) -> None:
@@ -288,8 +330,14 @@ def test_a_job_file_that_is_not_yaml_is_one_line(here: Run, folder: Path) -> Non
 
 def test_a_setting_that_is_not_yaml_is_one_line(here: Run, folder: Path) -> None:
     name = write_job(folder, job())
-    line = the_line(here("train", name, "--set", "target=[a", "--quiet", folder=folder))
+    line = the_line(here("train", name, "--set", "target=[a", "--quiet", folder=folder), 2)
     assert "target" in line
+
+
+@pytest.mark.parametrize("setting", ["search.folds=many", "search.folds=1", "search=5", "cash=no"])
+def test_an_error_of_a_setting_names_it(here: Run, folder: Path, setting: str) -> None:
+    done = here("train", write_job(folder, job()), "--set", setting, folder=folder)
+    assert f"--set {setting}: " in the_line(done, 2)
 
 
 def test_a_scheduler_that_does_not_answer_is_named(
@@ -300,13 +348,6 @@ def test_a_scheduler_that_does_not_answer_is_named(
     line = the_line(done)
     assert "tcp://127.0.0.1:1" in line
     assert "dask scheduler" in line
-
-
-def test_a_date_that_is_none_is_refused(here: Run, folder: Path, score_values: Values) -> None:
-    name = write_job(folder, score_values)
-    line = the_line(here("score", name, "--date", "yesterday", folder=folder))
-    assert "'yesterday'" in line
-    assert "YYYY-MM-DD" in line
 
 
 def test_debug_raises_what_went_wrong(here: Run, folder: Path) -> None:
@@ -332,7 +373,8 @@ def test_wrong_usage_exits_2(cli: Run, folder: Path, arguments: tuple[str, ...])
     done = cli(*arguments, folder=folder)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "usage: lasso-jobs" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "--help" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -354,9 +396,11 @@ def trained(cli: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, l
     folder = tmp_path_factory.mktemp("trained")
     (folder / "data").mkdir()
     pq.write_table(rows(), folder / "data" / "a.parquet")
+    # Both on the same grid: one whose end is the user's is not extended.
     name = write_job(folder, job(promote="always"))
-    first = cli("train", name, "--json", folder=folder)
-    second = cli("train", name, "--json", "--set", "search.rule=1se", folder=folder)
+    grid = ("--set", "search.eps=0.001")
+    first = cli("train", name, "--json", *grid, folder=folder)
+    second = cli("train", name, "--json", *grid, "--set", "search.rule=1se", folder=folder)
     return folder, [the_object(first), the_object(second)]
 
 
@@ -403,7 +447,28 @@ def test_a_model_is_shown(here: Run, trained: tuple[Path, list[Values]]) -> None
     text = here("models", "show", "simple", folder=trained[0]).stdout
     assert "Coefficients, the strongest first" in text
     assert "frequency" in text
-    assert "of 100 halves or more" in text
+    assert "of 100 half-samples" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("cache", "list"), "there is no registry"),
+        (("cache", "prune", "--all"), "there is no registry"),
+        (("models", "list"), "there is no registry"),
+        (("verify", "job.yaml"), "is a file; expected the folder or URI of a scoring job's output"),
+        (("vacuum", "job.yaml"), "Name what the job has as output.path"),
+        (("rollback", "job.yaml", "--date", "2024-01-10"), "Name what the job has as output.path"),
+        (("drift", "show", "nowhere"), "Name the drift.path of a scoring job"),
+        (("models", "rollback", "simple@v1"), "Give 'simple', or promote a version"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_place_that_is_another_is_told_what_to_name(
+    here: Run, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    write_job(tmp_path, job())
+    assert said in the_line(here(*arguments, folder=tmp_path))
 
 
 def test_the_champion_is_moved_and_moved_back(
@@ -424,7 +489,7 @@ def test_the_plan_of_a_training_is_of_footers(cli: Run, folder: Path) -> None:
     corrupt_pages(folder)
     values = the_object(cli("plan", write_job(folder, job()), "--json", folder=folder))
     assert values["job"] == "train"
-    assert (values["files"], values["rows_before_filter"], values["partitions"]) == (2, 2 * N, 1)
+    assert (values["files"], values["rows_before_filter"], values["work_units"]) == (2, 2 * N, 1)
     assert values["numeric_features"] == ["x", "other", "same"]
     assert values["categorical_features"] == ["word"]
     assert list(values["left_out"]) == ["when"]
@@ -511,9 +576,9 @@ def test_help_imports_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) 
         check=True,
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "lasso_jobs.cli" in imported
+    assert "lasso_jobs.cli.main" in imported
     heavy = {"numpy", "pandas", "pyarrow", "prefect", "distributed", "dask", "pydantic", "sklearn"}
-    assert imported & {*heavy, "scipy", "numba", "deltalake", "flows"} == set()
+    assert imported & {*heavy, "scipy", "numba", "deltalake", "lasso_jobs.flows"} == set()
     assert "usage: lasso-jobs" in done.stdout
 
 
@@ -521,7 +586,10 @@ def test_help_names_every_command_and_exit_status(cli: Run, tmp_path: Path) -> N
     text = cli("--help", folder=tmp_path).stdout
     for command in ("demo", "train", "score", "plan", "schema", "models"):
         assert f"\n    {command} " in text
-    assert "0 done, 1 failed, 2 wrong usage, 3 done but with an alarm" in " ".join(text.split())
+    expected = (
+        "0 done, 1 failed, 2 wrong usage, 3 done but with an alarm, 4 done but for the newest"
+    )
+    assert expected in " ".join(text.split())
 
 
 def test_a_reader_that_leaves_ends_a_command_without_a_word(tmp_path: Path) -> None:
@@ -533,3 +601,31 @@ def test_a_reader_that_leaves_ends_a_command_without_a_word(tmp_path: Path) -> N
     os.close(write)
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+@pytest.mark.slow
+def test_a_page_that_cannot_be_written_is_a_warning_of_a_run_that_is_done(
+    cli: Callable[..., Any],
+    tmp_path: Path,
+    score_values: Values,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    score_values["drift"]["path"] = "drift"
+    (tmp_path / "score.yaml").write_text(yaml.safe_dump(score_values))
+    score = ("score", "score.yaml", "--workers", 1, "--json", "--date")
+    assert cli(*score, "2024-01-05", folder=tmp_path).returncode == 0
+    pages = tmp_path / "drift" / "_pages"
+    shutil.rmtree(pages)
+    pages.write_text("no folder")
+    caplog.clear()
+    done = cli(*score, "2024-01-06", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["output_version"] == 1
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("The run is committed, but its page of drift is missing (drift/_pages/")
+    found = DeltaTable(score_values["output"]["path"]).to_pandas()
+    assert set(found["day"]) == {"2024-01-05", "2024-01-06"}
+    pages.unlink()
+    redraw = line.partition("To draw it: lasso-jobs ")[2].split()
+    assert cli(*redraw, folder=tmp_path).returncode == 0
+    assert [page.suffix for page in pages.iterdir()] == [".html"]

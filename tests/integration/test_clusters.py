@@ -1,6 +1,8 @@
 """Clusters that jobs run on: certificates, packages, versions, adaptivity, nothing left behind."""
 
 import os
+import socket
+import ssl
 import sys
 import time
 import warnings
@@ -10,11 +12,17 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import dask
+import distributed.dashboard
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from distributed import Client, LocalCluster
+from distributed.security import Security
 
 from lasso_jobs.engine.cluster import LOOPBACK, connect
 from lasso_jobs.engine.tasks import bounded_map
@@ -228,3 +236,97 @@ def test_a_packages_cluster_gets_its_options_and_workers_and_is_closed(
     path.write_text(yaml.safe_dump({**values, "options": {"queue": "full"}}))
     with pytest.raises(ClusterError, match=r"did not start it .RuntimeError: the queue is full"):
         connect(str(path)).__enter__()
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """The TCP addresses that a process and its children listen on."""
+    import psutil
+
+    process = psutil.Process(pid)
+    return {
+        (found.laddr.ip, found.laddr.port)
+        for one in (process, *process.children(recursive=True))
+        for found in one.net_connections("tcp")
+        if found.status == psutil.CONN_LISTEN
+    }
+
+
+def answer(url: str) -> int:
+    try:
+        with urlopen(url, timeout=10) as page:
+            return int(page.status)
+    except HTTPError as refused:
+        return refused.code
+    except OSError:  # no HTTP is spoken there
+        return 0
+
+
+@pytest.mark.parametrize("kind", ["local", "local-processes"])
+def test_other_users_of_this_machine_can_neither_run_code_nor_look(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a local cluster listens on speaks to its own certificate alone, or says nothing."""
+    shown: list[str] = []
+    for name in ("scheduler", "worker"):
+        module = ModuleType(f"distributed.dashboard.{name}")
+        module.connect = lambda *_, which=name, **__: shown.append(which)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(distributed.dashboard, name, module, raising=False)
+    before = listening(os.getpid())
+    with connect(kind, 2) as client:
+        assert results(client, [1, 2, 3]) == [2, 4, 6]
+        addresses = listening(os.getpid()) - before
+        own = client.scheduler_info()
+    assert {ip for ip, _ in addresses} <= {"127.0.0.1"}
+    assert own["address"].startswith("tls://" if kind == "local-processes" else "inproc://")
+    assert all(worker.startswith(own["address"][:5]) for worker in own["workers"])
+    assert shown == []
+
+
+def is_refused(port: int, certificate: Path | None = None) -> bool:
+    """Whether a port speaks no TLS with whoever has not the cluster's own certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificate is not None:
+        context.load_cert_chain(certificate)
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=2) as plain,
+            context.wrap_socket(plain) as encrypted,
+        ):
+            return encrypted.recv(1) == b""
+    except (ssl.SSLError, ConnectionError, TimeoutError):
+        return True
+
+
+@pytest.mark.slow
+def test_a_scheduler_of_worker_processes_lets_nobody_else_in(tmp_path: Path) -> None:
+    others: Any = Security.temporary()
+    certificate = tmp_path / "others.pem"
+    certificate.write_text(others.tls_client_key + others.tls_client_cert)
+    before = listening(os.getpid())
+    with connect("local-processes", 1) as client:
+        for _, port in listening(os.getpid()) - before:
+            assert is_refused(port) and is_refused(port, certificate)
+            for path in ("status", "info/main/workers.html", "json/counts.json", "metrics"):
+                assert answer(f"http://127.0.0.1:{port}/{path}") in (0, 404)
+        own = tmp_path / "own.pem"
+        security: Any = client.security
+        own.write_text(security.tls_client_key + security.tls_client_cert)
+        assert not is_refused(int(client.scheduler.address.rpartition(":")[2]), own)
+        assert results(client, [1]) == [2]
+
+
+def test_workers_in_another_folder_are_told_of(scheduler: str, cli: Any, tmp_path: Path) -> None:
+    """Their folder has other files by the relative paths of the job, or none."""
+    x = np.arange(40.0)
+    (tmp_path / "data").mkdir()
+    pd.DataFrame({"x": x, "y": x + x % 3}).to_parquet(tmp_path / "data" / "a.parquet")
+    job = {"name": "m", "data": {"path": "data"}, "target": "y", "registry": str(tmp_path / "m")}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    done = cli("train", "job.yaml", "--cluster", scheduler, folder=tmp_path)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert "data/a.parquet: has disappeared; expected the file that the plan names" in said
+    assert "if the workers run in another folder than the command" in said
+    assert "name the data by an absolute path" in said

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import loguniform
 from sklearn.compose import ColumnTransformer
@@ -21,18 +24,19 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from lasso_jobs import TrainJob, train
-from lasso_jobs.cli import main
-from lasso_jobs.core.buckets import remix
-from lasso_jobs.data.flights import write_flights
+from lasso_jobs.cli.main import main
+from lasso_jobs.comparison.result import Comparison, FamilyResult
+from lasso_jobs.comparison.run import compare
+from lasso_jobs.comparison.sample import draw
+from lasso_jobs.core.rows.buckets import remix
+from lasso_jobs.demo.flights import write_flights
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import JobError, LassoJobsError
-from lasso_jobs.jobs.compare import compare
-from lasso_jobs.jobs.compare_result import Comparison, Searched
-from lasso_jobs.jobs.compare_sample import draw
-from lasso_jobs.jobs.compare_verdict import of_comparison
-from lasso_jobs.jobs.gather import gather
-from lasso_jobs.jobs.train_plan import plan
-from lasso_jobs.jobs.training_rows import read_training_rows
+from lasso_jobs.training.gather import gather
+from lasso_jobs.training.plan import plan
+from lasso_jobs.training.read.rows import read_training_rows
+
+from ..deletion_vectors import delete
 
 pytestmark = pytest.mark.integration
 
@@ -87,8 +91,8 @@ def job(folder: Path, options: Values, **more: Any) -> TrainJob:
     return TrainJob.from_values(values_of(folder, options) | more)
 
 
-def row(found: Comparison, family: str) -> Searched:
-    return next(row for row in found.searched if row.family == family)
+def row(found: Comparison, family: str) -> FamilyResult:
+    return next(row for row in found.families if row.family == family)
 
 
 SPLITS: dict[str, Values] = {
@@ -131,7 +135,7 @@ def test_the_lasso_on_all_rows_has_the_errors_of_the_training(
     chosen = {"min": curve.alpha_min, "1se": curve.alpha_1se}[how["search"].get("rule", "min")]
     sk = {**SK_LASSO, "search": {"alpha": [chosen]}}
     found = compare(job(folder, {"estimators": {"sk": sk}}, **how), workers=1)
-    lasso, all_rows = found.searched[0], found.all_rows
+    lasso, all_rows = found.families[0], found.all_rows
     assert found.sample_rows == found.n_rows
     assert lasso.params["alpha"] == pytest.approx(chosen, rel=1e-9)
     j = all_rows.index
@@ -162,6 +166,38 @@ def searched(folder: Path) -> Comparison:
     return compare(
         job(folder, options, search={"split": {"fold": "fold"}}, holdout=None, seed=3), workers=2
     )
+
+
+@pytest.mark.parametrize("how", ["types", "deleted"])
+def test_a_comparison_is_of_the_values_of_the_rows_that_are_left(
+    frame: pd.DataFrame, tmp_path: Path, how: str
+) -> None:
+    """Whatever types the files have, and whatever rows a table had before."""
+    frame = frame.drop(columns="hour")
+    columns: Values = {"features": {"include": ["x", "z", "store", "seats"]}, "holdout": None}
+    options = columns | {"search": {"alphas": 8, "split": {"fold": "fold"}}, "weight": "shop"}
+    frame["shop"] += 1
+    pq.write_table(pa.Table.from_pandas(frame), tmp_path / "plain.parquet")
+    if how == "types":
+        (tmp_path / "other").mkdir()
+        types = {"seats": "int8", "shop": "float32", "store": "category", "fold": "float64"}
+        frame[:150].astype(types).to_parquet(tmp_path / "other" / "a.parquet")
+        frame[150:].to_parquet(tmp_path / "other" / "b.parquet")
+    else:
+        noise = frame.sample(60, random_state=1).assign(y=1e6, z=-50.0)
+        write_deltalake(str(tmp_path / "other"), pd.concat([frame, noise], ignore_index=True))
+        (path,) = tmp_path.glob("other/*.parquet")
+        # Two batches of rows: deltalake writes either first.
+        noisy = np.flatnonzero(pq.read_table(path)["y"].to_numpy() == 1e6)
+        delete(tmp_path / "other", {path.name: noisy.tolist()})
+    found, expected = (
+        compare(job(tmp_path / name, {"families": ["ridge"]}, **options), workers=1)
+        for name in ("other", "plain.parquet")
+    )
+    assert (found.sample_rows, found.n_rows) == (N, N)
+    for one, other in zip(found.families, expected.families, strict=True):
+        assert_allclose(one.fold_mse, other.fold_mse, rtol=1e-9)
+        assert one.params == pytest.approx(other.params, rel=1e-9)
 
 
 def preprocessed(estimator: Any) -> Pipeline:
@@ -206,13 +242,15 @@ def test_another_family_has_the_errors_of_scikit_learns_own_search(
 
 
 def test_a_curve_is_found_by_boosting_and_by_no_linear_family(searched: Comparison) -> None:
-    values = of_comparison(searched)
+    values = searched.as_values()
     assert {r["family"] for r in values["families"] if r["linear"]} >= {"lasso", "ridge"}
     assert values["earns_its_keep"]
     assert values["best_nonlinear"] == "boosting"
-    assert values["verdict"].startswith("A non-linear model earns its keep: boosting has an RMSE")
-    assert row(searched, "boosting").size_bytes > 5 * row(searched, "ridge").size_bytes
-    assert row(searched, "ridge").fit_seconds > 0
+    assert values["conclusion"].startswith(
+        "A non-linear model earns its keep: boosting has an RMSE"
+    )
+    assert row(searched, "boosting").refit.size_bytes > 5 * row(searched, "ridge").refit.size_bytes
+    assert row(searched, "ridge").refit.seconds > 0
 
 
 def test_a_weighted_ridge_has_the_errors_of_refits_by_hand(
@@ -239,12 +277,12 @@ def test_a_weighted_ridge_has_the_errors_of_refits_by_hand(
 def test_the_sample_is_the_rows_of_the_smallest_hashes_that_are_in_folds(folder: Path) -> None:
     planned = plan(job(folder, {"families": ["ridge"]}))
     with connect("local", 2) as client:
-        gathered = gather(client, planned)
-        found = draw(client, planned, gathered, 50)
+        gathered = gather(lambda: client, planned)
+        found = draw(client, planned, gathered, most=50)
     parts = [
         (remix(rows.hashes), rows.buckets, rows.target)
-        for partition in planned.partitions
-        for rows in read_training_rows(partition, gathered.reading)
+        for unit in planned.work_units
+        for rows in read_training_rows(unit, gathered.reading)
     ]
     draws, buckets, target = map(np.concatenate, zip(*parts, strict=True))
     kept = np.flatnonzero(buckets < gathered.reading.n_buckets)
@@ -270,7 +308,7 @@ def test_errors_are_the_same_for_one_worker_and_for_four(folder: Path) -> None:
     }
     one, four = (compare(job(folder, options), "local", n) for n in (1, 4))
     assert one.sample_rows == 150
-    for left, right in zip(one.searched, four.searched, strict=True):
+    for left, right in zip(one.families, four.families, strict=True):
         assert left.params == right.params
         assert_array_equal(left.fold_mse, right.fold_mse)
 
@@ -322,6 +360,12 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_read(
     options, message = REFUSED[case]
     with pytest.raises(JobError, match=message):
         compare(job(tmp_path / "nothing is here", options))
+
+
+def test_columns_that_would_be_screened_are_refused(folder: Path) -> None:
+    screened = {"search": {"engine": "screened", "alphas": 20}}
+    with pytest.raises(JobError, match=r"search\.engine: the 3 numeric columns would be screened"):
+        compare(job(folder, {"families": ["ridge"]}, **screened))
 
 
 ODD_ESTIMATORS = """
@@ -392,7 +436,7 @@ def test_a_search_that_fails_says_so_in_one_line(
         compare(job(folder, options, **search), workers=1)
 
 
-def test_the_command_prints_a_table_and_a_verdict(
+def test_the_command_prints_a_table_and_a_conclusion(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "job.yaml"
@@ -408,7 +452,7 @@ def test_the_command_prints_a_table_and_a_verdict(
     values = json.loads(shown.out)
     assert shown.err == ""
     assert [r["family"] for r in values["families"]] == ["lasso", "ridge"]
-    assert main(["compare", str(path), "--set", "compare.families=[lasso]"]) == 1
+    assert main(["compare", str(path), "--set", "compare.families=[lasso]"]) == 2
     assert "compare.families" in capsys.readouterr().err
 
 
@@ -426,8 +470,8 @@ def test_a_remote_cluster_finds_what_threads_find(
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     here = compare(TrainJob.from_yaml(path, [families, "compare.iterations=2"]), "local")
     values = json.loads(there.stdout)
-    assert values["verdict"]
-    for theirs, ours in zip(values["families"], here.searched, strict=True):
+    assert values["conclusion"]
+    for theirs, ours in zip(values["families"], here.families, strict=True):
         assert theirs["fold_mse"] == ours.fold_mse.tolist()
         assert theirs["params"] == dict(ours.params)
 
@@ -448,11 +492,11 @@ def test_four_families_on_the_flights(tmp_path: Path) -> None:
     curve = train(training).model.curve
     found = compare(training)
     assert found.sample_rows == 4_000
-    families = [row.family for row in found.searched]
+    families = [row.family for row in found.families]
     assert families == ["lasso", "elastic_net", "ridge", "random_forest", "gradient_boosting"]
     assert_array_equal(found.all_rows.mse, curve.mse)
     best = int(np.argmin(curve.mse))
-    lasso = found.searched[0]
+    lasso = found.families[0]
     # Errors of 4,000 rows in 5 folds are those of all rows but for their own standard error.
     assert lasso.mse == pytest.approx(curve.mse[best], abs=2 * lasso.mse_se)
-    assert all(np.isfinite(row.fold_mse).all() and row.fit_seconds > 0 for row in found.searched)
+    assert all(np.isfinite(row.fold_mse).all() and row.refit.seconds > 0 for row in found.families)

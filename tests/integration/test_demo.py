@@ -13,6 +13,8 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
+from ..conftest import write_package_of_the_team
+
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
 NIGHTS = [f"2013-10-0{day}" for day in range(1, 8)]
@@ -21,7 +23,9 @@ FLIGHTS, FEATURES = 336_776, 11
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
+    home = tmp_path_factory.mktemp("demo")
+    write_package_of_the_team(home)
+    return home
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 import os
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -31,6 +33,16 @@ def test_these_are_deployed() -> None:
     assert set(DEPLOYED) == {
         *("train", "nightly-score", "monitor-outcomes", "backfill", "retrain-on-drift")
     }
+
+
+def test_the_scripts_are_shipped_and_not_installed() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"][
+        "targets"
+    ]
+    assert build["wheel"]["packages"] == ["lasso_jobs"]
+    assert "/flows" in build["sdist"]["include"]
+    assert not (ROOT / "flows" / "__init__.py").exists()
+    assert len(list((ROOT / "flows").glob("*.py"))) == len(DEPLOYED)
 
 
 @pytest.mark.parametrize("name", DEPLOYED)
@@ -76,7 +88,7 @@ def test_automations_act_on_events_that_the_flows_emit() -> None:
     from prefect.automations import AutomationCore
     from pydantic import TypeAdapter
 
-    from flows import events
+    from lasso_jobs.flows import events
 
     values = yaml.safe_load((DEPLOY / "automations.yaml").read_text())["automations"]
     automations = TypeAdapter(list[AutomationCore]).validate_python(values)
@@ -231,3 +243,135 @@ def test_ports_and_limits_agree_between_the_files() -> None:
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}, name
         assert container["securityContext"]["allowPrivilegeEscalation"] is False, name
     assert "-c /src/deploy/constraints.txt" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_a_work_pool_that_cannot_be_made_is_refused() -> None:
+    """A server would take any type, and no worker would ever come."""
+    from prefect.exceptions import ObjectNotFound
+
+    from lasso_jobs.errors import JobError
+    from lasso_jobs.flows import deploy as module
+
+    class Client:
+        made: ClassVar[list[str]] = []
+
+        def read_work_pool(self, name: str) -> None:
+            raise ObjectNotFound(Exception())
+
+        def read_worker_metadata(self) -> Values:
+            return {"prefect": {"process": {}}, "prefect-docker": {"docker": {}}}
+
+        def create_work_pool(self, pool: Any) -> None:
+            self.made.append(f"{pool.name} {pool.type}")
+
+    with pytest.raises(JobError, match=r"--pool-type: 'proces'; expected .* docker, process"):
+        module._ensure_pool(Client(), "p", "proces")
+    with pytest.raises(JobError, match="--pool: 'a/b'; expected a name without /"):
+        module._ensure_pool(Client(), "a/b", "process")
+    module._ensure_pool(Client(), "p", "docker")
+    assert Client.made == ["p docker"]
+
+
+def test_a_request_that_the_server_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    from lasso_jobs.errors import JobError
+    from lasso_jobs.flows import server
+
+    class Client:
+        def api_healthcheck(self) -> None:
+            """It answers."""
+
+    monkeypatch.setattr(server, "get_client", lambda **_: nullcontext(Client()))
+    refusal = PrefectHTTPStatusError("Client error '409 Conflict'", request=None, response=None)
+    with (
+        pytest.raises(JobError, match=r"http://host/api: .* refused a request .*409 Conflict"),
+        server.connected("http://host/api"),
+    ):
+        raise refusal
+
+
+def test_without_a_file_deploy_says_which_one_is_needed(cli: Any, tmp_path: Path) -> None:
+    done = cli("deploy", folder=tmp_path)
+    assert done.returncode == 1
+    assert "expected a prefect.yaml. Name one with --file" in done.stderr
+    assert "job file" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["name: m", "deployments: []", "deployments: [{x: 1}]", "deployments: 3"]
+)
+def test_a_file_that_is_no_prefect_yaml_is_refused_before_any_server_is_asked(
+    text: str, tmp_path: Path
+) -> None:
+    from lasso_jobs.errors import JobError
+    from lasso_jobs.flows.deploy import deploy
+
+    file = tmp_path / "prefect.yaml"
+    file.write_text(text)
+    with pytest.raises(JobError, match="has no list of deployments with names"):
+        deploy(str(file), api=None, pool="p", pool_type="process", directory=".", image="i")
+
+
+# Other teams' runs on the same Prefect server.
+
+OTHERS = [  # by what an automation would act on runs of everybody, or on runs that live
+    {"match_related": {}},
+    {"match_related": {"prefect.resource.role": "deployment"}},
+    {"match_related": {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.x"}},
+    {"match_related": {}, "match": {"prefect.resource.id": "*"}},
+    {"match_related": {}, "match": {"prefect.resource.id": "prefect.*"}},
+]
+
+
+def deployed_with(folder: Path, trigger: Values, **deployment: Any) -> Path:
+    """The files of `deploy/`, with other values for the first trigger and a deployment."""
+    automations = yaml.safe_load((DEPLOY / "automations.yaml").read_text())
+    automations["automations"][0]["trigger"].update(trigger)
+    (folder / "automations.yaml").write_text(yaml.safe_dump(automations))
+    values = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())
+    values["deployments"][0].update(deployment)
+    (folder / "prefect.yaml").write_text(yaml.safe_dump(values))
+    return folder / "prefect.yaml"
+
+
+def refused(file: Path) -> str:
+    from lasso_jobs.errors import JobError
+    from lasso_jobs.flows.deploy import deploy
+
+    with pytest.raises(JobError) as caught:  # before any server is asked
+        deploy(str(file), api=None, pool="p", pool_type="process", directory=".", image="i")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("trigger", OTHERS, ids=str)
+def test_an_automation_of_everybodys_runs_is_refused(trigger: Values, tmp_path: Path) -> None:
+    said = refused(deployed_with(tmp_path, trigger))
+    assert "'lasso-jobs zombie is crashed': acts on flow runs of everybody" in said
+
+
+def test_one_inside_a_compound_trigger_too(tmp_path: Path) -> None:
+    file = deployed_with(tmp_path, {})
+    values = yaml.safe_load((tmp_path / "automations.yaml").read_text())
+    inner = {**values["automations"][1]["trigger"], "match_related": {}}
+    both = {"type": "compound", "require": "all", "triggers": [inner], "within": 60}
+    values["automations"][1]["trigger"] = both
+    (tmp_path / "automations.yaml").write_text(yaml.safe_dump(values))
+    assert "'lasso-jobs zombie runs again': acts on flow runs of everybody" in refused(file)
+
+
+@pytest.mark.parametrize("seconds", [30, 120, 180])
+def test_an_automation_that_waits_for_less_than_a_heartbeat_is_refused(
+    seconds: int, tmp_path: Path
+) -> None:
+    said = refused(deployed_with(tmp_path, {"within": seconds}))
+    assert f"waits {seconds} seconds for a heartbeat; expected more than the 180 seconds" in said
+
+
+def test_a_deployment_without_the_tag_is_refused(tmp_path: Path) -> None:
+    said = refused(deployed_with(tmp_path, {}, tags=["other"]))
+    assert "deployment train: lacks the tag lasso-jobs" in said
+
+
+def test_the_files_as_they_are_get_as_far_as_the_server(tmp_path: Path) -> None:
+    assert "no address of a Prefect server" in refused(deployed_with(tmp_path, {}))

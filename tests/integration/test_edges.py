@@ -16,9 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lasso_jobs import TrainJob, train
-from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.errors import LassoJobsError
-from lasso_jobs.jobs.summary import of_training
+from lasso_jobs.models.registry import Registry
 
 pytestmark = pytest.mark.integration
 Values = dict[str, Any]
@@ -45,7 +44,7 @@ def trained(folder: Path, frame: pd.DataFrame, **more: Any) -> Values:
         "holdout": None,
         "registry": str(folder / "models"),
     }
-    return of_training(train(TrainJob.from_values({**values, **more}), workers=1))
+    return train(TrainJob.from_values({**values, **more}), workers=1).as_values()
 
 
 def refits(frame: pd.DataFrame, alphas: Any, weight: np.ndarray | None = None) -> np.ndarray:
@@ -168,14 +167,14 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], Values, str]] =
     "one group": (
         lambda frame: frame.assign(shop="one"),
         {"search": {"split": {"group": "shop"}}, "features": {"exclude": ["fold"]}},
-        "fold .* has no rows",
+        "search.split.group 'shop': has 1 group; expected at least 5",
     ),
     "fewer rows than folds": (
         lambda frame: frame[:3],
         {"search": {"folds": 5}},
-        "fold .* has no rows",
+        "has 3 rows; expected at least 5",
     ),
-    "one row": (lambda frame: frame[:1], {"search": {"folds": 2}}, "is constant"),
+    "one row": (lambda frame: frame[:1], {"search": {"folds": 2}}, "has 1 row; expected"),
     "a constant target": (lambda frame: frame.assign(y=2.0), {}, "target 'y': is constant"),
     "an infinite feature": (
         lambda frame: frame.assign(x1=frame["x1"].where(frame.index != 77, np.inf)),

@@ -12,8 +12,7 @@ from deltalake import write_deltalake
 from pydantic import BaseModel
 
 from lasso_jobs import TrainJob, load_model, train
-from lasso_jobs.data.flights import write_flights
-from lasso_jobs.jobs.summary import of_training
+from lasso_jobs.demo.flights import write_flights
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 Values = dict[str, Any]
@@ -21,10 +20,11 @@ Values = dict[str, Any]
 COMMON: Values = {
     "target": "arr_delay",
     "features": {
-        "include": ["dep_delay", "distance", "carrier", "origin", "wind*", "humid", "month"],
+        "include": ["dep_delay", "distance", "carrier", "origin", "wind*", "humid", "month", "at"],
         "exclude": ["wind_dir"],
         "categorical": ["month"],
         "dates": {"leaves": ["weekday", "hour"]},
+        "sizes": {"at": 5},
     },
     "weight": "seats",
     "stability": {"pairs": 10, "threshold": 0.8},
@@ -65,6 +65,7 @@ JOBS: dict[str, Values] = {
         "weight": None,
         "preprocess": {"scaling": "robust", "missing": "drop", "max_levels": 8},
         "search": {
+            "engine": "all",
             "alphas": [0.5, 0.05, 5.0],
             "relax": [0.5],
             "folds": 3,
@@ -117,6 +118,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         minutes = table["sched_dep_minute"].cast(pa.int64())
         seconds = pc.multiply(minutes, 60).cast(pa.duration("s"))
         table = table.append_column("leaves", pc.add(midnight, seconds))
+        quarters = pc.max_element_wise(pc.subtract(pc.divide(minutes, 240), 1), 0).to_pylist()
+        at = pa.array([[(quarter, 1.0)] for quarter in quarters], pa.map_(pa.int32(), pa.float64()))
+        table = table.append_column("at", at)
         seats = pc.add(50, pc.divide(table["distance"], 20))
         pq.write_table(
             table.append_column("seats", seats), folder / "data" / f"{path.name}.parquet"
@@ -151,12 +155,12 @@ def test_together_the_jobs_have_every_key_at_a_value_of_its_own(folder: Path) ->
 def test_a_job_with_every_key_does_what_each_says(folder: Path) -> None:
     what = job(folder, "by group")
     result = train(what, workers=2)
-    found, model = of_training(result), load_model(what.registry, what.name)
+    found, model = result.as_values(), load_model(what.registry, what.name)
     coef, cv = found["coef"], found["cv"]
     assert found["certificate"]["converged"]
     assert found["rows_filtered"] > 0
     # Features: patterns, the parts of a date, levels, and an indicator for the nulls of gusts.
-    assert {"leaves.hour", "wind_speed", "wind_gust is null"} <= set(coef)
+    assert {"leaves.hour", "wind_speed", "wind_gust is null", "at[4]"} <= set(coef)
     assert "wind_dir" not in coef
     assert sum(label.startswith("carrier=") for label in coef) == 7
     assert "carrier=(other)" in coef
@@ -177,12 +181,12 @@ def test_a_job_with_every_key_does_what_each_says(folder: Path) -> None:
     assert found["holdout"]["by"] == "carrier"
     assert len(found["holdout"]["intervals"]) > 3
     # Timestamps are periods by their days: every third of the year.
-    assert model.references["distance"].days.n_periods == 122
+    assert model.references["distance"].baseline.n_periods == 122
 
 
 def test_folds_by_time_and_dropped_rows_compose(folder: Path) -> None:
     what = job(folder, "by time")
-    found = of_training(train(what, workers=2))
+    found = train(what, workers=2).as_values()
     assert found["certificate"]["converged"]
     assert found["rows_with_nulls"] > 0
     assert found["stability"] is None
@@ -191,5 +195,5 @@ def test_folds_by_time_and_dropped_rows_compose(folder: Path) -> None:
 
 
 def test_folds_of_a_column_are_its_values(folder: Path) -> None:
-    found = of_training(train(job(folder, "by a column"), workers=2))
+    found = train(job(folder, "by a column"), workers=2).as_values()
     assert np.shape(found["cv"]["fold_mse"]) == (3, 1)

@@ -22,10 +22,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from lasso_jobs import TrainJob, load_model, train
 from lasso_jobs.engine.cluster import connect
-from lasso_jobs.jobs.gather import gather
-from lasso_jobs.jobs.summary import of_training
-from lasso_jobs.jobs.train_plan import plan
-from lasso_jobs.jobs.training_rows import read_training_rows
+from lasso_jobs.training.gather import gather
+from lasso_jobs.training.plan import plan
+from lasso_jobs.training.read.rows import read_training_rows
 
 pytestmark = pytest.mark.integration
 
@@ -80,7 +79,7 @@ def from_python(diabetes_folder: Path) -> Values:
         diabetes_folder / "train.yaml",
         [f"data.path={diabetes_folder}/diabetes.parquet", f"registry={diabetes_folder}/in-python"],
     )
-    return of_training(train(job, workers=1))
+    return train(job, workers=1).as_values()
 
 
 @pytest.fixture(scope="module")
@@ -234,8 +233,9 @@ def sold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
     planned = plan(job)
     with connect(workers=1) as client:
-        reading = gather(client, planned).reading
-    read = [rows for part in planned.partitions for rows in read_training_rows(part, reading)]
+        data = gather(lambda: client, planned)
+    reading = data.reading
+    read = [rows for part in planned.work_units for rows in read_training_rows(part, reading)]
     bucket = np.concatenate([rows.buckets for rows in read])
     frame = table.to_pandas()
     frame = frame[(frame["sold"] >= 2002) & frame["price"].notna()]
@@ -246,8 +246,9 @@ def sold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "frame": frame,
         "X": encoded(frame),
         "y": frame["price"].to_numpy(),
-        "fold": np.where(bucket == reading.n_buckets, -1, bucket % reading.n_folds),
-        "trained": of_training(train(job, workers=2)),
+        "fold": sum(k * np.isin(bucket, test) for k, (_, test) in enumerate(data.folds.splits()))
+        - 1 * (bucket == reading.n_buckets),
+        "trained": train(job, workers=2).as_values(),
         "model": load_model(folder / "models", "homes"),
     }
 

@@ -1,5 +1,6 @@
 """The Prefect flows: what runs, what is retried, and what a person finds in the UI."""
 
+import functools
 import getpass
 import re
 import subprocess
@@ -15,8 +16,9 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from lasso_jobs.artifacts.registry import Registry
+from lasso_jobs.models.registry import Registry
 
+from .. import hostile
 from ..conftest import a_day
 
 pytestmark = pytest.mark.integration
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.integration
 Values = dict[str, Any]
 DAY, SHIFTED = date(2024, 1, 9), date(2024, 1, 12)
 PATIENCE_SECONDS = 30
-PROGRESS = {"progress-levels", "progress-moments"}
+PROGRESS = {"progress-levels", "progress-moments", "progress-alphas", "progress-stability"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,8 +120,8 @@ def page_named(text: str) -> Path:
 def test_a_training_is_listed_with_its_tasks_and_artifacts(
     train_values: Values, client: Any
 ) -> None:
-    from flows.train import train_flow
     from lasso_jobs import TrainJob
+    from lasso_jobs.flows.train import train_flow
 
     values = train_flow(TrainJob.from_values(train_values), workers=1)
     run = flow_run(client, "train sales")
@@ -141,11 +143,30 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     assert promoted["payload"]["reason"] == values["promotion"]["reason"]
 
 
+def test_a_training_that_finds_all_in_the_cache_starts_no_cluster(
+    train_values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lasso_jobs import LassoJobsError
+    from lasso_jobs.flows import stages
+    from lasso_jobs.flows.train import train_flow
+
+    monkeypatch.setattr(stages, "WAIT_SECONDS", [])
+    first = train_flow(train_values, workers=1)
+    assert {"cluster", "moments"} <= set(first["seconds"])
+    nowhere = "tcp://127.0.0.1:1"
+    values = {**train_values, "search": {"alphas": 20, "folds": 10}}
+    again = train_flow(values, cluster=nowhere)
+    assert (again["bytes_read"], again["model_version"]) == (0, "v2")
+    assert "cluster" not in again["seconds"]
+    with pytest.raises(LassoJobsError, match=nowhere):
+        train_flow({**values, "cache": False}, cluster=nowhere)
+
+
 def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     score_values: Values, client: Any
 ) -> None:
-    from flows.score import score_flow
     from lasso_jobs import ScoreJob
+    from lasso_jobs.flows.score import score_flow
 
     values = score_flow(ScoreJob.from_values(score_values), DAY, workers=1)
     assert (values["rows_scored"], values["verdict"]) == (150, "ok")
@@ -161,7 +182,7 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     assert set(task_runs(client, run, 4)) == expected
     found = artifacts(client, run)
     assert set(found) == {"drift-sales", "score-sales", "progress-score"}
-    assert found["progress-score"].description == "score: 1 of 1 partitions"
+    assert found["progress-score"].description == "score: 1 of 1"
     assert "150 of 150 rows scored" in found["score-sales"].data
     assert "No feature has drifted." in found["score-sales"].data
     assert page_named(found["score-sales"].data).stem == values["run_id"]
@@ -175,8 +196,8 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
 def test_flows_take_the_paths_of_job_files(
     tmp_path: Path, as_of_a_day: Values, score_values: Values, client: Any
 ) -> None:
-    from flows.score import score_flow
-    from flows.train import train_flow
+    from lasso_jobs.flows.score import score_flow
+    from lasso_jobs.flows.train import train_flow
 
     training = job_file(tmp_path, "train.yaml", as_of_a_day)
     train_flow(training, DAY, workers=1)
@@ -190,8 +211,8 @@ def test_flows_take_the_paths_of_job_files(
 def test_a_night_without_an_alarm_does_not_retrain(
     as_of_a_day: Values, score_values: Values, client: Any
 ) -> None:
-    from flows.nightly import nightly_flow
     from lasso_jobs import ScoreJob, TrainJob
+    from lasso_jobs.flows.nightly import nightly_flow
 
     score_job, train_job = ScoreJob.from_values(score_values), TrainJob.from_values(as_of_a_day)
     done = nightly_flow(score_job, train_job, DAY, workers=1)
@@ -204,7 +225,7 @@ def test_a_night_without_an_alarm_does_not_retrain(
 def test_a_night_with_an_alarm_retrains_as_of_that_day(
     as_of_a_day: Values, score_values: Values, client: Any
 ) -> None:
-    from flows.nightly import nightly_flow
+    from lasso_jobs.flows.nightly import nightly_flow
 
     done = nightly_flow(score_values, as_of_a_day, SHIFTED, workers=1)
     assert done["score"]["verdict"] == "alarm"
@@ -221,7 +242,7 @@ def test_a_night_with_an_alarm_retrains_as_of_that_day(
 
 
 def test_an_alarm_without_a_training_job_is_only_reported(score_values: Values) -> None:
-    from flows.nightly import nightly_flow
+    from lasso_jobs.flows.nightly import nightly_flow
 
     done = nightly_flow(score_values, day=SHIFTED, workers=1)
     assert (done["score"]["verdict"], done["train"]) == ("alarm", None)
@@ -250,15 +271,16 @@ def changing_shop(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
+@pytest.mark.slow
 def test_the_loop_closes_and_opens_again(
     changing_shop: Path,
     tmp_path: Path,
     client: Any,
     cli: Callable[..., "subprocess.CompletedProcess[str]"],
 ) -> None:
-    from flows.monitor import monitor_flow
-    from flows.nightly import nightly_flow
-    from flows.train import train_flow
+    from lasso_jobs.flows.monitor import monitor_flow
+    from lasso_jobs.flows.nightly import nightly_flow
+    from lasso_jobs.flows.train import train_flow
 
     registry, days = str(tmp_path / "models"), [loop_day(i) for i in range(LOOP_DAYS)]
     training = {
@@ -357,7 +379,7 @@ def test_the_loop_closes_and_opens_again(
 def test_a_night_catches_up_with_the_nights_before_that_are_due(
     score_values: Values, client: Any
 ) -> None:
-    from flows.nightly import nightly_flow
+    from lasso_jobs.flows.nightly import nightly_flow
 
     day, before = DAY + timedelta(days=2), DAY + timedelta(days=1)
     nightly_flow(score_values, day=DAY, workers=1)
@@ -372,9 +394,50 @@ def test_a_night_catches_up_with_the_nights_before_that_are_due(
     assert nightly_flow(score_values, day=day, look_back=3, workers=1)["caught_up"] == {}
 
 
+def test_a_night_whose_data_is_late_scores_what_is_there(
+    score_values: Values, own_shop: Path, client: Any
+) -> None:
+    from lasso_jobs.errors import NoDataError
+    from lasso_jobs.flows.nightly import nightly_flow
+
+    values = score_values | {"data": {"path": str(own_shop)}}
+    before, closed = DAY - timedelta(days=1), DAY - timedelta(days=2)
+    away = own_shop / "_away"
+    (own_shop / f"day={DAY}").rename(away)
+    (own_shop / f"day={closed}").rename(own_shop / "_closed")
+    with pytest.raises(NoDataError, match=f"the data of {DAY}: is not there yet"):
+        nightly_flow(values, day=DAY, look_back=2, workers=1)
+    run = flow_run(client, f"nightly {DAY}")
+    assert run.state.is_failed()
+    assert f"the data of {DAY}: is not there yet" in run.state.message
+    (told,) = events(client, "score.waiting", run)
+    assert told["payload"]["day"] == DAY.isoformat()
+    assert set(DeltaTable(values["output"]["path"]).to_pandas()["day"]) == {before.isoformat()}
+    # The data comes in the morning; the next night scores both, and the shop was closed before.
+    away.rename(own_shop / f"day={DAY}")
+    after = DAY + timedelta(days=1)
+    done = nightly_flow(values, day=after, look_back=3, workers=1)
+    assert (done["score"]["rows_scored"], list(done["caught_up"])) == (150, [DAY.isoformat()])
+    assert list(done["waiting"]) == [closed.isoformat()]
+    assert flow_run(client, f"nightly {after}").state.is_completed()
+
+
+def test_a_night_that_fails_lets_the_nights_before_have_their_try(
+    score_values: Values, own_shop: Path
+) -> None:
+    from lasso_jobs.errors import DataError
+    from lasso_jobs.flows.nightly import nightly_flow
+
+    values = score_values | {"data": {"path": str(own_shop)}}
+    (own_shop / f"day={DAY}" / "sales.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(DataError, match="not readable as Parquet"):
+        nightly_flow(values, day=DAY, look_back=1, workers=1)
+    assert len(DeltaTable(values["output"]["path"]).to_pandas()) == 150
+
+
 def test_a_wrong_job_fails_without_another_try(train_values: Values, client: Any) -> None:
-    from flows.train import train_flow
     from lasso_jobs import LassoJobsError
+    from lasso_jobs.flows.train import train_flow
 
     values = {**train_values, "name": "wrong", "data": {"path": "nowhere"}}
     with pytest.raises(LassoJobsError, match="nowhere: does not exist"):
@@ -391,8 +454,8 @@ def test_a_wrong_job_fails_without_another_try(train_values: Values, client: Any
 def test_a_scoring_that_failed_is_told(
     tmp_path: Path, score_values: Values, client: Any, given: str
 ) -> None:
-    from flows.score import score_flow
     from lasso_jobs import LassoJobsError, ScoreJob
+    from lasso_jobs.flows.score import score_flow
 
     values = {**score_values, "model": f"{given}@v1"}
     job = job_file(tmp_path, "score.yaml", values)
@@ -406,8 +469,8 @@ def test_a_scoring_that_failed_is_told(
 
 
 def test_a_scoring_without_a_job_is_told(tmp_path: Path, client: Any) -> None:
-    from flows.score import score_flow
     from lasso_jobs import LassoJobsError
+    from lasso_jobs.flows.score import score_flow
 
     job = str(tmp_path / "nowhere.yaml")
     with pytest.raises(LassoJobsError, match="cannot be read"):
@@ -419,23 +482,21 @@ def test_a_scoring_without_a_job_is_told(tmp_path: Path, client: Any) -> None:
 def test_a_commit_that_failed_after_it_was_made_is_tried_again_and_doubles_nothing(
     score_values: Values, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prefect import task
+    from lasso_jobs.flows import score as flow
+    from lasso_jobs.scoring import run
 
-    from flows import score as flow
-    from flows.common import RETRIED
-    from lasso_jobs.jobs.score import commit
+    calls, commit = [], run.commit
 
-    calls = []
-
-    def interrupted(*arguments: Any) -> int:
-        version = commit(*arguments)
+    @functools.wraps(commit)
+    def interrupted(*arguments: Any, **options: Any) -> int:
+        version = commit(*arguments, **options)
         calls.append(version)
         if len(calls) == 1:
             raise OSError("the network went away")
         return version
 
-    retried = task(name="commit", **{**RETRIED, "retry_delay_seconds": 0})(interrupted)
-    monkeypatch.setattr(flow, "commit", retried)
+    monkeypatch.setattr(run, "commit", interrupted)
+    monkeypatch.setitem(flow.TASKS["commit"], "retry_delay_seconds", 0)
     assert flow.score_flow(score_values, DAY, workers=1)["output_version"] == 0
     assert calls == [0, 0]
     rows = DeltaTable(score_values["output"]["path"]).to_pandas()
@@ -448,11 +509,11 @@ def test_the_database_may_be_named_by_a_secret(
     from adbc_driver_postgresql import dbapi
     from prefect.blocks.system import Secret
 
-    from flows.common import CONNECTION_SECRET, CONNECTION_VARIABLE
-    from flows.score import score_flow
-    from lasso_jobs.data import database
     from lasso_jobs.errors import OutputError
-    from lasso_jobs.jobs.score_job import ScoreJob
+    from lasso_jobs.flows.parameters import CONNECTION_SECRET, CONNECTION_VARIABLE
+    from lasso_jobs.flows.score import score_flow
+    from lasso_jobs.jobs.score import ScoreJob
+    from lasso_jobs.sinks import database
 
     assert database.VARIABLE == CONNECTION_VARIABLE
     score_values["output"] = {"path": "by_flow", "format": "postgresql", "partition_by": "day"}
@@ -472,7 +533,7 @@ def test_the_database_may_be_named_by_a_secret(
 def test_a_flow_refuses_parameters_that_are_no_job(train_values: Values) -> None:
     from prefect.exceptions import ParameterTypeError
 
-    from flows.train import train_flow
+    from lasso_jobs.flows.train import train_flow
 
     with pytest.raises(ParameterTypeError, match="targets"):
         train_flow({**train_values, "targets": "y"})
@@ -482,10 +543,10 @@ def test_a_flow_refuses_parameters_that_are_no_job(train_values: Values) -> None
 
 
 def test_the_bar_of_a_stage_moves(
-    score_values: Values, small_partitions: None, monkeypatch: pytest.MonkeyPatch
+    score_values: Values, small_work_units: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import observe
-    from flows.score import score_flow
+    from lasso_jobs.flows import run_page
+    from lasso_jobs.flows.score import score_flow
 
     shown = []
 
@@ -493,31 +554,31 @@ def test_the_bar_of_a_stage_moves(
         shown.append((round(percent), text))
         return observed(artifact, percent, text)
 
-    observed = observe.update_progress_artifact
-    monkeypatch.setattr(observe, "update_progress_artifact", update)
-    monkeypatch.setattr(observe, "SECONDS_BETWEEN_UPDATES", 0.0)
+    observed = run_page.update_progress_artifact
+    monkeypatch.setattr(run_page, "update_progress_artifact", update)
+    monkeypatch.setattr(run_page, "SECONDS_BETWEEN_UPDATES", 0.0)
     score_flow(score_values, DAY, workers=1)
-    assert shown == [(67, "score: 2 of 3 partitions"), (100, "score: 3 of 3 partitions")]
+    assert shown == [(67, "score: 2 of 3"), (100, "score: 3 of 3")]
 
 
 def test_a_server_that_is_away_stops_no_bar_and_no_run(
     score_values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import observe
-    from flows.score import score_flow
+    from lasso_jobs.flows import run_page
+    from lasso_jobs.flows.score import score_flow
 
     def fails(*arguments: Any) -> None:
         raise ConnectionError("the server is away")
 
-    monkeypatch.setattr(observe, "create_progress_artifact", fails)
+    monkeypatch.setattr(run_page, "create_progress_artifact", fails)
     assert score_flow(score_values, DAY, workers=1)["rows_scored"] == 150
 
 
 def test_a_job_may_be_a_prefect_variable(score_values: Values) -> None:
     from prefect.variables import Variable
 
-    from flows.score import score_flow
     from lasso_jobs.errors import JobError
+    from lasso_jobs.flows.score import score_flow
 
     Variable.set("nightly_job", score_values, overwrite=True)
     assert score_flow("variable:nightly_job", DAY, workers=1)["rows_scored"] == 150
@@ -537,7 +598,7 @@ def test_warnings_are_in_the_log_of_the_run(client: Any) -> None:
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
     from prefect.runtime import flow_run as running
 
-    from flows.observe import cluster_of_run
+    from lasso_jobs.flows.run_page import cluster_of_run
 
     @flow
     def warns() -> str:
@@ -555,3 +616,69 @@ def test_warnings_are_in_the_log_of_the_run(client: Any) -> None:
         said = "\n".join(log.message for log in client.read_logs(chosen) if log.level >= 30)
     assert "worker tcp://a is gone" in said
     assert "a warning of two lines" in said
+
+
+def test_no_artifact_run_name_or_log_line_acts_on_a_name_of_the_data(
+    tmp_path: Path, client: Any
+) -> None:
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import FlowRunSort
+    from prefect.exceptions import ParameterTypeError
+
+    from lasso_jobs.flows.score import score_flow
+    from lasso_jobs.flows.train import train_flow
+
+    jobs = hostile.jobs(tmp_path)
+    path = tmp_path / "![x](evil) \u202e # h <img src=y> {} `{{"
+    jobs["score"]["output"]["path"] = str(path)
+    train_flow(jobs["train"], workers=1)
+    score_flow(jobs["score"], workers=1)
+    with pytest.raises(ParameterTypeError, match="date"):
+        score_flow(jobs["score"], hostile.NAME, workers=1)
+    failed, scored, trained = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=3)
+    assert trained.name == "train m"
+    assert scored.name == r"score ![x](evil) \u202e # h <img src=y> {} `{{ with v1"
+    assert failed.state.is_failed()
+    tasks = task_runs(client, scored, 4)
+    assert any(name.startswith("commit ") for name in tasks)
+    chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[trained.id, scored.id, failed.id]))
+    lines = [log.message for log in client.read_logs(chosen)]
+    for text in (failed.name, scored.name, failed.state.message, *tasks, *lines):
+        assert hostile.obeyed(text) == set()
+    found = artifacts(client, trained) | artifacts(client, scored)
+    assert {"train-m", "coefficients-m", "score-m", "drift-m"} <= set(found)
+    for artifact in found.values():
+        # Of the card, what a person is to fill in.
+        ours = ["em_open"] if artifact.key == "train-m" else []
+        assert hostile.acted_on(artifact.description) == []
+        text = artifact.data
+        if artifact.type == "table":
+            cells = [cell for row in yaml.safe_load(text) for cell in row.values()]
+            assert sum(hostile.SIGN in str(cell) for cell in cells) >= 2
+            assert [hostile.acted_on(cell) for cell in cells if isinstance(cell, str)] != []
+            assert not any(hostile.acted_on(cell) for cell in cells if isinstance(cell, str))
+        elif artifact.type == "markdown":
+            assert hostile.SIGN in text
+            assert hostile.acted_on(text.partition("```")[0]) == ours
+            assert len(re.findall("(?m)^# ", text)) == 1
+
+
+def test_a_run_gives_our_tag_to_the_runs_that_it_starts(client: Any) -> None:
+    from prefect import flow
+    from prefect.flow_engine import run_flow
+    from prefect.runtime import flow_run as running
+
+    from lasso_jobs.flows.stages import TAG, tagged
+
+    @flow
+    def inner() -> list[str]:
+        return list(running.tags)
+
+    @flow
+    def outer() -> list[str]:
+        with tagged():
+            return inner()
+
+    # As that of a deployment, on which the automations of deploy/ act by the tag.
+    for given, expected in (([TAG, "auto-scheduled"], [TAG]), (["another"], [])):
+        assert run_flow(outer, flow_run=client.create_flow_run(outer, tags=given)) == expected

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from lasso_jobs import TrainJob, load_model, train
+from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import LassoJobsError
-from lasso_jobs.jobs.gather import Gathered, gather
-from lasso_jobs.jobs.summary import of_training
-from lasso_jobs.jobs.train_job import Preprocess
-from lasso_jobs.jobs.train_plan import plan
-from lasso_jobs.jobs.training_rows import read_training_rows
+from lasso_jobs.jobs.train import PreprocessOptions
+from lasso_jobs.training.gather import TrainingData, gather
+from lasso_jobs.training.plan import plan
+from lasso_jobs.training.read.rows import read_training_rows
 
 pytestmark = pytest.mark.integration
 
@@ -74,18 +75,19 @@ def job(folder: Path, search: Values, holdout: Any = None, **more: Any) -> Train
     )
 
 
-def gathered(job: TrainJob) -> Gathered:
+def gathered(job: TrainJob) -> TrainingData:
     with connect("local", 1) as client:
-        return gather(client, plan(job))
+        return gather(lambda: client, plan(job))
 
 
-def buckets(job: TrainJob, found: Gathered) -> pd.Series:
+def buckets(job: TrainJob, found: TrainingData) -> pd.Series:
     """The bucket of each row that has a target, by its number."""
     parts = []
-    for partition in plan(job).partitions:
-        for block in read_training_rows(partition, replace(found.reading, also=("row",))):
-            parts.append(block.table.append_column("bucket", pa.array(block.buckets)).to_pandas())
-    return pd.concat(parts).set_index("row")["bucket"]
+    reading = replace(found.reading, columns=Columns(("row",), ()))
+    for unit in plan(job).work_units:
+        for rows in read_training_rows(unit, reading):
+            parts.append(pd.Series(rows.buckets, rows.block.numeric[0].astype(int)))
+    return pd.concat(parts)
 
 
 def refits(
@@ -130,7 +132,7 @@ def repeated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         "job": what,
         "frame": rows().dropna(subset="y").set_index("row"),
         "splits": splits,
-        "trained": of_training(train(what, workers=2)),
+        "trained": train(what, workers=2).as_values(),
     }
 
 
@@ -144,8 +146,8 @@ def test_each_fold_of_each_repeat_has_the_error_of_a_refit(repeated: Values) -> 
 
 
 def test_each_fold_of_each_repeat_has_the_quartiles_of_its_own_rows(repeated: Values) -> None:
-    robust = {"preprocess": Preprocess(scaling="robust"), "name": "robust"}
-    curve = of_training(train(repeated["job"].model_copy(update=robust), workers=1))["cv"]
+    robust = {"preprocess": PreprocessOptions(scaling="robust"), "name": "robust"}
+    curve = train(repeated["job"].model_copy(update=robust), workers=1).as_values()["cv"]
     expected = refits(repeated["frame"], repeated["splits"], curve["alphas"], RobustScaler)
     assert_allclose(curve["fold_mse"], expected, rtol=EXACT)
 
@@ -187,7 +189,7 @@ def test_repeats_regroup_whole_groups(repeated: Values) -> None:
 def test_repeats_read_nothing_more(repeated: Values) -> None:
     what = repeated["job"]
     once = what.model_copy(update={"search": what.search.model_copy(update={"repeats": 1})})
-    alone = of_training(train(once, workers=1))
+    alone = train(once, workers=1).as_values()
     assert alone["bytes_read"] == repeated["trained"]["bytes_read"]
     assert alone["cv"]["fold_mse"] == repeated["trained"]["cv"]["fold_mse"][:4]
 
@@ -244,7 +246,7 @@ def timed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "frame": kept,
         "splits": split_by_hand(kept["time"], width, window),
         "cut": cut_by_hand(kept["time"]),
-        "trained": of_training(train(what, workers=2)),
+        "trained": train(what, workers=2).as_values(),
         "digests": {train(what, workers=w).registered.digest for w in (1, 2)},
     }
 
@@ -319,7 +321,7 @@ def test_equal_segments_are_those_of_scikit_learn(tmp_path: Path) -> None:
     what = job(tmp_path, {"folds": 5, "split": {"time": "hour"}})
     in_time = frame.sort_values("hour").set_index("row")
     splits = [(in_time.index[a], in_time.index[b]) for a, b in TimeSeriesSplit(5).split(in_time)]
-    trained = of_training(train(what, workers=1))
+    trained = train(what, workers=1).as_values()
     assert trained["cv"]["fold_weight"] == [100] * 5
     expected = refits(frame.set_index("row"), splits, ALPHAS)
     assert_allclose(trained["cv"]["fold_mse"], expected, rtol=EXACT)
@@ -335,10 +337,11 @@ def test_a_folder_of_days_is_split_by_its_days(shop: Path, tmp_path: Path) -> No
     )
     found = gathered(what)
     days: dict[int, set[str]] = {}
-    for partition in plan(what).partitions:
-        for block in read_training_rows(partition, found.reading):
-            for bucket, day in zip(block.buckets, block.table["day"].to_pylist(), strict=True):
-                days.setdefault(int(bucket), set()).add(day[-2:])
+    for unit in plan(what).work_units:
+        for block in read_training_rows(unit, found.reading):
+            for bucket, time in zip(block.buckets, block.times.tolist(), strict=True):
+                day = datetime.fromtimestamp(time / 1e6, UTC).strftime("%d")
+                days.setdefault(int(bucket), set()).add(day)
     # Twelve days of about equal rows, in four segments.
     expected = [(2, "04-06"), (5, "07-09"), (8, "10-12")]
     for (training, test), (last, between) in zip(found.folds.splits(), expected, strict=True):
@@ -358,13 +361,13 @@ def test_the_last_rows_are_held_out_of_any_split(tmp_path: Path, split: Any) -> 
     held = bucket == found.reading.n_buckets
     assert hour[~held].max() < hour[held].min()
     assert held.sum() == round(0.25 * len(hour))
-    assert of_training(train(what, workers=1))["holdout"]["n_rows"] == held.sum()
+    assert train(what, workers=1).as_values()["holdout"]["n_rows"] == held.sum()
 
 
 def test_many_distinct_times_are_split_by_a_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.core.timeline.MAX_TIMES", 200)
+    monkeypatch.setattr("lasso_jobs.core.rows.timeline.MAX_TIMES", 200)
     frame = rows()
     write(frame, tmp_path / "data")
     what = job(tmp_path, {"folds": 3, "split": {"time": "hour", "gap": 5}}, {"last": 0.2})

@@ -13,12 +13,12 @@ import statsmodels.api as sm
 from numpy.testing import assert_allclose
 
 from lasso_jobs import TrainJob, train
-from lasso_jobs.artifacts.registry import Registry
 from lasso_jobs.engine.cluster import connect
-from lasso_jobs.jobs import gather, train_plan
-from lasso_jobs.jobs import train as stages
-from lasso_jobs.jobs.holdout import Evaluation
-from lasso_jobs.jobs.retrain import reason_not_to
+from lasso_jobs.models.registry import Registry
+from lasso_jobs.training import gather, plan
+from lasso_jobs.training import run as stages
+from lasso_jobs.training.holdout import Evaluation
+from lasso_jobs.training.retrain import reason_not_to
 
 pytestmark = pytest.mark.integration
 
@@ -62,9 +62,9 @@ def job(data: Path, registry: Path, *features: str, **keys: object) -> TrainJob:
 
 def evaluated(training: TrainJob) -> tuple[Evaluation, Any]:
     """A comparison with the champion, and the challenger that was compared."""
-    planned = train_plan.plan(training)
+    planned = plan.plan(training)
     with connect(workers=1) as client:
-        gathered = gather.gather(client, planned)
+        gathered = gather.gather(lambda: client, planned)
     selected = stages.select(planned, gathered)
     evaluation = stages.evaluate(planned, gathered, selected)
     assert evaluation is not None
@@ -93,7 +93,7 @@ def champion(data: Path, tmp_path: Path) -> Any:
 def test_the_difference_is_exact_and_its_standard_error_that_of_the_days(
     data: Path, tmp_path: Path, champion: Any, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.core.sample.MAX_ROWS", most)
+    monkeypatch.setattr("lasso_jobs.core.rows.sample.MAX_ROWS", most)
     evaluation, model = evaluated(job(data, tmp_path / "models", "z", cache=False))
     found, (mine, day) = evaluation.comparison, squared_errors(data, model)
     theirs, _ = squared_errors(data, champion)
@@ -108,7 +108,7 @@ def test_the_difference_is_exact_and_its_standard_error_that_of_the_days(
     assert_allclose(
         found.gain.standard_error, oracle.bse[0], rtol=1e-10 if most > len(mine) else 0.3
     )
-    assert found.gain.n_clusters == len(HELD)
+    assert found.gain.n_cohorts == len(HELD)
 
 
 def test_a_clearly_better_challenger_is_promoted_and_the_log_says_by_whom_and_why(
@@ -141,7 +141,9 @@ def test_one_day_says_nothing_of_chance(data: Path, tmp_path: Path, champion: An
     one = job(data, tmp_path / "models", "z", holdout={"where": f"day == '{DAYS[-1]}'"})
     result = train(one, workers=1)
     assert not result.promotion.promoted
-    assert "of one day, which says nothing of chance" in result.promotion.reason
+    assert result.promotion.reason.endswith(
+        ". All of them are of one day, so that chance may explain the difference"
+    )
     assert result.model.holdout is not None
     assert result.model.holdout.expected is not None
     assert result.model.holdout.expected.error.standard_error is None
@@ -155,7 +157,7 @@ def test_rows_that_belong_to_nothing_count_by_themselves(
     difference = squared_errors(data, champion)[0] - squared_errors(data, model)[0]
     assert evaluation.comparison is not None
     gain = evaluation.comparison.gain
-    assert gain.n_clusters == len(difference)
+    assert gain.n_cohorts == len(difference)
     assert_allclose(gain.standard_error, difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
@@ -164,8 +166,8 @@ def test_days_count_where_the_last_rows_are_held_out(data: Path, tmp_path: Path)
     evaluation, model = evaluated(last)
     expected = evaluation.holdout.expected
     assert expected is not None
-    assert evaluation.holdout.cluster == "day"
-    assert 2 < expected.error.n_clusters < 10
+    assert evaluation.holdout.cohort == "day"
+    assert 2 < expected.error.n_cohorts < 10
     assert_allclose(expected.squared_error.mean, evaluation.holdout.mse)
     assert_allclose(expected.absolute_error.mean, evaluation.holdout.mae)
     assert model.holdout == evaluation.holdout
@@ -217,5 +219,8 @@ def test_a_champion_of_another_format_does_not_stop_its_retraining(
     document.write_text(json.dumps({**content, "format": content["format"] - 1}))
     kept = train(job(data, tmp_path, "z")).promotion
     assert (kept.promoted, kept.champion) == (False, 1)
-    assert kept.reason == "cannot be compared with v1 on held-out rows"
+    assert kept.reason == (
+        "cannot be compared with v1 on held-out rows: its file has another format. "
+        "Promote by hand, or set promote: always"
+    )
     assert train(job(data, tmp_path, "z", promote="always")).promotion.champion == 3

@@ -19,8 +19,8 @@ from lasso_jobs import (
     score,
     train,
 )
-from lasso_jobs.artifacts.model import Model
 from lasso_jobs.errors import JobError
+from lasso_jobs.models.model import Model
 
 pytestmark = pytest.mark.integration
 
@@ -119,7 +119,7 @@ def test_a_sample_of_the_held_out_rows_has_nearly_the_quantiles_of_all(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 1500
-    monkeypatch.setattr("lasso_jobs.core.sample.sample_size", lambda n_columns: size)
+    monkeypatch.setattr("lasso_jobs.core.rows.sample.sample_size", lambda n_columns: size)
     model = train(TrainJob.from_values(training(data, tmp_path)), workers=2).model
     found, sizes = model.holdout, residuals(model, data)
     assert found is not None
@@ -173,13 +173,16 @@ def test_monitoring_sees_the_coverage(data: Path, registry: Path, tmp_path: Path
     for segment in ("", "region=calm", "region=wild"):
         assert abs(rows[segment].tally.coverage - 0.9) < 0.02
         assert rows[segment].verdict == "ok", rows[segment].reason
-    assert "tells nothing of this segment" in rows["region=moon"].reason
+    assert (
+        "the hold-out has no errors of this segment: train with intervals.by"
+        in rows["region=moon"].reason
+    )
 
 
 def test_groups_do_not_depend_on_the_workers_and_survive_the_registry(
     data: Path, registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.data.dataset.PARTITION_ROWS", 1000)
+    monkeypatch.setattr("lasso_jobs.data.dataset.UNIT_ROWS", 1000)
     job = TrainJob.from_values(training(data, tmp_path, cache=False))
     digests = {train(job, workers=n).registered.digest for n in (1, 2)}
     assert len(digests) == 1

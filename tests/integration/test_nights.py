@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,13 +16,14 @@ import yaml
 from deltalake import DeltaTable
 
 from lasso_jobs import LassoJobsError, ScoreJob, score
-from lasso_jobs.errors import JobError, OutputError
-from lasso_jobs.jobs import nights
-from lasso_jobs.jobs import score as scoring
-from lasso_jobs.jobs.nights import NightResult, dates, score_nights, status
-from lasso_jobs.jobs.rollback import rollback
-from lasso_jobs.jobs.vacuum import vacuum
-from lasso_jobs.jobs.verify import verify
+from lasso_jobs.errors import JobError, NoDataError, OutputError
+from lasso_jobs.jobs.dates import dates
+from lasso_jobs.outputs.rollback import rollback
+from lasso_jobs.outputs.vacuum import vacuum
+from lasso_jobs.outputs.verify import verify
+from lasso_jobs.scoring import nights
+from lasso_jobs.scoring import run as scoring
+from lasso_jobs.scoring.nights import NightResult, find_night, score_nights
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -65,7 +67,7 @@ def fates(results: tuple[NightResult, ...]) -> dict[str, str]:
 
 
 def states(job: ScoreJob, *days: str) -> list[str]:
-    return [status(job, day).status for day in days or DAYS]
+    return [find_night(job, day).status for day in days or DAYS]
 
 
 def table(path: str, *by: str) -> pd.DataFrame:
@@ -96,7 +98,9 @@ def test_dates_are_every_day_of_a_range() -> None:
     assert dates(FIRST, FIRST) == (FIRST,)
 
 
-@pytest.mark.parametrize(("first", "last"), [(THIRD, FIRST), ("9 January", THIRD)])
+@pytest.mark.parametrize(
+    ("first", "last"), [(THIRD, FIRST), ("9 January", THIRD), ("20240109", THIRD)]
+)
 def test_dates_that_are_no_range_are_refused(first: str, last: str) -> None:
     with pytest.raises(JobError, match="--from, --to"):
         dates(first, last)
@@ -155,6 +159,45 @@ def test_failed_leaves_dates_alone_that_were_never_started(job: ScoreJob) -> Non
     assert not DeltaTable.is_deltatable(job.output.path)
 
 
+@pytest.mark.parametrize("path", ["", "/*/*.parquet"])
+def test_a_date_without_data_waits_and_fails_nothing(values: Values, path: str) -> None:
+    day, away = file_of(values, SECOND).parent, Path(values["data"]["path"], "_away")
+    day.rename(away)
+    values["data"]["path"] += path
+    job = ScoreJob.from_values(values)
+    assert states(job) == ["missing", "waiting", "missing"]
+    results = score_nights(job, DAYS, workers=1)
+    assert fates(results) == {FIRST: "scored", SECOND: "waiting", THIRD: "scored"}
+    waiting = results[1].as_values()
+    assert (waiting["error"], waiting["rows_scored"]) == (None, None)
+    assert "none of its 11 files is left by" in waiting["because"]
+    for only in ("all", "failed"):
+        assert fates(score_nights(job, (SECOND,), only, workers=1)) == {SECOND: "waiting"}
+    with pytest.raises(NoDataError):
+        score(job.on(SECOND), workers=1)
+    away.rename(day)
+    assert fates(score_nights(job, DAYS, workers=1))[SECOND] == "scored"
+    assert states(job) == ["done"] * 3
+    # Files that are deleted when they are old take no scores with them.
+    day.rename(away)
+    assert states(job) == ["done"] * 3
+    assert fates(score_nights(job, DAYS, workers=1)) == dict.fromkeys(DAYS, "done")
+
+
+def test_a_date_without_rows_in_a_file_of_all_dates_waits(job: ScoreJob, values: Values) -> None:
+    root = Path(values["data"]["path"])
+    frame = pd.concat(
+        pd.read_parquet(file_of(values, day), partitioning=None).assign(day=day)
+        for day in (FIRST, THIRD)
+    )
+    shutil.rmtree(root)
+    root.mkdir()
+    frame.to_parquet(root / "all.parquet")
+    results = score_nights(job, DAYS, workers=1)
+    assert fates(results) == {FIRST: "scored", SECOND: "waiting", THIRD: "scored"}
+    assert "none of its 300 rows is left" in results[1].as_values()["because"]
+
+
 def test_what_is_done_survives_the_loss_of_all_but_the_log(job: ScoreJob) -> None:
     score(job.on(FIRST), workers=1)
     for path in Path(job.output.path, "_lasso").rglob("*.json"):
@@ -163,6 +206,14 @@ def test_what_is_done_survives_the_loss_of_all_but_the_log(job: ScoreJob) -> Non
     for path in Path(job.output.path, "_delta_log").glob("*.json"):
         path.unlink()
     assert states(job) == ["done", "missing", "missing"]
+
+
+def test_a_date_without_files_is_told_by_the_filter_that_they_do_not_meet(job: ScoreJob) -> None:
+    (result,) = score_nights(job, ["2099-01-01"], workers=1)
+    assert (result.fate, result.error) == ("waiting", None)
+    because = result.night.because or ""
+    assert "is left by data.where: day = '2099-01-01'; expected some; they are of" in because
+    assert "Correct the date or" in because
 
 
 def test_a_new_model_makes_no_date_late(job: ScoreJob, values: Values) -> None:
@@ -376,8 +427,10 @@ def test_a_rollback_to_what_is_not_there_is_refused_and_changes_nothing(
     before = everything(values)
     with pytest.raises(JobError, match="one of 1, 2, 3"):
         rollback(job.output.path, FIRST, to=0)
-    with pytest.raises(JobError, match="was never committed"):
+    with pytest.raises(JobError, match=f"{THIRD} was never committed; expected one of its 2 nig"):
         rollback(job.output.path, THIRD)
+    with pytest.raises(JobError, match=r"its first; .*Score the date again to replace its rows"):
+        rollback(job.output.path, SECOND)
     with pytest.raises(OutputError, match="no Delta table"):
         rollback(values["data"]["path"], FIRST)
     names = {Path(uri).name for uri in DeltaTable(job.output.path, 2).file_uris()}
@@ -454,7 +507,7 @@ def test_a_rollback_that_another_run_overtakes_changes_nothing(
     three_generations: list[list[pd.DataFrame]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from lasso_jobs.jobs import rollback as module
+    from lasso_jobs.outputs import rollback as module
 
     restore = module._restore_drift
 
@@ -491,13 +544,18 @@ def test_vacuum_removes_what_no_version_names_after_its_grace(
     assert vacuum(str(root)).orphans == ()
     for path in (*left, *root.rglob("*.parquet"), *root.rglob("_lasso/done/*")):
         age(path, 30)
-    # Its journal is young, so that the run may go on.
-    assert vacuum(str(root)) == vacuum(str(root), remove=True).__class__((), (), False)
+    # Its journal is there, so that the run may go on.
+    found = vacuum(str(root), remove=True)
+    assert (found.orphans, found.journals) == ((), ())
+    assert {f.path for f in found.left_alone} == set(map(str, left))
     for path in (*journal.iterdir(), journal):
         age(path, 30)
+    listed = vacuum(str(root), remove=True)
+    assert (listed.orphans, listed.journals) == ((), (str(journal),))
+    assert all(path.exists() for path in left)
+    assert not journal.exists()
     listed = vacuum(str(root))
     assert {o.path for o in listed.orphans} == set(map(str, left))
-    assert listed.journals == (str(journal),)
     assert vacuum(str(root), grace_hours=31).orphans == ()
     assert all(path.exists() for path in left)
     removed = vacuum(str(root), remove=True)
@@ -571,7 +629,7 @@ def test_the_commands_of_a_night(lasso_jobs: Run, values: Values) -> None:
 )
 def test_options_that_do_not_go_together_are_refused(lasso_jobs: Run, options: list[str]) -> None:
     done = lasso_jobs("score", "score.yaml", *options)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("lasso-jobs: --")
 
 
@@ -607,6 +665,22 @@ def test_a_person_reads_a_line_for_each_date_and_the_errors(
         [SECOND, "missing", "-", "True"],
         [THIRD, "done", "1", "False"],
     ]
+
+
+@pytest.mark.parametrize(("absent", "status"), [(SECOND, 0), (THIRD, 4)])
+def test_the_newest_date_without_data_has_an_exit_status(
+    lasso_jobs: Run, values: Values, absent: str, status: int
+) -> None:
+    shutil.rmtree(file_of(values, absent).parent)
+    period = ("score", "score.yaml", "--from", FIRST, "--to", THIRD)
+    shown = lasso_jobs(*period, "--dry-run", "--json")
+    assert shown.returncode == 0
+    of_date = {each["date"]: each for each in json.loads(shown.stdout)["dates"]}
+    assert (of_date[absent]["status"], of_date[absent]["due"]) == ("waiting", False)
+    done = lasso_jobs(*period)
+    assert done.returncode == status, done.stderr
+    assert f"{absent}  waiting  waiting" in done.stdout
+    assert (f"{absent} waits for its data: " in done.stderr) == (status == 4)
 
 
 def test_nights_are_refused_for_a_job_that_no_date_fits(values: Values) -> None:

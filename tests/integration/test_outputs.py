@@ -15,14 +15,16 @@ import yaml
 from deltalake import DeltaTable
 
 from lasso_jobs import ScoreJob, score
-from lasso_jobs.data import staging, storage
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import JobError, LassoJobsError, OutputError
-from lasso_jobs.jobs import nights, score_plan
-from lasso_jobs.jobs import score as scoring
-from lasso_jobs.jobs.rollback import rollback
-from lasso_jobs.jobs.vacuum import vacuum
-from lasso_jobs.jobs.verify import verify
+from lasso_jobs.outputs.rollback import rollback
+from lasso_jobs.outputs.vacuum import vacuum
+from lasso_jobs.outputs.verify import verify
+from lasso_jobs.scoring import nights, plan
+from lasso_jobs.scoring.commit import commit
+from lasso_jobs.scoring.staging import stage_rows
+from lasso_jobs.sinks import protocol
+from lasso_jobs.storage import files as storage
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 Values = dict[str, Any]
@@ -48,7 +50,7 @@ def values(request: pytest.FixtureRequest, score_values: Values) -> Values:
 
 
 def committed(values: Values, partition: tuple = ()) -> list[dict[str, Any]]:
-    sink = staging.sink(values["output"]["format"])
+    sink = protocol.sink(values["output"]["format"])
     return rows_of(sink.read(values["output"]["path"], COLUMNS, partition))
 
 
@@ -71,7 +73,7 @@ def test_a_day_replaces_its_partition(values: Values) -> None:
     assert day == [row for row in before if row["day"] == "2024-01-05"]
     path = values["output"]["path"]
     format_ = values["output"]["format"]
-    runs = staging.sink(format_).read(path, ["run_id", "day"], ()).group_by(["day", "run_id"])
+    runs = protocol.sink(format_).read(path, ["run_id", "day"], ()).group_by(["day", "run_id"])
     found = {row["day"]: row["run_id"] for row in runs.aggregate([]).to_pylist()}
     assert len(found) == 12
     assert [day for day, run_id in found.items() if run_id == result.run_id] == ["2024-01-05"]
@@ -88,7 +90,10 @@ def test_bad_rows_are_quarantined_beside(values: Values, own_shop: Path) -> None
     job = ScoreJob.from_values(values)
     result = score(job, workers=1)
     assert (result.rows_scored, result.rows_quarantined) == (12 * 150 - 1, 1)
-    sink, beside = staging.sink(values["output"]["format"]), score_plan.plan(job).scoring.quarantine
+    sink, beside = (
+        protocol.sink(values["output"]["format"]),
+        plan.plan(job).task.destination.quarantine,
+    )
     (row,) = sink.read(beside, ["id", "day", "reason", "column", "row"], ()).to_pylist()
     expected = {
         "id": 20_007,
@@ -104,10 +109,10 @@ def test_bad_rows_are_quarantined_beside(values: Values, own_shop: Path) -> None
 
 
 def test_a_commit_that_is_repeated_does_nothing_twice(values: Values) -> None:
-    planned = score_plan.plan(ScoreJob.from_values(values))
+    planned = plan.plan(ScoreJob.from_values(values))
     with connect("local", 1) as client:
-        parts = scoring.predict(client, planned)
-    assert [scoring.commit(planned, parts, -1) for _ in range(2)] == [0, 0]
+        staged = stage_rows(client, planned)
+    assert [commit(planned, staged, -1) for _ in range(2)] == [0, 0]
     assert len(committed(values)) == 12 * 150
 
 
@@ -121,13 +126,13 @@ def test_a_commit_that_empties_the_quarantine_may_be_repeated(
     pq.write_table(table.set_column(table.column_names.index("price"), "price", prices), path)
     assert score(job, workers=1).rows_quarantined == 1
     pq.write_table(table, path)
-    planned = score_plan.plan(job)
+    planned = plan.plan(job)
     with connect("local", 1) as client:
-        parts = scoring.predict(client, planned)
-    assert [scoring.commit(planned, parts, -1) for _ in range(2)] == [1, 1]
+        staged = stage_rows(client, planned)
+    assert [commit(planned, staged, -1) for _ in range(2)] == [1, 1]
     assert len(committed(values)) == 150
-    sink = staging.sink(values["output"]["format"])
-    assert sink.read(planned.scoring.quarantine, ["id"], ()).num_rows == 0
+    sink = protocol.sink(values["output"]["format"])
+    assert sink.read(planned.task.destination.quarantine, ["id"], ()).num_rows == 0
 
 
 FIRST, SECOND, THIRD = DAYS = [f"2024-01-{day:02d}" for day in (9, 10, 11)]
@@ -146,7 +151,7 @@ def fates(results: tuple[nights.NightResult, ...]) -> list[str]:
 def test_nights_are_known_by_every_kind_of_output(own: Values, own_shop: Path) -> None:
     job = ScoreJob.from_values(own)
     score(job.on(SECOND), workers=1)
-    assert [nights.status(job, day).status for day in DAYS] == ["missing", "done", "missing"]
+    assert [nights.find_night(job, day).status for day in DAYS] == ["missing", "done", "missing"]
     assert fates(nights.score_nights(job, DAYS, workers=1)) == ["scored", "done", "scored"]
     assert fates(nights.score_nights(job, DAYS, workers=1)) == ["done"] * 3
     before = committed(own)
@@ -154,59 +159,85 @@ def test_nights_are_known_by_every_kind_of_output(own: Values, own_shop: Path) -
     path = own_shop / f"day={SECOND}" / "sales.parquet"
     table = pq.ParquetFile(path).read()
     pq.write_table(table.slice(50), path)
-    assert nights.status(job, SECOND).status == "late"
+    assert nights.find_night(job, SECOND).status == "late"
     (result,) = nights.score_nights(job, [SECOND], workers=1)
     assert (result.fate, result.night.status, result.result.rows_scored) == ("scored", "late", 100)
     gone = set(table["id"].to_pylist()[:50])
     assert committed(own) == [row for row in before if row["id"] not in gone]
-    assert score_plan.plan(job.on(FIRST)).expected_seconds > 0
+    assert plan.plan(job.on(FIRST)).expected_seconds > 0
+
+
+def test_a_night_that_loses_every_row_keeps_its_former_ones(
+    own: Values, own_shop: Path, cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    job = ScoreJob.from_values(own)
+    score(job.on(SECOND), workers=1)
+    before = committed(own)
+    path = own_shop / f"day={SECOND}" / "sales.parquet"
+    table = pq.ParquetFile(path).read()
+    place = table.column_names.index("visits")
+    lost = pa.array([float("inf")] * len(table))
+    pq.write_table(table.set_column(place, "visits", lost), path)
+    (tmp_path / "score.yaml").write_text(yaml.safe_dump(own))
+    for options in (("--date", SECOND), ("--from", SECOND, "--to", SECOND)):
+        done = cli("score", "score.yaml", *options, "--workers", 1, "--json", folder=tmp_path)
+        assert done.returncode == 1
+        assert "150 of 150 rows cannot be scored (infinite visits: 150)" in done.stderr
+    assert json.loads(done.stdout)["dates"][0]["fate"] == "failed"
+    assert committed(own) == before
+    status = nights.find_night(job, SECOND).status
+    assert status == ("late" if own["output"]["format"] == "postgresql" else "failed")
+    pq.write_table(table, path)
+    (again,) = nights.score_nights(job, [SECOND], workers=1)
+    assert again.result.rows_scored == 150
+    assert committed(own) == before
 
 
 def test_of_two_runs_of_a_night_the_second_to_commit_is_refused(values: Values) -> None:
     job = ScoreJob.from_values(values).on(FIRST)
-    planned = score_plan.plan(job)
+    planned = plan.plan(job)
     with connect("local", 1) as client:
-        parts = scoring.predict(client, planned)
+        staged = stage_rows(client, planned)
     winner = score(ScoreJob.from_values({**values, "late": "report"}).on(FIRST), workers=1)
     with pytest.raises(OutputError, match="another run committed the same partitions meanwhile"):
-        scoring.commit(planned, parts, -1)
-    sink = staging.sink(values["output"]["format"])
+        commit(planned, staged, -1)
+    sink = protocol.sink(values["output"]["format"])
     runs = sink.read(values["output"]["path"], ["run_id"], ())["run_id"].to_pylist()
     assert set(runs) == {winner.run_id}
     assert winner.run_id != planned.run_id
 
 
 def test_a_run_that_was_stopped_goes_on_where_the_output_is_a_folder(
-    own: Values, own_shop: Path, small_partitions: None
+    own: Values, own_shop: Path, small_work_units: None
 ) -> None:
     job = ScoreJob.from_values(own).on(FIRST)
     path, format_ = own["output"]["path"], own["output"]["format"]
-    planned = score_plan.plan(job)
+    planned = plan.plan(job)
     with connect("local", 1) as client:
-        done = scoring.predict(client, planned)
-    assert len(done.parts) == 3
+        staged = stage_rows(client, planned)
+    assert len(staged.units) == 3
     result = score(job, workers=1)
-    folder = format_ in staging.FOLDERS
-    assert result.partitions_resumed == (3 if folder else 0)
+    folder = format_ in protocol.FOLDERS
+    assert result.work_units_resumed == (3 if folder else 0)
     assert len(committed(own)) == 150
-    assert nights.status(ScoreJob.from_values(own), FIRST).status == "done"
+    assert nights.find_night(ScoreJob.from_values(own), FIRST).status == "done"
     if folder:
         assert storage.names(f"{path}/_lasso/journal") == []
         marker = json.loads(storage.read(f"{path}/_lasso/done/{FIRST}.json"))
         assert (marker["output_version"], marker["run_id"]) == (0, result.run_id)
 
 
-def test_a_staged_file_that_is_damaged_is_made_again(own: Values, small_partitions: None) -> None:
+def test_a_staged_file_that_is_damaged_is_made_again(own: Values, small_work_units: None) -> None:
     path, format_ = own["output"]["path"], own["output"]["format"]
-    if format_ not in staging.FOLDERS:
+    if format_ not in protocol.FOLDERS:
         return
     job = ScoreJob.from_values(own).on(FIRST)
-    planned = score_plan.plan(job)
+    planned = plan.plan(job)
     with connect("local", 1) as client:
-        done = scoring.predict(client, planned)
-    (file,) = done.parts[1].files
-    storage.write(staging.folder_sink(format_).place_of(path, file.path), b"x" * file.size_bytes)
-    assert score(job, workers=1).partitions_resumed == 2
+        staged = stage_rows(client, planned)
+    (file,) = staged.units[1].files
+    storage.write(protocol.folder_sink(format_).place_of(path, file.path), b"x" * file.size_bytes)
+    assert score(job, workers=1).work_units_resumed == 2
     assert len(committed(own)) == 150
 
 
@@ -215,7 +246,7 @@ def test_failed_dates_are_not_looked_for_in_a_database(
 ) -> None:
     score_values["output"] = {"path": "by_night", "format": "postgresql", "partition_by": "day"}
     job = ScoreJob.from_values(score_values)
-    with pytest.raises(JobError, match="no journal to tell it; expected missing or all"):
+    with pytest.raises(JobError, match="keeps no journal of failed runs; expected missing or all"):
         nights.score_nights(job, DAYS, "failed", workers=1)
     (tmp_path / "score.yaml").write_text(yaml.safe_dump(score_values))
     options = ("--from", FIRST, "--to", THIRD, "--only", "failed", "--dry-run")
@@ -242,7 +273,7 @@ def test_vacuum_spares_a_plain_folder_whose_next_run_has_begun(
     job = ScoreJob.from_values({**score_values, "output": output})
     score(job.on(FIRST), workers=1)
     with connect("local", 1) as client:
-        scoring.predict(client, score_plan.plan(job.on(SECOND)))
+        stage_rows(client, plan.plan(job.on(SECOND)))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(OutputError, match="format: parquet"):
         vacuum(output["path"], 0, remove=True)
@@ -255,7 +286,7 @@ def test_what_cannot_be_reached_is_told_at_plan_time(
     score_values["output"] = {"path": "scores", "format": "postgresql"}
     monkeypatch.delenv("LASSO_JOBS_POSTGRESQL_URI", raising=False)
     with pytest.raises(LassoJobsError, match="LASSO_JOBS_POSTGRESQL_URI is not set"):
-        score_plan.plan(ScoreJob.from_values(score_values))
+        plan.plan(ScoreJob.from_values(score_values))
 
 
 def test_a_name_too_long_for_the_quarantine_is_told_at_plan_time(
@@ -263,7 +294,7 @@ def test_a_name_too_long_for_the_quarantine_is_told_at_plan_time(
 ) -> None:
     score_values["output"] = {"path": "a" * 50, "format": "postgresql"}
     with pytest.raises(LassoJobsError, match="a_quarantine: is no name of a table"):
-        score_plan.plan(ScoreJob.from_values(score_values))
+        plan.plan(ScoreJob.from_values(score_values))
 
 
 def test_a_plain_folder_is_read_by_those_who_know_nothing_else(

@@ -19,9 +19,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from lasso_jobs import ScoreJob, TrainJob, load_model, score, train
-from lasso_jobs.artifacts.model import Model
 from lasso_jobs.errors import JobError, ModelError
-from lasso_jobs.jobs.summary import of_training
+from lasso_jobs.models.model import Model
 
 pytestmark = pytest.mark.integration
 
@@ -72,11 +71,11 @@ def trained(tmp_path: Path) -> Train:
             "target": "y",
             "features": {"include": ["size", "age", "city"]},
             "preprocess": preprocess,
-            "search": {"alphas": 25, "split": {"fold": "fold"}},
+            "search": {"alphas": 25, "eps": 1e-3, "split": {"fold": "fold"}},
             "holdout": None,
             "registry": str(tmp_path / "models"),
         }
-        found = of_training(train(TrainJob.from_values({**values, **job}), workers=1))
+        found = train(TrainJob.from_values({**values, **job}), workers=1).as_values()
         return found, load_model(tmp_path / "models", "homes")
 
     return run
@@ -293,7 +292,7 @@ def test_beyond_the_sample_quartiles_are_within_the_stated_rank_error(
     trained: Train, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 300
-    monkeypatch.setattr("lasso_jobs.core.sample.sample_size", lambda n_columns: size)
+    monkeypatch.setattr("lasso_jobs.core.rows.sample.sample_size", lambda n_columns: size)
     _, model = trained(frame, {"scaling": "robust"}, search={"alphas": 5})
     ranks = np.sqrt(np.log(200) / (2 * size)) * np.array([-1, 1])
     age = frame["age"]

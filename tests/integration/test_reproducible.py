@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from threadpoolctl import threadpool_limits
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
-from lasso_jobs.jobs import cached
-from lasso_jobs.jobs.train_plan import plan
+from lasso_jobs.training.plan import plan
+from lasso_jobs.training.read import summary_read
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("small_partitions")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("small_work_units")]
 
 Values = dict[str, Any]
 CLUSTERS = [("local", 2), ("local", 3), ("local-processes", 1), ("local-processes", 2)]
@@ -53,7 +54,7 @@ def expected(job: TrainJob, digests: dict[str, str]) -> str:
 
 
 def test_the_data_is_cut_into_many_partitions(job: TrainJob) -> None:
-    assert len(plan(job).partitions) == 15
+    assert len(plan(job).work_units) == 15
 
 
 @pytest.mark.parametrize(("cluster", "workers"), CLUSTERS)
@@ -73,9 +74,9 @@ def test_a_cluster_by_address_trains_the_same_model_time_after_time(
 def slowed(function: Callable[..., Any], log: Path) -> Callable[..., Any]:
     """The same function, some of whose calls take longer than those that start after them."""
 
-    def slow(partition: Any, *arguments: Any) -> Any:
-        result = function(partition, *arguments)
-        piece = partition.pieces[0]
+    def slow(unit: Any, *arguments: Any) -> Any:
+        result = function(unit, *arguments)
+        piece = unit.pieces[0]
         place = f"{piece.file.name}, row {piece.first_row:03}"
         time.sleep([0.05, 0.0, 0.02, 0.01, 0.0][sum(map(ord, place)) % 5])
         with log.open("a") as file:
@@ -89,7 +90,7 @@ def test_the_order_in_which_partitions_finish_does_not_matter(
     job: TrainJob, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "read.log"
-    monkeypatch.setattr(cached, "read_part", slowed(cached.read_part, log))
+    monkeypatch.setattr(summary_read, "summarise", slowed(summary_read.summarise, log))
     assert train(job, "local", 3).registered.digest == expected
     finished = log.read_text().splitlines()
     assert len(finished) == 15
@@ -131,3 +132,20 @@ def test_predictions_do_not_depend_on_the_cluster(
     after = DeltaTable(job.output.path).to_pandas().sort_values("id")
     for name in ("prediction", "prediction_low", "prediction_high"):
         np.testing.assert_array_equal(after[name], before[name])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_any_number_of_blas_threads_trains_the_same_model(
+    digests: dict[str, str], n_threads: int
+) -> None:
+    """Of so many columns, a product on two threads is summed in another order."""
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=(1_000, 300))
+    y = X[:, :20].sum(axis=1) + rng.normal(size=len(X))
+    columns = {f"x{j}": x for j, x in enumerate(X.T)}
+    pq.write_table(pa.table({**columns, "y": y}), "wide.parquet")
+    values: Values = {"name": "wide", "data": {"path": "wide.parquet"}, "target": "y"}
+    values |= {"cache": False, "search": {"alphas": 20}, "stability": None}
+    with threadpool_limits(n_threads):
+        digest = train(TrainJob.from_values(values), "local", 1).registered.digest
+    assert digests.setdefault("BLAS", digest) == digest

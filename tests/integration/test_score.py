@@ -14,11 +14,13 @@ from deltalake import DeltaTable
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lasso_jobs import LassoJobsError, ScoreJob, TrainJob, load_model, score, train
-from lasso_jobs.artifacts.model import Model
-from lasso_jobs.artifacts.registry import Registry
-from lasso_jobs.jobs.score import ScoreResult
-from lasso_jobs.jobs.score_plan import plan
-from lasso_jobs.jobs.verify import verify
+from lasso_jobs.drift.page import drift_page
+from lasso_jobs.drift.show import drift_of
+from lasso_jobs.models.model import Model
+from lasso_jobs.models.registry import Registry
+from lasso_jobs.outputs.verify import verify
+from lasso_jobs.scoring.plan import plan
+from lasso_jobs.scoring.run import ScoreResult
 
 pytestmark = pytest.mark.integration
 
@@ -107,7 +109,7 @@ def test_overlapping_runs_leave_each_row_once(score_values: Values, shop: Path) 
     assert runs[DAY].tolist() != [last.run_id]
 
 
-@pytest.mark.usefixtures("small_partitions")
+@pytest.mark.usefixtures("small_work_units")
 def test_several_partitions_of_several_days_make_one_commit(
     score_values: Values, shop: Path
 ) -> None:
@@ -328,13 +330,38 @@ def test_nulls_are_quarantined_where_the_model_was_trained_without(
     assert scored(values)["prediction_low"].isna().all()
 
 
-def test_a_day_whose_rows_are_all_unfit_replaces_its_predictions(own_values: Values) -> None:
-    run(own_values, f"day in ('{DAY}', '{NEXT}')")
-    rewrite(Path(own_values["data"]["path"]), DAY, put("visits", list(range(N)), np.inf))
-    result = run(own_values, DAY)
-    assert (result.rows_scored, result.rows_quarantined) == (0, N)
-    assert set(scored(own_values)["day"]) == {NEXT}
-    assert len(quarantined(own_values)) == N
+def _spoil(values: Values, day: str, rows: int) -> None:
+    rewrite(Path(values["data"]["path"]), day, put("visits", list(range(rows)), np.inf))
+
+
+@pytest.mark.parametrize("bad_rows", ["quarantine", 0.999, 10 * N])
+@pytest.mark.parametrize("days", [(DAY,), (DAY, NEXT, AFTER)])
+def test_a_night_that_loses_every_row_keeps_its_former_ones(
+    own_values: Values, bad_rows: object, days: tuple[str, ...]
+) -> None:
+    values = {**own_values, "bad_rows": bad_rows}
+    run(values, f"day in {(DAY, NEXT, AFTER)}")
+    before = scored(values)
+    _spoil(values, DAY, N)
+    with pytest.raises(LassoJobsError, match=f"{N} of {N} rows cannot be scored") as caught:
+        run(values, f"day in {(*days, 'none')}")
+    assert "Nothing was committed, and earlier rows are still shown" in str(caught.value)
+    pd.testing.assert_frame_equal(scored(values), before)
+    assert not DeltaTable.is_deltatable(values["output"]["path"] + "-quarantine")
+    assert len(drift_table(values)["run_id"].unique()) == 1
+    verify(values["output"]["path"])
+
+
+def test_a_night_may_lose_half_of_its_rows_and_not_more(own_values: Values) -> None:
+    run(own_values, DAY)
+    _spoil(own_values, DAY, N // 2 + 1)
+    expected = f"at most {N // 2}, as bad_rows is quarantine, which is 50% of the rows"
+    with pytest.raises(LassoJobsError, match=expected):
+        run(own_values, DAY)
+    assert len(scored(own_values)) == N
+    result = run({**own_values, "bad_rows": 0.9}, DAY)
+    assert (result.rows_scored, result.rows_quarantined) == (N // 2 - 1, N // 2 + 1)
+    assert len(scored(own_values)) == N // 2 - 1
 
 
 def test_mended_rows_leave_the_quarantine(own_values: Values) -> None:
@@ -441,6 +468,9 @@ def test_a_run_writes_a_page_of_its_drift_beside_the_table(score_values: Values)
     assert "mean prediction of sales" in page
     assert f"{DAY} to {SHIFTED}" in page  # the history of a feature
     assert "Alarm" in page.split("<main>")[0]
+    for result in runs:  # what was measured and what the table says give the same page
+        facts = drift_of(score_values["drift"]["path"], run_id=result.run_id, target="sales")
+        assert pages[result.run_id].read_text() == drift_page(facts)
 
 
 def test_drift_of_a_repeated_run_is_there_once(score_values: Values) -> None:
@@ -454,7 +484,7 @@ def test_drift_of_a_repeated_run_is_there_once(score_values: Values) -> None:
 
 
 @pytest.mark.parametrize("features", ["selected", "all"])
-@pytest.mark.usefixtures("small_partitions")
+@pytest.mark.usefixtures("small_work_units")
 def test_score_shifts_sum_to_the_change_of_the_mean_prediction(
     score_values: Values, shop: Path, model: Model, features: str
 ) -> None:
@@ -487,14 +517,14 @@ def test_score_shifts_sum_with_null_indicators_and_unseen_levels(
 
 
 def psi(reference: np.ndarray, counts: np.ndarray) -> float:
-    """As `lasso_jobs.core.drift.psi` states it: half a row more in every bin."""
+    """As `lasso_jobs.core.drift.drift.psi` states it: half a row more in every bin."""
     n, bins = counts.sum(), len(counts)
     q = (counts + 0.5) / (n + bins / 2)
     p = (reference * n + 0.5) / (n + bins / 2)
     return float(((q - p) * np.log(q / p)).sum())
 
 
-@pytest.mark.usefixtures("small_partitions")
+@pytest.mark.usefixtures("small_work_units")
 def test_psi_is_that_of_the_models_own_bins(score_values: Values, shop: Path, model: Model) -> None:
     result = run(score_values, f"day >= '{AFTER}'")
     for day in (AFTER, SHIFTED):

@@ -37,7 +37,7 @@ def test_importing_the_package_loads_no_other() -> None:
 
 def test_a_training_loads_neither_scikit_learn_nor_prefect(tmp_path: Path) -> None:
     job = write_job(tmp_path, data.write(tmp_path / "data", 400, 5, 1))
-    code = f"from lasso_jobs.cli import main; assert main(['train', {str(job)!r}]) == 0"
+    code = f"from lasso_jobs.cli.main import main; assert main(['train', {str(job)!r}]) == 0"
     found = loaded(code, "numba", "sklearn", "prefect", "dask_ml", "matplotlib")
     assert found == ["numba"]
 
@@ -54,6 +54,6 @@ def test_a_scoring_loads_neither_numba_nor_pandas(tmp_path: Path) -> None:
     }
     job = tmp_path / "score.yaml"
     job.write_text(yaml.safe_dump(values))
-    code = f"from lasso_jobs.cli import main; assert main(['score', {str(job)!r}]) == 0"
+    code = f"from lasso_jobs.cli.main import main; assert main(['score', {str(job)!r}]) == 0"
     found = loaded(code, "deltalake", "numba", "pandas", "scipy.linalg", "sklearn", "prefect")
     assert found == ["deltalake"]

@@ -16,16 +16,19 @@ import yaml
 from deltalake import DeltaTable, write_deltalake
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
-from lasso_jobs.artifacts.registry import Registry
-from lasso_jobs.data import storage
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import LassoJobsError, ModelError
-from lasso_jobs.jobs import nights, score_plan, summary, train_plan
-from lasso_jobs.jobs import score as scoring
-from lasso_jobs.jobs.job_file import load_yaml
-from lasso_jobs.jobs.rollback import rollback
-from lasso_jobs.jobs.vacuum import vacuum
-from lasso_jobs.jobs.verify import verify
+from lasso_jobs.jobs.base import load_yaml
+from lasso_jobs.models.alias_log import AliasLog
+from lasso_jobs.models.registry import Registry
+from lasso_jobs.outputs.rollback import rollback
+from lasso_jobs.outputs.vacuum import vacuum
+from lasso_jobs.outputs.verify import verify
+from lasso_jobs.scoring import nights
+from lasso_jobs.scoring import plan as score_plan
+from lasso_jobs.scoring.staging import stage_rows
+from lasso_jobs.storage import files as storage
+from lasso_jobs.training import plan as train_plan
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 Values = dict[str, Any]
@@ -49,7 +52,7 @@ def test_train_and_score_in_a_bucket_equal_those_on_disk(
 ) -> None:
     there = {**train_values, "registry": f"{uri}/models"}
     there["data"] = {**train_values["data"], "path": f"{uri}/data"}
-    planned = summary.of_train_plan(train_plan.plan(TrainJob.from_values(there)))
+    planned = train_plan.plan(TrainJob.from_values(there)).as_values()
     assert (planned["files"], planned["rows_before_filter"]) == (8, 8 * 150)
     on_disk = train(TrainJob.from_values(train_values), workers=1)
     in_bucket = train(TrainJob.from_values(there), cluster="local-processes", workers=2)
@@ -66,7 +69,8 @@ def test_train_and_score_in_a_bucket_equal_those_on_disk(
         "drift": {"path": f"{uri}/out/drift"},
         "registry": f"{uri}/models",
     }
-    assert summary.of_score_plan(score_plan.plan(ScoreJob.from_values(moved)))["files"] == 12
+    moved_plan = score_plan.plan(ScoreJob.from_values(moved))
+    assert moved_plan.as_values()["files"] == 12
     for values in (score_values, moved, moved):
         score(ScoreJob.from_values(values), cluster="local-processes", workers=2)
     expected = rows_of(score_values["output"]["path"])
@@ -100,11 +104,12 @@ def test_of_twenty_alias_moves_at_once_one_wins_each_step(uri: str, train_values
 
         def move(number: int, together: Barrier = together) -> bool:
             mine = Registry(f"{uri}/models")
-            moves = mine.moves("sales")
+            log = AliasLog(storage.join(mine.path, "sales", "aliases"))
+            moves = log.moves()
             together.wait()
             version, reason = 1 + number % 2, f"by {number}"
             try:
-                mine._append("sales", len(moves), "champion", "promote", None, version, reason)
+                log.append(moves, alias="champion", action="promote", new=version, why=reason)
             except ModelError as error:
                 assert "at the same time" in str(error)
                 return False
@@ -148,7 +153,7 @@ def test_a_model_is_trained_on_one_version_of_a_table(
         assert (planned.dataset.n_rows, planned.dataset.version) == (1000, 0)
         newest = train_plan.plan(TrainJob.from_values({**values, "data": {"path": root}}))
         assert (newest.dataset.n_rows, newest.dataset.version) == (rows.num_rows, 1)
-        assert summary.of_train_plan(newest)["table_version"] == 1
+        assert newest.as_values()["table_version"] == 1
         result = train(TrainJob.from_values(values), workers=1)
         assert result.registered.provenance["data_version"] == 0
         assert result.registered.provenance["rows"] + result.counts.without_target == 1000
@@ -169,12 +174,12 @@ def test_nights_in_a_bucket(
     }
     job = ScoreJob.from_values(values)
     with connect("local", 1) as client:
-        scoring.predict(client, score_plan.plan(job.on(FIRST)))
-    assert [nights.status(job, day).status for day in DAYS] == ["failed", "missing"]
+        stage_rows(client, score_plan.plan(job.on(FIRST)))
+    assert [nights.find_night(job, day).status for day in DAYS] == ["failed", "missing"]
     first, second = nights.score_nights(job, DAYS, workers=1)
     assert (first.fate, second.fate) == ("scored", "scored")
-    assert first.result.partitions_resumed == first.result.partitions
-    assert [nights.status(job, day).status for day in DAYS] == ["done", "done"]
+    assert first.result.work_units_resumed == first.result.work_units
+    assert [nights.find_night(job, day).status for day in DAYS] == ["done", "done"]
     found = [name for name in storage.names(root) if name.startswith("_lasso/")]
     assert found == [f"_lasso/done/{day}.json" for day in DAYS]
     generation = rows_of(root)
@@ -185,15 +190,16 @@ def test_nights_in_a_bucket(
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
     storage.write(f"{uri}/data/day={SECOND}/sales.parquet", buffer.getvalue().to_pybytes())
-    assert nights.status(job, SECOND).status == "late"
+    assert nights.find_night(job, SECOND).status == "late"
     with connect("local", 1) as client:
-        left = scoring.predict(client, score_plan.plan(job.on(SECOND)))
-    (orphan,) = left.parts[0].files
-    listed = cli("vacuum", root, "--grace", "0", "--json", folder=tmp_path)
-    assert json.loads(listed.stdout)["files"][0]["path"] == f"{root}/{orphan.path}"
+        left = stage_rows(client, score_plan.plan(job.on(SECOND)))
+    (orphan,) = left.units[0].files
     assert vacuum(root).orphans == ()
     (journal,) = vacuum(root, 0, remove=True).journals
     assert storage.names(journal) == []
+    listed = cli("vacuum", root, "--grace", "0", "--json", folder=tmp_path)
+    assert json.loads(listed.stdout)["files"][0]["path"] == f"{root}/{orphan.path}"
+    vacuum(root, 0, remove=True)
     assert not [n for n in storage.names(root) if n == orphan.path]
     (late,) = nights.score_nights(job, [SECOND], workers=1)
     assert (late.fate, late.result.rows_scored) == ("scored", 100)
@@ -231,7 +237,7 @@ def test_nights_of_a_table_with_typed_partitions(
         pa.date32()
     )
     newest = ScoreJob.from_values({**score_values, "data": {"path": source}})
-    assert [nights.status(newest, day).status for day in DAYS] == ["late", "late"]
+    assert [nights.find_night(newest, day).status for day in DAYS] == ["late", "late"]
     (result,) = nights.score_nights(newest, DAYS[:1], workers=1)
     assert result.result.rows_scored == 300
     verify(score_values["output"]["path"], deep=True)

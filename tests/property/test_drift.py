@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lasso_jobs.core import current as c
-from lasso_jobs.core import periods as p
+from lasso_jobs.core.drift import current as c
+from lasso_jobs.core.rows import periods as p
 
 EDGES = np.array([-1.0, 0.0, 1.0])
 
@@ -25,7 +25,7 @@ def same(merged: c.Current, whole: c.Current, scale: float) -> None:
         assert getattr(merged, name) == getattr(whole, name)
     assert_allclose(merged.means, whole.means, atol=1e-12 * scale)
     assert_allclose(
-        merged.predicted[merged.groups > 0], whole.predicted[whole.groups > 0], atol=1e-9
+        merged.predicted[merged.n_predicted > 0], whole.predicted[whole.n_predicted > 0], atol=1e-9
     )
     for name in ("spread", "cross"):
         assert_allclose(getattr(merged, name), getattr(whole, name), atol=1e-12 * scale**2 * 60)
@@ -40,7 +40,7 @@ def test_numbers_merge_to_those_of_all_rows(
     y = slope + np.arange(len(x), dtype=float) % 7
 
     def of(part: np.ndarray, predicted: np.ndarray) -> c.Current:
-        return c.of_numbers(part, predicted, EDGES, -5.0, 5.0)
+        return c.of_numbers(part, predicted, edges=EDGES, low=-5.0, high=5.0)
 
     parts = [of(*pair) for pair in zip(np.split(x, ends), np.split(y, ends), strict=True)]
     merged = parts[0]

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from lasso_jobs.core import moments as m
-from lasso_jobs.core.moments import Moments
+from lasso_jobs.core.rows import centring
+from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.moments import Moments
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ class Rows:
         return [self.of(part) for part in self.sets]
 
     def of(self, rows: NDArray[np.intp]) -> Moments:
-        return m.of_rows(
+        return centring.of_rows(
             self.values[:, rows].copy(), None if self.weights is None else self.weights[rows]
         )
 
@@ -184,7 +185,7 @@ def test_selected_columns_have_the_moments_of_the_rows_of_those_columns(
     place = np.array(more.draw(st.permutations(range(q)))[: more.draw(st.integers(1, q))])
     place = np.insert(place, more.draw(st.integers(0, len(place))), -1)
     chosen = np.where(place[:, None] >= 0, data.values[place], 0.0)
-    expected = m.of_rows(chosen, data.weights)
+    expected = centring.of_rows(chosen, data.weights)
     found = data.whole().selected(place)
     for name in ("n", "weight", "mean", "scatter", "low", "high", "nulls"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)

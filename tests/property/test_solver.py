@@ -5,10 +5,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lasso_jobs.core import design as d
-from lasso_jobs.core import moments as m
-from lasso_jobs.core.columns import Columns
-from lasso_jobs.core.lasso import Problem, alpha_grid, alpha_max, solve_path
+from lasso_jobs.core.fit import design as d
+from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max, solve_path
+from lasso_jobs.core.fit.problem import Problem
+from lasso_jobs.core.rows import centring
+from lasso_jobs.core.rows.columns import Columns
 
 Floats = NDArray[np.float64]
 
@@ -25,14 +26,14 @@ class Case:
 
     def solved(self, n_alphas: int = 8) -> tuple[Problem, Floats, Floats, Floats]:
         """The problem, its alphas, and coefficients and intercepts in original units."""
-        design = d.fit(self.recipe, m.of_rows(np.vstack([self.X.T, self.y])))
+        design = d.fit(self.recipe, centring.of_rows(np.vstack([self.X.T, self.y])))
         largest = alpha_max(design.problem)
         alphas = alpha_grid(largest, n_alphas, 1e-2) if largest > 0 else np.zeros(1)
         path = solve_path(design.problem, alphas)
         return design.problem, alphas, *design.original_units(path.coef)
 
     def coefficients(self, alphas: Floats) -> tuple[Floats, Floats]:
-        design = d.fit(self.recipe, m.of_rows(np.vstack([self.X.T, self.y])))
+        design = d.fit(self.recipe, centring.of_rows(np.vstack([self.X.T, self.y])))
         return design.original_units(solve_path(design.problem, alphas).coef)
 
 

@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes
 
-from lasso_jobs.core import moments as m
-from lasso_jobs.core.columns import Columns
-from lasso_jobs.core.design import Recipe
-from lasso_jobs.core.moments import Moments
+from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.rows import centring
+from lasso_jobs.core.rows.columns import Columns
+from lasso_jobs.core.rows.moments import Moments
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ def moments_of() -> Callable[..., Moments]:
     """Moments of a design matrix as scikit-learn has it, and of a target."""
 
     def of(X: Floats, y: Floats, weights: Floats | None = None) -> Moments:
-        return m.of_rows(np.ascontiguousarray(np.vstack([X.T, y])), weights)
+        return centring.of_rows(np.ascontiguousarray(np.vstack([X.T, y])), weights)
 
     return of
 
@@ -36,6 +36,6 @@ def recipe_of() -> Callable[..., Recipe]:
     """A recipe for p numeric columns, x0, x1, ..."""
 
     def of(p: int, **options: object) -> Recipe:
-        return Recipe(Columns(tuple(f"x{j}" for j in range(p)), ()), **options)
+        return Recipe(columns=Columns(tuple(f"x{j}" for j in range(p)), ()), **options)
 
     return of

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lasso_jobs.core.columns import Category, Columns, DateFeature
-from lasso_jobs.data.arrays import block, codes, has_infinity, levels, numbers, with_parts
+from lasso_jobs.core.rows.columns import Category, Columns, DateFeature
+from lasso_jobs.data.arrays import LARGEST, codes, levels, numbers, out_of_range
+from lasso_jobs.data.columns.feature_block import block, with_parts
 from lasso_jobs.errors import DataError
 
 Write = Callable[..., Path]
@@ -88,20 +89,24 @@ def test_a_slice_of_chunks_has_the_values_that_pandas_has(
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([], False),
-        ([1.0, np.nan], False),
-        ([np.inf, 1.0], True),
-        ([-np.inf], True),
-        ([np.inf, -np.inf], True),
-        ([np.nan, np.inf], True),
-        ([1e308, 1e308], False),
-        ([1e308, 1e308, np.nan], False),
+        ([], None),
+        ([1.0, np.nan], None),
+        ([LARGEST, -LARGEST, np.nan], None),
+        ([LARGEST] * 3, None),
+        ([1.0001 * LARGEST, 1.0], [True, False]),
+        ([np.inf, 1.0], [True, False]),
+        ([-np.inf], [True]),
+        ([np.inf, -np.inf], [True, True]),
+        ([np.nan, np.inf], [False, True]),
+        ([1e308, -1e308, 2.0], [True, True, False]),
+        ([1e308, 1.0, np.nan], [True, False, False]),
     ],
 )
-def test_an_infinity_is_found_among_nulls_and_large_numbers(
-    values: list[float], expected: bool
+def test_infinite_and_too_large_numbers_are_found_among_nulls(
+    values: list[float], expected: list[bool] | None
 ) -> None:
-    assert has_infinity(np.array(values)) is expected
+    found = out_of_range(np.array(values))
+    assert (None if found is None else found.tolist()) == expected
 
 
 # Levels
@@ -232,8 +237,8 @@ def test_parts_of_dates_are_those_of_pandas(type_: pa.DataType) -> None:
 
 
 def test_parts_of_no_date_are_null() -> None:
-    found = parts_of(pa.nulls(2), ("year", "month"))
-    assert found["t.year"].null_count == found["t.month"].null_count == 2
+    found = parts_of(pa.nulls(2))
+    assert {found[f"t.{part}"].null_count for part in PARTS} == {2}
 
 
 def test_a_zone_that_is_not_known_is_refused() -> None:

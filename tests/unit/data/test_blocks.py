@@ -2,6 +2,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,14 @@ from lasso_jobs.data.discover import discover
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError, LassoJobsError
 
+from ...counted_schema import CountedSchema
+
 Write = Callable[..., Path]
 
 
 def pieces(path: Path) -> list[Piece]:
     found = discover(str(path))
-    return [p for part in found.partitions(found.schema.names) for p in part.pieces]
+    return [p for part in found.work_units(found.schema.names) for p in part.pieces]
 
 
 def rows(path: Path, columns: list[str], where: str | None = None) -> Iterator[blocks.Rows]:
@@ -99,6 +102,47 @@ def test_filtered_rows_of_a_large_block_stay_in_order(write: Write) -> None:
         assert positions(path, "x != 7") == [*range(7), *range(8, n)]
 
 
+@pytest.mark.parametrize("where", [None, "x >= 3 and x < 25", "day == '2'"])
+@pytest.mark.parametrize(
+    "type_", [pa.list_(pa.float32(), 2), pa.list_(pa.float64()), pa.map_(pa.int8(), pa.int8())]
+)
+def test_vectors_of_a_large_row_group_are_read_in_parts(
+    write: Write, type_: pa.DataType, where: str | None
+) -> None:
+    vectors: list[Any] = [None if i % 5 == 0 else [i, i + 1] for i in range(30)]
+    if pa.types.is_map(type_):
+        vectors = [None if v is None else [(v[0], 1)] for v in vectors]
+    columns = {"x": range(30), "v": pa.array(vectors, type_)}
+    path = write("day=2/a.parquet", columns, row_group_size=20).parents[1]
+    (piece,) = pieces(path)
+    conditions, wanted = parse(where, "data.where") if where else (), ["v", "day", "none", "x"]
+    parts = list(read(piece, wanted, conditions, block_rows=7, absent=["none"]))
+    kept = [i for i in range(30) if where is None or "x" not in where or 3 <= i < 25]
+    assert [p.table.num_rows + p.n_filtered for p in parts] == [7, 7, 6, 7, 3]
+    assert [i for part in parts for i in part.positions.tolist()] == kept
+    found = pa.concat_tables(part.table for part in parts)
+    assert found["v"].to_pylist() == [vectors[i] for i in kept]
+    assert found["x"].to_pylist() == kept
+    assert found["day"].to_pylist() == ["2"] * len(kept)
+    assert found["none"].null_count == len(kept)
+
+
+def test_a_damaged_part_of_vectors_is_refused_by_name(write: Write) -> None:
+    vectors = pa.array(np.arange(4000.0).reshape(2000, 2).tolist())
+    path = write("a.parquet", {"x": range(2000), "v": vectors}, write_page_checksum=True)
+    (piece,) = pieces(path)
+    place = pq.read_metadata(path).row_group(0).column(1).data_page_offset + 200
+    state, content = path.stat(), bytearray(path.read_bytes())
+    content[place] ^= 255
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    identity = discover(str(path)).files[0].identity
+    with pytest.raises(DataError, match=r"a.parquet, column 'v'") as caught:
+        list(read(Piece(identity, piece.row_groups, 0, 2000), ["x", "v"], block_rows=100))
+    one_line(caught)
+
+
 def test_row_groups_without_rows_are_passed_over(write: Write, tmp_path: Path) -> None:
     path = write("a.parquet", {"x": [0]})
     with pq.ParquetWriter(path, pa.schema([("x", pa.int64())])) as writer:
@@ -156,6 +200,28 @@ def test_an_oddly_named_column_is_read(write: Write, name: str) -> None:
     assert table(path, [name, "a"], "x == 4").to_pydict() == {name: [2], "a": [6]}
 
 
+def test_names_are_listed_once_a_file_for_its_bytes(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting the bytes of a row group listed all names for each of its columns."""
+    width, opened = 40, blocks.opened
+    path = write("a.parquet", {f"x{j}": range(30) for j in range(width)}, row_group_size=10)
+    found = pieces(path)
+
+    class Opened:
+        def __init__(self, *of: Any) -> None:
+            self.file = opened(*of)
+            self.schema_arrow = CountedSchema(self.file.schema_arrow)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+    monkeypatch.setattr(blocks, "opened", Opened)
+    CountedSchema.listed = 0
+    assert len([*read(found[0], ["x3", "x1"])]) == 3
+    assert CountedSchema.listed == width
+
+
 @pytest.mark.parametrize("name", [*ODD_NAMES, "x"])
 def test_bytes_read_are_those_of_the_footer(write: Write, name: str) -> None:
     values = np.random.default_rng(0).normal(size=(2, 200))
@@ -186,7 +252,7 @@ def test_a_file_that_was_rewritten_since_the_plan_is_refused(write: Write) -> No
 def test_a_file_of_the_same_size_but_newer_is_refused(write: Write) -> None:
     path = write("a.parquet", {"x": [1, 2]})
     (piece,) = pieces(path)
-    os.utime(path, ns=(0, int(piece.file.stamp) + 1))
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
     with pytest.raises(DataError, match="has changed since the plan"):
         list(read(piece, ["x"]))
 
@@ -200,6 +266,23 @@ def test_a_file_that_was_removed_since_the_plan_is_named(write: Write) -> None:
     assert one_line(caught).startswith(f"{path}: has disappeared")
 
 
+def test_a_relative_path_that_a_worker_does_not_find_is_explained(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("a.parquet", {"x": [1, 2]})
+    monkeypatch.chdir(path.parent)
+    (piece,) = pieces(Path("a.parquet"))
+    (tmp_path / "of the workers").mkdir()
+    monkeypatch.chdir(tmp_path / "of the workers")
+    with pytest.raises(DataError) as caught:
+        list(read(piece, ["x"]))
+    line = one_line(caught)
+    assert line.startswith("a.parquet: has disappeared")
+    assert "if the workers run in another folder than the command (this process" in line
+    assert f"runs in {Path.cwd()})" in line
+    assert "name the data by an absolute path, or start them in the command's folder" in line
+
+
 def test_a_damaged_page_is_refused_by_name(write: Write) -> None:
     values = np.random.default_rng(0).normal(size=2000)
     path = write("a.parquet", {"x": values}, compression="zstd", use_dictionary=False)
@@ -208,7 +291,7 @@ def test_a_damaged_page_is_refused_by_name(write: Write) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
         table(path, ["x"])
-    assert one_line(caught).startswith(f"{path}: cannot be read")
+    assert one_line(caught).startswith(f"{path}, column 'x': cannot be read")
 
 
 # Columns to be had later
@@ -238,7 +321,7 @@ def test_what_is_had_later_is_what_would_have_been_in_the_table(
     conditions = parse(where, "data.where") if where else ()
     (piece,) = pieces(path)
     n = 0
-    for found in read(piece, ["x", "s", "n"], conditions, ["n", "x"], way):
+    for found in read(piece, ["x", "s", "n"], conditions, later=["n", "x"], block_rows=way):
         assert found.table.column_names == ["s"]
         expected = LATER.take(found.positions)
         assert found.table["s"].to_pylist() == expected["s"].to_pylist()
@@ -250,7 +333,7 @@ def test_what_is_had_later_is_what_would_have_been_in_the_table(
 
 def test_all_columns_can_be_had_later(write: Write, way: int | None) -> None:
     (piece,) = pieces(write("a.parquet", LATER, row_group_size=20))
-    found = list(read(piece, ["n"], (), ["n"], way))
+    found = list(read(piece, ["n"], later=["n"], block_rows=way))
     assert sum(r.n_bytes for r in found) > 0
     np.testing.assert_array_equal(
         np.concatenate([r.later("n") for r in found]), numbers(LATER["n"])
@@ -268,11 +351,11 @@ def test_a_column_that_is_damaged_is_refused_when_it_is_had(
     content[40:2000] = bytes(1960)
     path.write_bytes(content)
     (piece,) = pieces(path)
-    (found,) = read(piece, ["x", "y"], (), ["x", "y"])
+    (found,) = read(piece, ["x", "y"], later=["x", "y"])
     np.testing.assert_array_equal(found.later("y"), values)
     with pytest.raises(DataError) as caught:
         found.later("x")
-    assert one_line(caught).startswith(f"{path}: cannot be read")
+    assert one_line(caught).startswith(f"{path}, column 'x': cannot be read")
 
 
 @pytest.mark.parametrize("where", ["x == 'a'", "s == 1", "s", "x", "not x", "s < x", "x in ('a',)"])
@@ -296,6 +379,12 @@ def test_rows_with_any_kind_of_text_can_be_filtered(
 ) -> None:
     path = write("a.parquet", {"x": [1, 2, 3], "s": pa.array(["a", None, "c"]).cast(type_)})
     assert table(path, ["x", "s"], where).to_pylist() == [{"x": 3, "s": "c"}]
+
+
+def test_rows_without_values_of_a_text_can_be_filtered(write: Write) -> None:
+    view = write("a.parquet", {"x": [1], "s": pa.array(["a"], pa.string_view())})
+    write("b.parquet", {"x": [2, 3], "s": pa.nulls(2)})
+    assert table(view.parent, ["x", "s"], "x == 3").to_pylist() == [{"x": 3, "s": None}]
 
 
 @pytest.mark.parametrize("type_", [pa.date32(), pa.timestamp("us"), pa.timestamp("ns")], ids=str)

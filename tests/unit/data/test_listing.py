@@ -70,20 +70,20 @@ def test_rows_come_with_their_folders_and_objects_are_known_by_their_tag(
     columns = ["x", "month"]
     rows = [
         row
-        for partition in found.partitions(columns)
-        for piece in partition.pieces
+        for unit in found.work_units(columns)
+        for piece in unit.pieces
         for part in blocks.read(piece, columns, where)
         for row in part.table.to_pylist()
     ]
     assert rows == [{"x": 1, "month": "8"}, {"x": 2, "month": "8"}]
     before = found.identities
     assert discover(f"{data[1]}/year=2013", where).identities == before
-    from lasso_jobs.data import storage
+    from lasso_jobs.storage import files as storage
 
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"x": [9]}), sink)
     content = sink.getvalue().to_pybytes()
-    (piece, *_) = found.partitions(columns)[0].pieces
+    (piece, *_) = found.work_units(columns)[0].pieces
     assert len(content) == piece.file.size_bytes
     storage.write(piece.file.path, content)
     assert discover(f"{data[1]}/year=2013", where).identities != before

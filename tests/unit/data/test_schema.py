@@ -1,22 +1,25 @@
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from lasso_jobs.core.columns import Columns, DateFeature
+from lasso_jobs.core.rows.columns import Columns, DateFeature
+from lasso_jobs.data.columns.date_features import date_features
+from lasso_jobs.data.columns.feature_kinds import check_types
+from lasso_jobs.data.columns.kinds import kind_of
 from lasso_jobs.data.discover import discover
 from lasso_jobs.data.schema import (
-    Features,
+    SelectedFeatures,
     check_files,
-    check_types,
-    date_features,
-    kind_of,
     require,
     select_features,
 )
 from lasso_jobs.errors import DataError
+
+from ...counted_schema import CountedSchema, counted
 
 Write = Callable[..., Path]
 
@@ -27,10 +30,16 @@ def select(
     exclude: list[str] | None = None,
     categorical: list[str] | None = None,
     reserved: dict[str, str] | None = None,
-) -> Features:
+) -> SelectedFeatures:
     wanted = ["*"] if include is None else include
     dataset = discover(str(path))
-    return select_features(dataset, wanted, exclude or [], categorical or [], reserved or {})
+    return select_features(
+        dataset,
+        include=wanted,
+        exclude=exclude or [],
+        categorical=categorical or [],
+        reserved=reserved or {},
+    )
 
 
 @pytest.fixture
@@ -47,7 +56,7 @@ def mixed(write: Write) -> Path:
             "dict": pa.array(["a", "b"]).dictionary_encode(),
             "b": [True, False],
             "n": pa.nulls(2),
-            "list": [[1], [2]],
+            "list": [["a"], ["b"]],
             "struct": [{"x": 1}, {"x": 2}],
             "time": pa.array([1, 2], pa.timestamp("us")),
             "bytes": [b"a", b"b"],
@@ -74,7 +83,7 @@ def one_line(error: pytest.ExceptionInfo[DataError]) -> str:
         *[(t, "date") for t in (pa.date32(), pa.date64())],
         *[(t, "timestamp") for t in (pa.timestamp("ns"), pa.timestamp("s", "Asia/Tokyo"))],
         *[(t, "other") for t in (pa.binary(), pa.time32("s"))],
-        *[(t, "other") for t in (pa.list_(pa.int64()), pa.struct([("x", pa.int64())]))],
+        *[(t, "other") for t in (pa.list_(pa.string()), pa.struct([("x", pa.int64())]))],
         (pa.duration("s"), "other"),
     ],
     ids=str,
@@ -110,7 +119,9 @@ def test_a_column_that_cannot_be_a_feature_is_refused_when_named(mixed: Path, na
 
 def test_a_folder_value_is_a_feature_only_when_named(mixed: Path) -> None:
     assert "k" not in dict(select(mixed).categorical)
-    assert select(mixed, include=["k"]) == Features((), (("k", "string"),), ())
+    assert select(mixed, include=["k"]) == SelectedFeatures(
+        numeric=(), categorical=(("k", "string"),), left_out=()
+    )
 
 
 def test_integers_become_categories_when_named(mixed: Path) -> None:
@@ -118,7 +129,21 @@ def test_integers_become_categories_when_named(mixed: Path) -> None:
     assert (found.numeric, found.categorical) == (("f",), (("i", "integer"),))
 
 
-@pytest.mark.parametrize("name", ["f", "dec", "n", "time"])
+def test_a_column_with_another_role_that_is_named_is_told_to_be_left_out(mixed: Path) -> None:
+    dataset, reserved = discover(str(mixed)), {"i": "search.split.group", "f": "target"}
+    found = select_features(dataset, include=["*", "f"], categorical=["i"], reserved=reserved)
+    told = dict(found.left_out)
+    assert (told["i"], told["f"]) == ("it is search.split.group", "it is target")
+    assert not {"i", "f"} & {*found.numeric, *dict(found.categorical)}
+    assert "f" not in dict(select_features(dataset, include=["*"], reserved=reserved).left_out)
+
+
+@pytest.mark.parametrize("name", ["f", "dec"])
+def test_numbers_of_any_type_become_categories_when_named(mixed: Path, name: str) -> None:
+    assert select(mixed, include=["i"], categorical=[name]).categorical == ((name, "integer"),)
+
+
+@pytest.mark.parametrize("name", ["n", "time"])
 def test_only_integers_text_and_booleans_can_be_categories(mixed: Path, name: str) -> None:
     with pytest.raises(DataError) as caught:
         select(mixed, categorical=[name])
@@ -168,11 +193,31 @@ def test_a_misspelt_name_is_refused_with_the_nearest(write: Write, key: str) -> 
     assert "Did you mean 'distance'" in one_line(caught)
 
 
-def test_no_usable_feature_is_refused(write: Write) -> None:
-    path = write("a.parquet", {"y": [1.0], "time": pa.array([1], pa.timestamp("s"))})
+TIME = pa.array([1], pa.timestamp("s"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "fates", "remedy"),
+    [
+        ({}, {}, "y (target)", "Name data with more columns"),
+        (
+            {"l": [["a"]]},
+            {},
+            "y (target), l (list<element: string>)",
+            "Name data with more columns",
+        ),
+        ({"t": TIME}, {}, "y (target), t (timestamp[ms])", "Ask for parts of dates in features"),
+        ({"x": [1]}, {"exclude": ["x"]}, "y (target), x (not included)", "Widen features.include"),
+    ],
+)
+def test_where_no_feature_is_left_each_column_is_told_and_what_can_be_done(
+    write: Write, columns: dict[str, object], options: dict[str, Any], fates: str, remedy: str
+) -> None:
+    path = write("a.parquet", {"y": [1.0], **columns})
     with pytest.raises(DataError) as caught:
-        select(path, reserved={"y": "target"})
-    assert "leave no usable feature" in one_line(caught)
+        select(path, reserved={"y": "target"}, **options)
+    assert f"none of its columns is left as a feature: {fates}; expected" in one_line(caught)
+    assert f". {remedy}" in one_line(caught)
 
 
 def test_a_long_list_of_columns_is_cut_short_in_a_message(write: Write) -> None:
@@ -223,7 +268,6 @@ def test_files_may_differ_in_types_of_one_kind(write: Write, columns: dict[str, 
     ("usual", "odd"),
     [
         (NUMBERS["float64"], TEXTS["string"]),
-        (NUMBERS["int64"], pa.array([True, False])),
         (TEXTS["string"], NUMBERS["int64"]),
         (TEXTS["dictionary"], pa.array([True, False])),
         (pa.array([True, False]), TEXTS["string"]),
@@ -298,10 +342,10 @@ def test_parts_of_dates_are_features_and_the_dates_are_not_left_out(dated: Path)
     dataset = discover(str(dated))
     parts = date_features(dataset, {"time": ["hour", "month", "hour"], "day": ["weekday"]})
     assert [part.name for part in parts] == ["time.hour", "time.month", "day.weekday"]
-    found = select_features(dataset, ["x"], [], [], {}, parts)
+    found = select_features(dataset, include=["x"], reserved={}, dates=parts)
     assert found.numeric == ("time.hour", "x")
     assert found.categorical == (("time.month", "integer"), ("day.weekday", "integer"))
-    assert select_features(dataset, ["*"], [], [], {}, parts).left_out == ()
+    assert select_features(dataset, include=["*"], reserved={}, dates=parts).left_out == ()
 
 
 @pytest.mark.parametrize(
@@ -346,3 +390,22 @@ def test_a_part_of_a_time_needs_a_time_also_in_scoring(type_: pa.DataType, fits:
     else:
         with pytest.raises(DataError, match="column 't': has type"):
             check_types(pa.schema([("t", type_)]), columns, "frame")
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_names_are_listed_in_proportion_to_the_columns(alike: bool, write: Write) -> None:
+    """Quadratic planning listed all names of a file once for each of them."""
+    per_column = []
+    for width in (50, 200):
+        for i in range(3):
+            values = {f"x{j}": [1.0, 2.0] for j in range(width)}
+            more = {} if alike else {f"only{i}": [1.0]}
+            write(f"{width}/{i}.parquet", {name: [1.0] for name in values} | more)
+        dataset = discover(str(write(f"{width}/z.parquet", {key: [1.0] for key in values}).parent))
+        dataset = counted(dataset)
+        CountedSchema.listed = 0
+        names = [f"x{j}" for j in range(width)]
+        found = select_features(dataset, include=names, exclude=["y*"], reserved={})
+        check_files(dataset, found.numeric)
+        per_column.append(CountedSchema.listed / width)
+    assert per_column[1] <= 1.2 * per_column[0] < 20

@@ -1,17 +1,18 @@
 """What the pages name is there."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
-from lasso_jobs.data import staging
-from lasso_jobs.data.staging import Sink
-from lasso_jobs.jobs.job_file import Job
-from lasso_jobs.jobs.monitor_job import MonitorJob
-from lasso_jobs.jobs.score_job import ScoreJob
-from lasso_jobs.jobs.train_job import TrainJob
+from lasso_jobs.jobs.base import Job
+from lasso_jobs.jobs.monitor import MonitorJob
+from lasso_jobs.jobs.score import ScoreJob
+from lasso_jobs.jobs.train import TrainJob
+from lasso_jobs.sinks import fence, partitions
+from lasso_jobs.sinks.protocol import Change, Sink
 
 ROOT = Path(__file__).parents[3]
 PAGES = [
@@ -19,7 +20,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 JOBS = {"README.md": 3, "train.md": 1, "score.md": 1, "monitor.md": 1}
-INVENTED = {"lasso_jobs/data/warehouse.py"}
+INVENTED = {"lasso_jobs/sinks/warehouse.py"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -35,9 +36,11 @@ def test_the_page_on_sinks_names_what_a_sink_has_and_what_helps() -> None:
     text = (ROOT / "docs" / "how-to" / "sink.md").read_text(encoding="utf-8")
     functions = {name for name in vars(Sink) if not name.startswith("_")}
     assert {name for name in functions if f"`{name}`" not in text} == set()
-    (helpers,) = re.findall(r"`staging` has (.*?) Make errors", text, re.S)
+    (helpers,) = re.findall(r"`partitions` and `fence` have (.*?) Make errors", text, re.S)
     for name in re.findall(r"`(\w+)`", helpers):
-        assert callable(getattr(staging, name)), name
+        assert callable(getattr(partitions, name, None) or getattr(fence, name)), name
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert set(re.findall(r"(\w+)=", example)) <= {field.name for field in fields(Change)}
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_each_key_of_a_job_file_is_there_with_what_it_is(name: str) -> None:
 
 def test_types_defaults_and_limits_are_those_of_the_model() -> None:
     text = reference.job_file(reference.JOBS["train"])
-    assert "`search.folds`\n: Of cross-validation.  \n" in text
+    assert "`search.folds`\n: The number of folds in cross-validation.  \n" in text
     assert "*an integer at least 2 and at most 1000; default `5`*" in text
     assert "*a number above 0 and below 1, or a section, or null; default `0.2`*" in text
     assert '*`never` \\| `if_better` \\| `always`; default `"if_better"`*' in text
@@ -72,17 +72,17 @@ def test_a_type_that_it_does_not_know_is_an_error() -> None:
 
 
 def test_each_command_and_each_of_its_arguments_has_help() -> None:
-    from lasso_jobs.cli import _parser
+    from lasso_jobs.cli.main import build_parser
 
-    found = list(reference.commands(_parser()))
-    text = reference.command_line(_parser())
+    found = list(reference.commands(build_parser()))
+    text = reference.command_line(build_parser())
     assert len(found) > 15
     for command, help_ in found:
         assert help_ and f"`{command.prog}" in text, command.prog
         for action in command._actions:
             assert action.help, f"{command.prog} {action.option_strings or action.dest}"
     assert text.count("`--json`") == 1
-    assert "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but with an alarm." in text
+    assert "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but with an alarm, 4 done" in text
 
 
 def test_commands_within_commands_are_found(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import yaml
 
-from lasso_jobs.engine.cluster_options import PACKAGES, VARIABLE, Cluster, Kind
+from lasso_jobs.engine.cluster_options import STARTERS, VARIABLE, Cluster, Kind
 from lasso_jobs.errors import ClusterError
 
 
@@ -31,16 +31,34 @@ def test_the_environment_names_it_where_nothing_else_does(monkeypatch: pytest.Mo
     assert Cluster.of("local").address is None
 
 
+def test_a_wrong_variable_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "locale")
+    with pytest.raises(ClusterError, match=f"^{VARIABLE}: 'locale'; expected local"):
+        Cluster.of(None)
+    monkeypatch.setenv(VARIABLE, "tcp://host:1")
+    with pytest.raises(ClusterError, match=f"--workers: .*or change {VARIABLE}"):
+        Cluster.of(None, 2)
+
+
+def test_workers_are_refused_beside_a_file_of_an_address(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"--workers: is given with .*Leave it out"):
+        Cluster.of(file(tmp_path, address="tcp://h:1"), 2)
+
+
 def test_every_package_is_a_kind() -> None:
-    assert set(get_args(Kind)) == {"local", "local-processes", *PACKAGES}
+    assert set(get_args(Kind)) == {"local", "local-processes", *STARTERS}
 
 
 @pytest.mark.parametrize(
     ("text", "workers", "message"),
     [
         ("locale", None, "'locale'; expected local, local-processes, tcp://HOST:PORT"),
-        ("http://host:1", None, "expected tcp://HOST:PORT or tls://HOST:PORT"),
-        ("tcp://host:1", 2, "--workers: given with tcp://host:1; expected a local cluster"),
+        ("http://host:1", None, "'http://host:1'; expected local, local-processes, tcp://"),
+        (
+            "tcp://host:1",
+            2,
+            "--workers: is given with tcp://host:1, whose workers are what they are",
+        ),
         ("local", 0, "--workers: 0; expected at least 1"),
         ("nowhere.yaml", None, "nowhere.yaml: cannot be read"),
     ],
@@ -54,7 +72,7 @@ def test_a_wrong_name_is_refused_in_words(text: str, workers: int | None, messag
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "slurm", "worker": 2}, "worker: 2; expected one of kind, address, workers"),
+        ({"kind": "slurm", "worker": 2}, "unknown key 'worker'; expected one of kind, address"),
         ({"kind": "local", "workers": [1, 2]}, "one number of workers for local"),
         ({"kind": "slurm", "workers": [4, 2]}, "the smaller bound first"),
         ({"kind": "local", "options": {"a": 1}}, "options only with one of kubernetes"),
@@ -68,6 +86,7 @@ def test_a_wrong_file_is_refused_in_words(
 ) -> None:
     with pytest.raises(ClusterError) as caught:
         Cluster.of(file(tmp_path, **values))
+    assert str(caught.value).startswith(str(tmp_path))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

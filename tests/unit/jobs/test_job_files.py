@@ -2,14 +2,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from lasso_jobs.errors import JobError
-from lasso_jobs.jobs.job_file import load_yaml
-from lasso_jobs.jobs.score_job import ScoreJob
-from lasso_jobs.jobs.search import HoldoutRows
-from lasso_jobs.jobs.train_job import TrainJob
+from lasso_jobs.jobs.base import REQUIRED, Job, load_yaml
+from lasso_jobs.jobs.monitor import MonitorJob
+from lasso_jobs.jobs.score import ScoreJob
+from lasso_jobs.jobs.split import HoldoutRows
+from lasso_jobs.jobs.train import TrainJob
 
 TRAIN = """
 name: flights-arrival-delay
@@ -25,7 +27,7 @@ preprocess:
   drop_first: false
 search:
   alphas: 100
-  eps: 1.0e-3
+  eps: null
   l1_ratio: 1.0
   relax: false
   adaptive: false
@@ -33,7 +35,7 @@ search:
   split: random
   rule: min
   fold_means: size
-  early_stop: false
+  early_stop: null
 holdout: 0.2
 stability: {pairs: 50, threshold: 0.6}
 penalty_factors: {}
@@ -88,6 +90,8 @@ def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     given = yaml.safe_load(TRAIN)
     given["search"]["split"] = RANDOM
     given["search"]["repeats"] = 1
+    given["search"]["engine"] = "auto"
+    given["features"]["sizes"] = {}
     given["intervals"] = None
     given["period"] = None
     given["cache"] = True
@@ -125,7 +129,7 @@ def test_a_scoring_job_knows_its_date_and_its_digest_does_through_the_filter() -
     assert (first.date, second.date) == ("2024-01-09", "2024-01-10")
     assert first.digest() != second.digest()
     by_column = score_job(output={"path": "o", "partition_by": "day"}).on("2024-01-09")
-    assert (by_column.date, by_column.data.where) == ("2024-01-09", "day == '2024-01-09'")
+    assert (by_column.date, by_column.data.where) == ("2024-01-09", "day = '2024-01-09'")
 
 
 def test_the_least_scoring_job_has_no_drift_and_replaces_the_whole_table() -> None:
@@ -195,7 +199,6 @@ def test_a_value_of_each_form_is_kept(
         ({"name": 7}, "name"),
         ({"target": None}, "target"),
         ({"data": "d"}, "data"),
-        ({"data": {"path": "d", "where": "x ="}}, "data.where"),
         ({"features": {"include": "*"}}, "features.include"),
         ({"preprocess": {"scaling": "log"}}, "preprocess.scaling"),
         ({"preprocess": {"max_levels": 0}}, "preprocess.max_levels"),
@@ -303,7 +306,6 @@ def test_what_is_searched_is_a_list_however_it_was_given(
         ({"holdout": 0}, "holdout"),
         ({"holdout": 2}, "holdout"),
         ({"holdout": "x > 1"}, "holdout"),
-        ({"holdout": {"where": "x ="}}, "holdout.where"),
         ({"search": {"alphas": 0}}, "search.alphas"),
         ({"search": {"alphas": "many"}}, "search.alphas"),
         ({"search": {"alphas": [0.1, -1]}}, "search.alphas.1"),
@@ -561,8 +563,8 @@ def test_a_filter_that_waits_for_a_date_is_refused_without_one() -> None:
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        (None, "day == '2013-10-01'"),
-        ("x > 1 or x < 0", "(x > 1 or x < 0) and day == '2013-10-01'"),
+        (None, "day = '2013-10-01'"),
+        ("x > 1 or x < 0", "(x > 1 or x < 0) and day = '2013-10-01'"),
         ("day <= '{date}'", "day <= '2013-10-01'"),
     ],
 )
@@ -578,9 +580,23 @@ def test_scoring_one_date_needs_a_place_or_a_column_for_it() -> None:
     assert "has no {date}, and output.partition_by is empty" in line
 
 
-def test_scoring_one_date_by_a_column_that_no_filter_can_name_is_refused() -> None:
-    job = score_job(output={"path": "o", "partition_by": "flight date"})
-    refused(job.on, "2013-10-01")
+@pytest.mark.parametrize("name", ["flight date", "event-date", "date.utc", "in", 'a"b', "it's"])
+def test_scoring_one_date_selects_by_a_column_of_any_name(name: str) -> None:
+    job = score_job(output={"path": "o", "partition_by": name}).on("2013-10-01")
+    (condition,) = job.data.conditions()
+    assert condition.columns == {name}
+    table = pa.table({name: ["2013-09-30", "2013-10-01"], "id": [1, 2]})
+    assert condition.filter(table)["id"].to_pylist() == [2]
+
+
+@pytest.mark.parametrize("key", ["data.where", "holdout.where"])
+def test_what_is_no_filter_is_refused_by_its_key_with_how_to_spell_it(key: str) -> None:
+    where = {"where": "'Order Date' >= '2023-07-01'"}
+    changes = {"data": {"path": "d", **where}} if key == "data.where" else {"holdout": where}
+    line = refused(train_job, **changes)
+    assert line.startswith(f"job, {key}: \"'Order Date' >= '2023-07-01'\" is not a filter, as it ")
+    assert "compares 'Order Date' with '2023-07-01', and names no column; expected " in line
+    assert "a column's name as it is, or in double quotes" in line
 
 
 @pytest.mark.parametrize(
@@ -605,3 +621,74 @@ def test_what_is_no_date_of_the_form_year_month_day_is_refused(date: str) -> Non
 def test_a_date_cannot_smuggle_anything_into_the_filter() -> None:
     job = score_job(output={"path": "o", "partition_by": "date"})
     refused(job.on, "2013-10-01' or '1' == '1")
+
+
+@pytest.mark.parametrize("job", [TrainJob, ScoreJob, MonitorJob])
+def test_the_schema_of_a_job_file_begins_with_one_sentence(job: type[Job]) -> None:
+    described = job.model_json_schema()["description"]
+    assert described.endswith(".") and "\n" not in described
+
+
+# Job files of another kind, and places that are another's
+
+KINDS = {
+    "train": (
+        TrainJob,
+        {"name": "m", "target": "y", "data": {"path": "d"}, "search": {"folds": 3}},
+    ),
+    "score": (ScoreJob, {"model": "m", "data": {"path": "d"}, "output": {"path": "o"}}),
+    "monitor": (
+        MonitorJob,
+        {
+            "model": "m",
+            "scores": {"path": "s"},
+            "actuals": {"path": "a"},
+            "keys": ["id"],
+            "target": "y",
+            "period": "day",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("wanted", KINDS)
+@pytest.mark.parametrize("given", KINDS)
+def test_a_job_file_of_another_kind_is_told_by_its_kind(wanted: str, given: str) -> None:
+    kind, values = KINDS[wanted][0], KINDS[given][1]
+    if wanted == given:
+        assert kind.from_values(values)
+        return
+    line = refused(kind.from_values, values, "job.yaml")
+    is_a, expected = (f"a {command.removesuffix('e')}ing job" for command in (given, wanted))
+    remedy = f"Give it to lasso-jobs {given}, or name another file."
+    assert line == f"job.yaml: is {is_a}; expected {expected}. {remedy}"
+
+
+@pytest.mark.parametrize("command", KINDS)
+def test_a_kind_of_job_is_told_by_the_keys_that_it_requires(command: str) -> None:
+    model = KINDS[command][0]
+    fields = model.model_fields.items()
+    assert {field.alias or name for name, field in fields if field.is_required()} == REQUIRED[
+        command
+    ]
+
+
+def test_a_slip_in_a_job_file_is_still_told_as_one() -> None:
+    values = {"name": "m", "trget": "y", "data": {"path": "d"}}
+    assert "'trget'" in refused(TrainJob.from_values, values)
+
+
+@pytest.mark.parametrize("path", ["o", "o/", "./o", "x/../o", "o-quarantine"])
+def test_drift_has_a_place_of_its_own(path: str) -> None:
+    line = refused(score_job, output={"path": "o"}, drift={"path": path})
+    assert "expected another drift.path, as o" in line
+    assert "is for the scored rows. Correct drift" in line
+    in_a_bucket = {"output": {"path": "s3://b/o"}, "drift": {"path": "s3://b/o/"}}
+    assert "another drift.path, as s3://b/o is" in refused(score_job, **in_a_bucket)
+
+
+def test_a_history_of_errors_has_a_place_of_its_own() -> None:
+    for key, place in (("scores", "s/"), ("actuals", "./a")):
+        values = {**KINDS["monitor"][1], "history": {"path": place}}
+        line = refused(MonitorJob.from_values, values)
+        assert f"expected another history.path, as {place.strip('./')} is that of {key}" in line

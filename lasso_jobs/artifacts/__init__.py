@@ -1,1 +1,0 @@
-"""Models: the object, its file, the registry of versions."""

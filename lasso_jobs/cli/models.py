@@ -1,0 +1,137 @@
+"""``lasso-jobs models``: looks at models, their reports and cards, and moves the champion."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from lasso_jobs import cli
+from lasso_jobs.cli import terminal, usage
+from lasso_jobs.cli.usage import DONE
+
+if TYPE_CHECKING:
+    from lasso_jobs.models.alias_log import Move
+
+_REFERENCE = "NAME, NAME@vN or NAME@ALIAS"
+_HIDDEN = ("coef", "job", "moves", "stability", "diagnostics")
+_HIDDEN_OF_HOLDOUT = ("expected", "expected_by", "intervals")
+
+
+def add_command(commands: cli.Commands) -> None:
+    """Add ``models`` and its actions."""
+    actions = cli.add_group(commands, "models", "Look at models, and move the alias champion")
+    cli.add(actions, "list", _list, "List names, versions and aliases")
+    shown = cli.add(actions, "show", _show, "Show one version")
+    report = cli.add(actions, "report", _report, "Show what the training report says")
+    report.add_argument(
+        "--html", type=usage.text, metavar="FILE", help="also write its page to this file"
+    )
+    card = cli.add(actions, "card", _card, "Print the model card, in Markdown")
+    card.add_argument(
+        "--output", type=usage.text, metavar="FILE", help="write it to this file instead"
+    )
+    for action in (shown, report, card):
+        action.add_argument("model", type=usage.text, help=_REFERENCE)
+    promoted = cli.add(actions, "promote", _promote, "Make a version the champion")
+    promoted.add_argument("model", type=usage.text, help="NAME@vN")
+    back = cli.add(
+        actions, "rollback", _rollback, "Make the champion before this one the champion again"
+    )
+    back.add_argument("model", type=usage.text, metavar="NAME", help="the name of the model")
+    for action in (promoted, back):
+        action.add_argument(
+            "--why",
+            type=usage.text,
+            default="by hand",
+            help="the reason, for the audit log (%(default)s)",
+        )
+    for action in actions.choices.values():
+        cli.add_registry(action)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from lasso_jobs.models.registry import Registry
+
+    rows = Registry(options.registry).as_values()
+    if options.json:
+        terminal.print_json({"models": rows})
+    else:
+        terminal.table(
+            [
+                {
+                    "name": row["name"],
+                    "versions": " ".join(row["versions"]),
+                    "aliases": ", ".join(f"{a} = {v}" for a, v in row["aliases"].items()),
+                }
+                for row in rows
+            ]
+        )
+    return DONE
+
+
+def _show(options: argparse.Namespace) -> int:
+    from lasso_jobs.models import findings, summary
+    from lasso_jobs.models.registry import Registry
+
+    registry = Registry(options.registry)
+    values = summary.as_values(registry, options.model)
+    if options.json:
+        terminal.print_json(values)
+    else:
+        model = registry.load(options.model).model
+        if values["holdout"]:
+            values["holdout"] = {
+                k: v for k, v in values["holdout"].items() if k not in _HIDDEN_OF_HOLDOUT
+            }
+        terminal.show({k: v for k, v in values.items() if k not in _HIDDEN})
+        terminal.show(findings.in_words(model))
+        terminal.heading("Coefficients, the strongest first")
+        terminal.table(summary.coefficients(model))
+        terminal.heading("Alias moves")
+        terminal.table(values["moves"])
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    from lasso_jobs.training.report import store
+
+    stored = store.stored_report(options.registry, options.model)
+    if options.html:
+        store.save(stored.page, options.html)
+    page = options.html or stored.place
+    values = {"model": stored.reference, "page": page, **stored.in_words()}
+    if options.json:
+        terminal.print_json({**values, "checks": stored.as_values()})
+    elif not options.quiet:
+        terminal.show(values)
+    return DONE
+
+
+def _card(options: argparse.Namespace) -> int:
+    from lasso_jobs.training.report import store
+
+    card = store.stored_card(options.registry, options.model)
+    if options.output:
+        store.save(card, options.output)
+    if options.json:
+        terminal.print_json({"model": options.model, "card": card.decode()})
+    elif not (options.output or options.quiet):
+        terminal.lines(card.decode())
+    return DONE
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from lasso_jobs.models.registry import Registry
+
+    return _moved(Registry(options.registry).promote(options.model, options.why), options)
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from lasso_jobs.models.registry import Registry
+
+    return _moved(Registry(options.registry).rollback(options.model, options.why), options)
+
+
+def _moved(move: "Move", options: argparse.Namespace) -> int:
+    import dataclasses
+
+    terminal.result(dataclasses.asdict(move), options.json, options.quiet)
+    return DONE

@@ -1,0 +1,267 @@
+"""Searches other estimators on a sample of the training rows, over the job's folds.
+
+The LASSO's own row follows from the moments of the sampled rows, by the training's own code.
+"""
+
+import pickle
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lasso_jobs.comparison.dask_ml_search import RowsOnCluster, require_dask_ml, search, send
+from lasso_jobs.comparison.families import Family, families
+from lasso_jobs.comparison.pipeline import MODEL, pipeline, score
+from lasso_jobs.comparison.result import Comparison, FamilyResult, Refit
+from lasso_jobs.comparison.sample import TrainingSample, draw
+from lasso_jobs.core.fit import design as d
+from lasso_jobs.core.fit import one_alpha
+from lasso_jobs.core.fit.choice import CrossValidation, mean_and_error
+from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.fit.lasso import alpha_max
+from lasso_jobs.core.rows import centring
+from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.engine.tasks import result_of
+from lasso_jobs.errors import JobError, LassoJobsError
+from lasso_jobs.jobs.compare import LASSO, LASSO_MIN
+from lasso_jobs.jobs.train import TrainJob
+from lasso_jobs.progress import Clock, Progress, of_stage
+from lasso_jobs.training.gather import TrainingData, gather
+from lasso_jobs.training.plan import TrainPlan, plan
+from lasso_jobs.training.recipe import recipe_of
+from lasso_jobs.training.search import cross_validate, predictor_of, sample_for_scaling
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def compare(
+    job: TrainJob,
+    cluster: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Search other estimators on a sample of a training's rows, over its folds.
+
+    Parameters
+    ----------
+    job : TrainJob
+        Its ``compare`` section says which.
+    cluster, workers
+        As in `lasso_jobs.engine.cluster.connect`.
+    progress : callable, optional
+        Called with the stage's name, the work units or fits done, and all of them.
+
+    Raises
+    ------
+    LassoJobsError
+    """
+    require_dask_ml()
+    from lasso_jobs.engine.cluster import connect
+
+    families(job, 1.0, 1)  # What is wrong in the job is said before anything is read.
+    clock = Clock()
+    planned = plan(job)
+    _refuse_screening(planned)
+    clock.lap("plan")
+    with connect(cluster, workers) as client:
+        clock.lap("cluster")
+        return _compared(client, planned, clock, progress)
+
+
+def _refuse_screening(planned: TrainPlan) -> None:
+    """Refuse columns that the LASSO would choose, by rows that the others are then tested on."""
+    if planned.engine == "screened":
+        raise JobError(
+            "search.engine",
+            f"the {len(planned.features.numeric):,} numeric columns would be screened by the LASSO",
+            "all columns for every estimator",
+            "Set search.engine to all, or include fewer columns",
+        )
+
+
+def _compared(
+    client: "Client", planned: TrainPlan, clock: Clock, progress: Progress | None
+) -> Comparison:
+    job = planned.job
+    gathered = gather(lambda: client, planned, progress)
+    clock.lap("moments")
+    sample = draw(client, planned, gathered, most=job.compare.rows, progress=progress)
+    clock.lap("sample")
+    in_folds = _in_folds(gathered)
+    recipe = recipe_of(job, gathered.columns, gathered.moments)
+    scaling = sample_for_scaling(planned, gathered)
+    all_rows = cross_validate(job, gathered, recipe, in_folds=in_folds, sample=scaling)
+    lassos = _lassos(planned, sample, recipe)
+    clock.lap(LASSO)
+    searching = _searching(client, job, recipe, sample=sample, reference=lassos[-1])
+    others = []
+    chosen = families(job, _alpha_max(recipe, sample.gathered), len(sample.y))
+    for k, family in enumerate(chosen, 1):
+        stage = f"{family.name} ({k} of {len(chosen)})"
+        others.append(searching.result(family, of_stage(progress, stage)))
+        clock.lap(family.name)
+    return Comparison(
+        job=job,
+        sample_rows=len(sample.y),
+        n_rows=sample.n_rows,
+        sample_bytes=searching.rows.n_bytes,
+        all_rows=all_rows,
+        families=(*lassos, *others),
+        seconds=clock.seconds(),
+        bytes_read=gathered.counts.bytes_read,
+    )
+
+
+def _in_folds(gathered: TrainingData) -> m.Moments:
+    return gathered.moments.merged(range(gathered.reading.n_buckets))
+
+
+def _alpha_max(recipe: Recipe, gathered: TrainingData) -> float:
+    """Of a LASSO without penalty factors and weights of its own."""
+    plain = replace(recipe, l1_ratio=1.0, penalty_factors={}, bounds={}, adaptive=False)
+    return alpha_max(d.fit(plain, _in_folds(gathered), gathered.sample).problem)
+
+
+def _lassos(planned: TrainPlan, sample: TrainingSample, recipe: Recipe) -> list[FamilyResult]:
+    """The LASSO by the job's rule, and that of the least error if it is another."""
+    gathered = sample.gathered
+    scaling = sample_for_scaling(planned, gathered)
+    in_folds = _in_folds(gathered)
+    cv = cross_validate(planned.job, gathered, recipe, in_folds=in_folds, sample=scaling)
+    least = replace(cv, rule="min")
+    results: list[FamilyResult] = []
+    for name, chosen in ((LASSO, cv), (LASSO_MIN, least)):
+        if results and chosen.index == cv.index:
+            break
+        fold_mse = cv.fold_mse[:, chosen.index]
+        paired = fold_mse - cv.fold_mse[:, least.index]
+        difference, error = mean_and_error(paired, cv.fold_weight, cv.fold_means, cv.repeats)
+        results.append(
+            FamilyResult(
+                family=name,
+                settings=len(cv.alphas),
+                params={"alpha": chosen.alpha, "l1_ratio": chosen.l1_ratio, "gamma": chosen.gamma},
+                fold_mse=fold_mse,
+                mse=float(cv.mse[chosen.index]),
+                mse_se=float(cv.mse_se[chosen.index]),
+                difference=float(difference),
+                difference_se=float(error),
+                refit=_refitted_lasso(sample, recipe, chosen),
+            )
+        )
+    return results
+
+
+def _refitted_lasso(sample: TrainingSample, recipe: Recipe, cv: CrossValidation) -> Refit:
+    """A fit to all sampled rows, whose seconds are with the moments."""
+    start = time.perf_counter()
+    weights = None if sample.gathered.reading.weight is None else sample.weights
+    moments = centring.of_rows(sample.columns_and_target, weights)
+    recipe, scaling = replace(recipe, l1_ratio=cv.l1_ratio), sample.gathered.sample
+    fit = one_alpha.fit(recipe, moments, cv.alphas_to_chosen, gamma=cv.gamma, sample=scaling)
+    predictor = predictor_of(recipe, fit)
+    return Refit(time.perf_counter() - start, len(pickle.dumps(predictor)), linear=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Searching:
+    """The sampled rows on the cluster, and what the families are held against."""
+
+    client: "Client"
+    job: TrainJob
+    recipe: Recipe
+    reference: FamilyResult
+    rows: RowsOnCluster
+    fold_weight: Floats
+
+    def result(self, family: Family, advance: Callable[[int, int], None] | None) -> FamilyResult:
+        """Search a family, then fit its best setting to all sampled rows."""
+        estimator = pipeline(self.recipe, family.estimator, self.job.weight is not None)
+        with _as_job_error(family.name, "a fit failed"):
+            scores = search(
+                self.client, estimator, family.space, self.rows, scoring=score, progress=advance
+            )
+        fold_mse = -scores.by_fold
+        if not np.isfinite(fold_mse).all():
+            raise _failed(family.name, "a prediction is not finite")
+        mean, standard_error = self._mean_and_error(fold_mse)
+        best = int(np.argmin(mean))
+        paired = fold_mse[:, best] - self.reference.fold_mse
+        difference, difference_se = self._mean_and_error(paired)
+        params = scores.settings[best]
+        with _as_job_error(family.name, "the fit to all sampled rows failed"):
+            X, y = self.rows.X, self.rows.y
+            future = self.client.submit(_refitted, estimator, params, X=X, y=y, pure=False)
+            refit = result_of(future, f"the fit of {family.name}")
+        return FamilyResult(
+            family=family.name,
+            settings=len(scores.settings),
+            params={key.removeprefix(MODEL): _plain(value) for key, value in params.items()},
+            fold_mse=fold_mse[:, best],
+            mse=float(mean[best]),
+            mse_se=float(standard_error[best]),
+            difference=float(difference),
+            difference_se=float(difference_se),
+            refit=refit,
+        )
+
+    def _mean_and_error(self, fold_mse: Floats) -> tuple[Floats, Floats]:
+        search = self.job.search
+        return mean_and_error(fold_mse, self.fold_weight, search.fold_means, search.repeats)
+
+
+def _searching(
+    client: "Client",
+    job: TrainJob,
+    recipe: Recipe,
+    *,
+    sample: TrainingSample,
+    reference: FamilyResult,
+) -> _Searching:
+    matrix, splits = sample.X(), sample.splits()
+    return _Searching(
+        client=client,
+        job=job,
+        recipe=recipe,
+        reference=reference,
+        rows=send(client, matrix, sample.y, splits),
+        fold_weight=np.array([matrix[test, -1].sum() for _, test in splits]),
+    )
+
+
+def _refitted(estimator: Any, params: Mapping[str, Any], X: Floats, y: Floats) -> Refit:
+    start = time.perf_counter()
+    fitted = estimator.set_params(**params).fit(X, y)
+    seconds = time.perf_counter() - start
+    model = fitted["model"].estimator_
+    return Refit(seconds, len(pickle.dumps(model)), linear=hasattr(model, "coef_"))
+
+
+@contextmanager
+def _as_job_error(family: str, what: str) -> Iterator[None]:
+    """Turn what an estimator raises into an error of ours, in words."""
+    try:
+        yield
+    except LassoJobsError:
+        raise
+    except Exception as error:
+        raise _failed(family, f"{what} ({type(error).__name__}: {error})") from error
+
+
+def _failed(family: str, found: str) -> JobError:
+    return JobError(
+        f"compare, {family}",
+        found,
+        "fits that predict numbers, and that pickle can write",
+        "Correct its params and its search, or leave it out",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,1 @@
+"""Mathematics of drift: statistics of scored rows, their limits, their verdicts."""

@@ -1,0 +1,187 @@
+"""Judges a feature's drift: in one run, and with the runs before it.
+
+A run is an alarm when its predictions are affected: the mean prediction has moved beyond its limit,
+or too many rows have no value, or one that the model does not know. A shift of less than twice the
+limit may still be normal variation, so that it has to persist; a larger one cannot be.
+
+A few extreme values can move a mean back to where it was. So where values lie beyond those of
+training, the rows are also counted by the bins of training, in which a row weighs the same whatever
+its value; the larger of both shifts is judged. A statistic that is no finite number says nothing of
+the rows, and is an alarm by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+
+from lasso_jobs.core.drift.drift import Drift, Severity
+from lasso_jobs.core.drift.limits import Baseline, Limits, limits
+from lasso_jobs.core.rows.moments import Floats
+
+MIN_ROWS = 100
+"""Fewer rows than this are not judged, unless a job says otherwise."""
+
+MISSING_GROSS = 0.5
+"""A rise of the share of rows without a usable value that needs no second day."""
+
+
+def judge_drift(
+    drift: Drift,
+    baseline: Baseline,
+    *,
+    prediction_sd: float,
+    n_judged: int,
+    terms: Floats | None = None,
+    used: bool = True,
+    min_rows: int = MIN_ROWS,
+) -> Drift:
+    """A measured feature with its limits, and what they say of this run alone.
+
+    Parameters
+    ----------
+    drift : Drift
+    baseline : Baseline
+    terms : ndarray, shape (k + 1,), optional
+        Of the bins, as `Effect.terms`; without them extremes are not guarded against.
+    prediction_sd : float
+        Of the training predictions.
+    n_judged : int
+        Features that are judged in the same run.
+    used : bool
+        Whether the model has a non-zero coefficient for it; if not, it is not judged.
+    min_rows : int
+        Fewer rows are not judged.
+    """
+    if not used:
+        return replace(drift, reason=f"not judged: the model does not use it; PSI {drift.psi:.3g}")
+    if drift.n < min_rows:
+        return replace(drift, reason=f"not judged: {drift.n:,} rows, fewer than {min_rows:,}")
+    limit = limits(
+        baseline,
+        drift.n,
+        shares=np.array(drift.reference_shares),
+        missing=drift.reference_missing_share,
+        prediction_sd=prediction_sd,
+        n_judged=n_judged,
+    )
+    drift = replace(
+        drift, shift_limit=limit.shift, psi_limit=limit.psi, missing_limit=limit.missing
+    )
+    wrong = not_finite(drift)
+    if wrong:
+        reason = f"its {' and '.join(wrong)} cannot be computed: some values are too large"
+        return replace(drift, raised="alarm", verdict="alarm", reason=reason)
+    by_bins = moved_by_bins(drift, terms)
+    shift = max(abs(drift.score_shift), abs(by_bins))
+    rise = unusable(drift) - drift.reference_missing_share
+    gross = shift > limit.gross
+    gross |= rise > MISSING_GROSS and unusable(drift) > limit.missing
+    raised: Severity = "ok"
+    if gross:
+        raised = "alarm"
+    elif shift > limit.shift or affected(drift) or drift.psi > limit.psi:
+        raised = "watch"
+    reason = _reason(drift, limit, by_bins)
+    return replace(drift, raised=raised, verdict=raised, reason=reason)
+
+
+def not_finite(drift: Drift) -> list[str]:
+    """Names of the statistics of a run with rows that overflowed."""
+    names = ("mean", "sd", "minimum", "maximum", "score_shift", "variance_shift", "wasserstein")
+    wrong = [name for name in names if np.isinf(getattr(drift, name))]
+    wrong += [name for name in ("score_shift", "psi") if np.isnan(getattr(drift, name))]
+    return [name.replace("_", " ") for name in wrong]
+
+
+def moved_by_bins(drift: Drift, terms: Floats | None) -> float:
+    """The shift of the mean prediction by the rows in each bin; 0 where no value is extreme."""
+    counts = np.array(drift.counts, float)
+    if terms is None or not len(terms) or drift.out_of_range_share == 0 or not counts.sum():
+        return 0.0
+    return float((counts / counts.sum() - np.array(drift.reference_shares)) @ terms)
+
+
+def unusable(drift: Drift) -> float:
+    """Share of the rows with a null or with a level that the model does not know."""
+    return drift.missing_share + (0.0 if np.isnan(drift.unseen_share) else drift.unseen_share)
+
+
+def affected(drift: Drift) -> bool:
+    """Whether the predictions are affected, beyond the limits that the drift has with it."""
+    if np.isnan(drift.shift_limit):
+        return False
+    moved = abs(drift.score_shift) > drift.shift_limit or drift.raised == "alarm"
+    changed = drift.kind == "prediction" and drift.psi > drift.psi_limit
+    return bool(moved or changed or unusable(drift) > drift.missing_limit)
+
+
+def _reason(drift: Drift, limit: Limits, by_bins: float) -> str:
+    """What is beyond a limit comes first."""
+    shift, lost = abs(drift.score_shift), unusable(drift)
+    far = "far " if shift > limit.gross else ""
+    moved = f"the mean prediction moved by {drift.score_shift:+.3g}"
+    beyond, within = [], []
+    if shift > limit.shift:
+        beyond.append(f"{moved}, {far}beyond the limit of {limit.shift:.3g}")
+    else:
+        within.append(f"{moved}, within the limit of {limit.shift:.3g}")
+    if abs(by_bins) > limit.shift >= shift:
+        beyond.append(
+            f"extreme values hide that the other rows moved it by {by_bins:+.3g} or more, "
+            f"{'far ' if abs(by_bins) > limit.gross else ''}beyond the limit of {limit.shift:.3g}"
+        )
+    if lost > limit.missing:
+        beyond.append(
+            f"{lost:.1%} of the rows have no value, or one that the model does not know, beyond "
+            f"the limit of {limit.missing:.1%}"
+        )
+    if drift.psi > limit.psi:
+        beyond.append(f"PSI {drift.psi:.3g}, beyond the limit of {limit.psi:.3g}")
+    else:
+        within.append(f"PSI {drift.psi:.3g}, within the limit of {limit.psi:.3g}")
+    return "; ".join([*beyond, *within])
+
+
+def persisting(drift: Drift, before: Sequence[bool], *, runs: int, last: int) -> Drift:
+    """The drift with the verdict that the runs before make of it.
+
+    Parameters
+    ----------
+    drift : Drift
+        Judged by itself.
+    before : sequence of bool
+        Whether the predictions were affected in the runs before, the newest first.
+    runs, last : int
+        An alarm takes so many of the last ones, this one too.
+
+    Examples
+    --------
+    >>> watched = Drift(
+    ...     feature="x", kind="numeric", score_shift=2.0, shift_limit=1.0, raised="watch"
+    ... )
+    >>> persisting(watched, [False, True, True], runs=3, last=5).verdict
+    'alarm'
+    """
+    if drift.raised == "alarm" or not affected(drift):
+        return drift
+    times = 1 + sum(before[: last - 1])
+    if times < runs:
+        return drift
+    of = min(last, 1 + len(before))
+    return replace(
+        drift, verdict="alarm", reason=f"{drift.reason}; so in {times} of the last {of} runs"
+    )
+
+
+def worst(verdicts: Sequence[Severity]) -> Severity:
+    """The gravest of several verdicts; of none it is unknown.
+
+    Examples
+    --------
+    >>> worst(["ok", "alarm", "watch"]), worst(["ok", "unknown"])
+    ('alarm', 'unknown')
+    """
+    order: tuple[Severity, ...] = get_args(Severity)
+    return max(verdicts, key=order.index, default="unknown")

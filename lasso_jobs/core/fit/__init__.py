@@ -1,0 +1,1 @@
+"""Moments become a fit: the design, paths of alphas, cross-validation and the choice."""

@@ -1,0 +1,227 @@
+"""Solves the Elastic Net of `lasso_jobs.core.fit.problem` along alpha by coordinate descent.
+
+Coordinate descent keeps the gradient ``g = c - Gw`` (the "covariance updates" of Friedman, Hastie &
+Tibshirani 2010), sweeps the coordinates that pass the sequential strong rule (Tibshirani et al.
+2012), and adds those that violate the optimality conditions. Between rounds of sweeps the active
+coefficients are solved for directly, from orthant to orthant, which takes the last digits at once
+and does not mind correlated columns.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.fit.problem import (
+    KKT_TOLERANCE,
+    Path,
+    Penalised,
+    Problem,
+    dual_gap,
+    kkt_violation,
+)
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.threads import Steps
+
+MAX_SWEEPS = 20_000
+SWEEPS_AT_ONCE = 100
+PATIENCE = 1_000
+FIRST_TOLERANCE = 1e-7
+"""Sweeps are cheap beside the direct solution, which then finds the signs right at once."""
+
+RANK_TOLERANCE = 1e-12
+
+
+def alpha_max(problem: Problem) -> float:
+    """The smallest alpha at which every penalised coefficient is zero."""
+    gradient = np.abs(_reachable(problem, _null_gradient(problem)))
+    penalised = problem.l1_factor > 0
+    gradient, factor = gradient[penalised], problem.l1_factor[penalised]
+    largest = float(np.max(gradient / factor, initial=0.0))
+    if not penalised.all():
+        largest *= 1 + 1e-13  # by the rounding of the fit to the unpenalised
+    while np.any(largest * factor < gradient):  # by rounding
+        largest = float(np.nextafter(largest, np.inf))
+    return largest
+
+
+def alpha_grid(largest: float, n_alphas: int, eps: float) -> Floats:
+    """From ``largest`` down to ``eps * largest``, equally spaced in the logarithm.
+
+    Examples
+    --------
+    >>> alpha_grid(5.0, 3, 0.01)
+    array([5.  , 0.5 , 0.05])
+    """
+    if largest == 0:
+        return np.zeros(n_alphas)
+    return np.geomspace(largest, largest * eps, n_alphas)
+
+
+def solve_path(
+    problem: Problem,
+    alphas: Sequence[float] | Floats,
+    start: Floats | None = None,
+    *,
+    steps: Steps | None = None,
+) -> Path:
+    """Solve for each alpha, each from the solution before it.
+
+    Parameters
+    ----------
+    problem : Problem
+    alphas : sequence of float
+        Descending.
+    start : ndarray, shape (p,), optional
+        Where to start for the first alpha; zeros if absent.
+    steps : Steps, optional
+        Each alpha takes one.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    Of uncorrelated columns, each coefficient is its covariance less alpha, or zero.
+
+    >>> one, free = np.ones(2), np.full(2, np.inf)
+    >>> problem = Problem(
+    ...     gram=np.eye(2),
+    ...     covariance=np.array([0.9, -0.3]),
+    ...     variance=1.0,
+    ...     l1_factor=one,
+    ...     l2_factor=0 * one,
+    ...     low=-free,
+    ...     high=free,
+    ... )
+    >>> solve_path(problem, [0.5, 0.1]).coef.round(12)
+    array([[ 0.4,  0. ],
+           [ 0.8, -0.2]])
+    """
+    shape = (len(alphas), len(problem.covariance))
+    path = Path.zeros(shape)
+    coef = np.zeros(shape[1]) if start is None else start.copy()
+    gradient = problem.covariance - problem.gram @ coef
+    if problem.variance <= 0 or shape[1] == 0:
+        return path
+    previous = float(alphas[0]) if len(alphas) else 0.0
+    for i, alpha in enumerate(alphas):
+        here = Penalised(problem, alpha * problem.l1_factor, alpha * problem.l2_factor)
+        strong = (2 * alpha - previous) * problem.l1_factor
+        path.n_iter[i] = _solve(here, coef, gradient, strong=strong)
+        path.coef[i] = coef
+        path.dual_gap[i] = dual_gap(here, coef, gradient) / problem.variance
+        path.kkt[i] = kkt_violation(here, coef, gradient).max() / np.sqrt(problem.variance)
+        previous = float(alpha)
+        if steps is not None:
+            steps.take()
+    return path
+
+
+def _solve(here: Penalised, coef: Floats, gradient: Floats, *, strong: Floats) -> int:
+    """Solve in place from a warm start; return the number of sweeps.
+
+    Coefficients whose gradients reach ``strong`` are swept from the first on.
+    """
+    from lasso_jobs.core.fit.descent import descend  # numba takes a second to load
+
+    problem = here.problem
+    scale = float(np.sqrt(problem.variance))
+    candidates = (coef != 0) | (np.abs(gradient) >= strong)
+    sweeps, tol = 0, FIRST_TOLERANCE
+    while sweeps < MAX_SWEEPS:
+        done = descend(
+            gram=problem.gram,
+            l1=here.l1,
+            l2=here.l2,
+            low=problem.low,
+            high=problem.high,
+            coef=coef,
+            gradient=gradient,
+            index=np.flatnonzero(candidates),
+            tol=tol * scale,
+            max_sweeps=SWEEPS_AT_ONCE,
+        )
+        sweeps += done
+        violated = ~candidates & (kkt_violation(here, coef, gradient) > KKT_TOLERANCE * scale)
+        if violated.any():
+            candidates |= violated
+            continue
+        _polish(here, coef, gradient, dependent=sweeps > PATIENCE)
+        if kkt_violation(here, coef, gradient).max() <= KKT_TOLERANCE * scale:
+            break
+        if done < SWEEPS_AT_ONCE:
+            if tol < KKT_TOLERANCE / 100:
+                break
+            tol /= 10
+    return sweeps
+
+
+def _polish(here: Penalised, coef: Floats, gradient: Floats, *, dependent: bool) -> None:
+    """Minimise over the free coefficients directly, for as long as none changes its sign.
+
+    A Newton step solves exactly within an orthant. One that would leave it stops at the border,
+    where the coefficient becomes 0 (or its bound) and is free no longer. Linearly dependent
+    columns have many solutions: coordinate descent's own is kept, unless it is too slow to get
+    there (``dependent``).
+    """
+    problem, l1, l2 = here.problem, here.l1, here.l2
+    for _ in range(2 + len(coef)):
+        inside = (coef > problem.low) & (coef < problem.high)
+        free = np.flatnonzero(inside & ((coef != 0) | (l1 == 0)))
+        slope = gradient[free] - l2[free] * coef[free] - l1[free] * np.sign(coef[free])
+        matrix = problem.gram.take(free, axis=0).take(free, axis=1)
+        matrix[np.diag_indices(len(free))] += l2[free]
+        step = _newton(matrix, slope, dependent)
+        if step is None:
+            return
+        room = _room(here, coef, free, step)
+        length = min(1.0, float(room.min(initial=np.inf)))
+        blocked = free[room <= length]
+        border = np.where(step < 0, problem.low[free], problem.high[free])
+        crosses = (l1[free] > 0) & (np.sign(coef[free]) * np.sign(step) < 0)
+        coef[free] += length * step
+        coef[blocked] = np.where(crosses, 0.0, border)[room <= length]
+        gradient[:] = problem.covariance - problem.gram @ coef
+        if not len(blocked):
+            return
+
+
+def _newton(matrix: Floats, slope: Floats, dependent: bool) -> Floats | None:
+    """Solve for a step. Of a singular system, the shortest solution, or none."""
+    from scipy.linalg import cho_solve, lstsq
+
+    try:
+        lower = np.linalg.cholesky(matrix)  # unlike scipy's, it lets other threads run
+        if np.square(np.diag(lower)).min(initial=1.0) > RANK_TOLERANCE:
+            return np.asarray(cho_solve((lower.T, False), slope, check_finite=False))
+    except np.linalg.LinAlgError:
+        pass
+    return np.asarray(lstsq(matrix, slope, cond=RANK_TOLERANCE)[0]) if dependent else None
+
+
+def _room(here: Penalised, coef: Floats, free: NDArray[np.intp], step: Floats) -> Floats:
+    """How many steps each free coefficient can take before it reaches zero or a bound."""
+    problem, start = here.problem, coef[free]
+    border = np.where(step < 0, problem.low[free], problem.high[free])
+    border = np.where((here.l1[free] > 0) & (np.sign(start) * np.sign(step) < 0), 0.0, border)
+    room = np.full(len(free), np.inf)
+    np.divide(border - start, step, out=room, where=step != 0)
+    return room
+
+
+def _null_gradient(problem: Problem) -> Floats:
+    """Gradient where every penalised coefficient is zero and the others are at their optimum."""
+    free = problem.l1_factor + problem.l2_factor == 0
+    if not free.any():
+        return problem.covariance
+    coef = solve_path(problem.unpenalised(free), [0.0]).coef[0]
+    gradient: Floats = problem.covariance - problem.gram[:, free] @ coef
+    return gradient
+
+
+def _reachable(problem: Problem, gradient: Floats) -> Floats:
+    """The gradient, zero where a bound at zero keeps the coefficient from following it."""
+    stuck = ((gradient > 0) & (problem.high <= 0)) | ((gradient < 0) & (problem.low >= 0))
+    return np.where(stuck, 0.0, gradient)

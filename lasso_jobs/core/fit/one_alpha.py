@@ -1,0 +1,158 @@
+"""Fits one model at one alpha, from the moments of its training rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.fit import design as d
+from lasso_jobs.core.fit.lasso import solve_path
+from lasso_jobs.core.fit.left_out import violating
+from lasso_jobs.core.fit.problem import Optimality, Path
+from lasso_jobs.core.fit.relaxed import mixed
+from lasso_jobs.core.rows.moments import Floats, Moments
+from lasso_jobs.core.rows.sample import Sample
+
+FEW_COLUMNS = 500
+"""Problems of so many columns are solved whole: to leave columns out would save nothing."""
+NEAR = 0.7
+"""Gradients of this share of what enters make a column a candidate of a fit to similar rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """One model and its optimality.
+
+    Parameters
+    ----------
+    design : Design
+    alpha : float
+    coef : ndarray, shape (p,)
+        In original units.
+    standardised : ndarray, shape (p,)
+        Coefficients for features of unit variance: target units per standard deviation.
+    intercept : float
+    path : Path
+        Of all alphas that were solved for, this one among them; without relaxed fits.
+    dual_gap, kkt : float
+        As in `lasso_jobs.core.fit.problem.Path`; the worse of the fit and its relaxed fit.
+    converged : bool
+    """
+
+    design: d.Design
+    alpha: float
+    coef: Floats
+    standardised: Floats
+    intercept: float
+    path: Path
+    dual_gap: float
+    kkt: float
+    converged: bool
+
+    def nearness(self) -> Floats:
+        """The gradient of each coefficient, as a multiple of its l1 factor, shape (p,).
+
+        A coefficient enters where this reaches alpha. One that is never penalised, or whose column
+        does not vary, has none.
+        """
+        usable, problem = np.flatnonzero(self.design.usable), self.design.problem
+        gradient = problem.covariance - problem.gram @ self.standardised[usable]
+        near = np.zeros(len(self.standardised))
+        penalised = problem.l1_factor > 0
+        near[usable[penalised]] = np.abs(gradient)[penalised] / problem.l1_factor[penalised]
+        return near
+
+    def strongest(self) -> NDArray[np.intp]:
+        """All coefficients by size; those that are zero by how near they are to entering."""
+        return np.lexsort((-self.nearness(), -np.abs(self.standardised)))
+
+
+def fit(
+    recipe: d.Recipe,
+    rows: Moments,
+    alphas: Floats,
+    *,
+    gamma: float = 1.0,
+    sample: Sample | None = None,
+    at: int = -1,
+    within: NDArray[np.bool_] | None = None,
+) -> Fit:
+    """Fit along some alphas, and mix the relaxed fit into the model of one of them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    rows : Moments
+    alphas : ndarray, shape (n_alphas,)
+        Descending.
+    gamma : float
+    sample : Sample, optional
+    at : int
+        The alpha of the model; by default the last.
+    within : ndarray of bool, shape (p,), optional
+        As in `lasso_jobs.core.fit.design.fit`.
+    """
+    design = d.fit(recipe, rows, sample, within=within)
+    path = solve_path(design.problem, alphas)
+    chosen = path.only(at)
+    mixtures, relaxed = mixed(design.problem, chosen.coef, [gamma])
+    worst = Optimality.of(chosen, relaxed)
+    coef, intercept = design.original_units(mixtures[0])
+    standardised = np.zeros(len(design.position))
+    standardised[design.usable] = mixtures[0, 0]
+    return Fit(
+        design=design,
+        alpha=float(alphas[at]),
+        coef=coef[0],
+        standardised=standardised,
+        intercept=float(intercept[0]),
+        path=path,
+        dual_gap=worst.dual_gap,
+        kkt=worst.kkt,
+        converged=worst.converged,
+    )
+
+
+def refit(
+    near: Fit,
+    recipe: d.Recipe,
+    rows: Moments,
+    *,
+    gamma: float = 1.0,
+    sample: Sample | None = None,
+) -> Fit:
+    """Fit to other rows at the alpha of a fit to similar ones, among the columns that can matter.
+
+    The candidates are the active columns of the first fit and those near to entering it. The
+    problem is solved for them alone, to the same tolerance as always. Then the optimality condition
+    of every other column is checked, from its own products with the active ones; columns that
+    violate it become candidates, and the problem is solved again. A solution that satisfies all
+    conditions is one of the whole problem, which is convex: where that has only one, both ways find
+    it to rounding. What is saved is the matrix of all columns.
+
+    Problems of few columns are solved whole, as are those whose conditions depend on other columns
+    (adaptive weights, and levels that each fit chooses) or have bounds.
+
+    Parameters
+    ----------
+    near : Fit
+    recipe : Recipe
+        The same but for its levels.
+    rows : Moments
+    gamma : float
+    sample : Sample, optional
+    """
+    alpha = np.array([near.alpha])
+    own_levels = bool(recipe.columns.categories) and recipe.grouping is None
+    if len(near.coef) <= FEW_COLUMNS or recipe.adaptive or recipe.bounds or own_levels:
+        return fit(recipe, rows, alpha, gamma=gamma, sample=sample)
+    free = near.design.usable.copy()
+    free[free] = near.design.problem.l1_factor == 0
+    within = (near.standardised != 0) | (near.nearness() >= NEAR * near.alpha) | free
+    while True:
+        found = fit(recipe, rows, alpha, gamma=gamma, sample=sample, within=within)
+        coef, _ = found.design.original_units(found.path.coef[-1:])
+        more = violating(recipe, found.design, rows, coef=coef[0], alpha=found.alpha)
+        if not len(more):
+            return found
+        within[more] = True

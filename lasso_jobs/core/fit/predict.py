@@ -1,0 +1,110 @@
+"""Predicts blocks of rows with a linear model in original units."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from lasso_jobs.core.rows.columns import Block, Columns
+from lasso_jobs.core.rows.moments import Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictor:
+    """A linear model in original units: what turns a block of rows into predictions.
+
+    A null of a number is replaced by ``fill``, and its indicator, if it has one, adds its own
+    coefficient. A category adds the coefficient of the row's level, or nothing without one.
+
+    Parameters
+    ----------
+    columns : Columns
+    indicators : tuple of int
+        The numeric columns whose null indicators have coefficients, after the columns' own.
+    fill : ndarray, shape (n_numeric,)
+        What replaces a null.
+    coef : ndarray, shape (n_columns + n_indicators,)
+    intercept : float
+
+    Examples
+    --------
+    >>> columns = Columns(("price",), ())
+    >>> line = Predictor(
+    ...     columns=columns,
+    ...     indicators=(),
+    ...     fill=np.array([20.0]),
+    ...     coef=np.array([-2.0]),
+    ...     intercept=50.0,
+    ... )
+    >>> line.predict(Block(2, [np.array([10.0, np.nan])], ()))
+    array([30., 10.])
+    """
+
+    columns: Columns
+    indicators: tuple[int, ...]
+    fill: Floats
+    coef: Floats
+    intercept: float
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The features with a coefficient that is not zero."""
+        used, first = self.coef != 0, self.columns.n_columns
+        by_nulls = {j for k, j in enumerate(self.indicators) if used[first + k]}
+        return tuple(
+            name
+            for name, span in self.columns.spans()
+            if used[span].any() or not by_nulls.isdisjoint(range(span.start, span.stop))
+        )
+
+    def positions(self, feature: str) -> list[int]:
+        """Where a feature's coefficients are."""
+        span = dict(self.columns.spans())[feature]
+        own = list(range(span.start, span.stop))
+        first = self.columns.n_columns
+        return own + [first + k for k, j in enumerate(self.indicators) if j in own]
+
+    def by_feature(self) -> dict[str, list[int]]:
+        """Where the coefficients of each feature are."""
+        place = {name: list(range(s.start, s.stop)) for name, s in self.columns.spans()}
+        for k, j in enumerate(self.indicators, self.columns.n_columns):
+            place[self.columns.numeric[j]].append(k)
+        return place
+
+    def only(self, features: Collection[str]) -> "Predictor":
+        """The same model of these features alone, the others' terms left out."""
+        features = frozenset(features)
+        numeric = [j for j, name in enumerate(self.columns.numeric) if name in features]
+        place = {j: k for k, j in enumerate(numeric)}
+        indicators = tuple(place[j] for j in self.indicators if j in place)
+        spans = [s for name, s in self.columns.spans() if name in features]
+        kept = [j for span in spans for j in range(span.start, span.stop)]
+        first = self.columns.n_columns
+        kept += [first + k for k, j in enumerate(self.indicators) if j in place]
+        return Predictor(
+            columns=self.columns.only(features),
+            indicators=indicators,
+            fill=self.fill[numeric],
+            coef=self.coef[kept],
+            intercept=self.intercept,
+        )
+
+    def predict(self, block: Block) -> Floats:
+        """Predictions, shape (n_rows,); the block has this predictor's columns."""
+        prediction = np.full(block.n_rows, self.intercept)
+        null_coef = dict(zip(self.indicators, self.coef[self.columns.n_columns :], strict=True))
+        for j, values in enumerate(block.numeric):
+            effect = null_coef.get(j, 0.0)
+            if self.coef[j] == 0 and effect == 0:
+                continue
+            term = self.coef[j] * values
+            nulls = np.isnan(values)
+            term[nulls] = self.coef[j] * self.fill[j] + effect
+            prediction += term
+        start = len(block.numeric)
+        for category, codes in zip(self.columns.categories, block.codes, strict=True):
+            effects = np.append(self.coef[start : start + category.width], 0.0)
+            if effects.any():
+                prediction += effects[codes]
+            start += category.width
+        return prediction

@@ -1,0 +1,229 @@
+"""Screens columns: says which of very many can have a coefficient, and proves it of the others.
+
+A *working set* of columns has the moments of all its pairs, and the paths are solved on those. A
+column outside it keeps its zero as long as its gradient, for every set of training rows, stays
+within the penalty: the optimality condition of `lasso_jobs.core.fit.problem`. The gradients take
+one product of all columns with the residuals. What enters next are the columns that pass the
+sequential strong rule (Tibshirani et al. 2012, "Strong rules for discarding predictors in
+lasso-type problems"), many at a time, as in BASIL (Qian et al. 2020, "A fast and scalable framework
+for large-scale and ultrahigh-dimensional sparse regression").
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.fit.design import Recipe, general_first
+from lasso_jobs.core.fit.gradient_sums import GradientSums
+from lasso_jobs.core.rows.marginals import Marginals
+from lasso_jobs.core.rows.moments import Floats
+
+TOLERANCE = 1e-10
+"""The largest violation of a column that is left out, as a share of the target's deviation: above
+the rounding of its gradient, and far below what a converged fit may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreeningRecord:
+    """How a search over very many columns went; part of the model's certificate.
+
+    Parameters
+    ----------
+    n_columns : int
+        Numeric columns that were looked at.
+    n_working_set : int
+        Those of them whose moments of all pairs were read.
+    n_scans : int
+        How often all columns were scanned.
+    worst_violation : float
+        The largest violation of the optimality conditions by a column outside the working set,
+        over all sets of training rows and all alphas that were tried, as a share of the target's
+        deviation.
+    n_left_out : int
+        Alphas of the grid that were not tried.
+    stopped : str
+        Why: ``turned``, ``saturated``, or ``end`` of the grid; of several l1_ratios, each reason.
+    """
+
+    n_columns: int
+    n_working_set: int
+    n_scans: int
+    worst_violation: float
+    n_left_out: int
+    stopped: str
+
+    def in_words(self) -> str:
+        """What was looked at, and what is proved."""
+        return (
+            f"{self.n_working_set:,} of {self.n_columns:,} columns in the working set, after "
+            f"{self.n_scans} scans of all; the others are zero in every fit "
+            f"(largest violation {self.worst_violation:.2g})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Penalties:
+    """How the numeric columns are penalised, whether they are in the working set or not.
+
+    Parameters
+    ----------
+    scaling : {"standard", "minmax", "none"}
+    factor : ndarray, shape (q,)
+        The l1 penalty of each column, relative to alpha.
+    low, high : ndarray, shape (q,)
+        Bounds of the coefficients, around zero.
+    indicators : bool
+        Whether the nulls of a column are a column of their own.
+    """
+
+    scaling: str
+    factor: Floats
+    low: Floats
+    high: Floats
+    indicators: bool
+
+    @classmethod
+    def of(cls, recipe: Recipe, *, indicators: bool) -> "Penalties":
+        """Those of a recipe's numeric columns."""
+        q, columns = len(recipe.columns.numeric), recipe.columns
+        categories = {category.name for category in columns.categories}
+        factor, low, high = np.ones(q), np.full(q, -np.inf), np.full(q, np.inf)
+        for name in general_first(recipe, recipe.penalty_factors):
+            if name not in categories:
+                factor[columns.columns_of(name)] = recipe.penalty_factors[name]
+        for name in general_first(recipe, recipe.bounds):
+            if name not in categories:
+                place = columns.columns_of(name)
+                low[place], high[place] = recipe.bounds[name]
+        factor = factor * recipe.l1_ratio
+        return cls(scaling=recipe.scaling, factor=factor, low=low, high=high, indicators=indicators)
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """The gradients of all numeric columns, for one set of training rows.
+
+    Parameters
+    ----------
+    rows : Marginals
+        The training rows'.
+    penalties : Penalties
+    values : ndarray, shape (q, n_alphas)
+        On the correlation scale; 0 for a constant column.
+    of_nulls : ndarray, shape (q, n_alphas), or None
+        Of the indicators of nulls.
+    """
+
+    rows: Marginals
+    penalties: Penalties
+    values: Floats
+    of_nulls: Floats | None
+
+    @classmethod
+    def at_zero(cls, rows: Marginals, penalties: Penalties) -> "Gradients":
+        """Where every coefficient is zero."""
+        of_nulls = rows.null_products[:, None] if penalties.indicators else None
+        return cls._scaled(rows, penalties, rows.products[:, None], of_nulls)
+
+    @classmethod
+    def of_sums(
+        cls, rows: Marginals, penalties: Penalties, sums: GradientSums, reference: Floats
+    ) -> "Gradients":
+        """From the sums of a scan whose columns were taken around a reference."""
+        n_fits = len(sums.sums)
+        nulls = sums.null_products if sums.null_products.size else np.zeros((1, n_fits))
+        shift = (rows.mean - reference)[:, None]
+        values = sums.products - shift * (sums.sums - nulls)
+        of_nulls = nulls - rows.null_share[:, None] * sums.sums if penalties.indicators else None
+        return cls._scaled(rows, penalties, values, of_nulls)
+
+    @classmethod
+    def _scaled(
+        cls, rows: Marginals, penalties: Penalties, values: Floats, of_nulls: Floats | None
+    ) -> "Gradients":
+        weight = float(rows.weight[0])
+        values = _per_unit(values / weight, rows.deviation)
+        if of_nulls is not None:
+            of_nulls = _per_unit(of_nulls / weight, rows.null_deviation)
+        stuck = ((values > 0) & (penalties.high <= 0)[:, None]) | (
+            (values < 0) & (penalties.low >= 0)[:, None]
+        )
+        return cls(rows, penalties, np.where(stuck, 0.0, values), of_nulls)
+
+    @property
+    def entry(self) -> Floats:
+        """The alpha at which each column would enter, shape (q, n_alphas); infinite if unpenalised.
+
+        A column enters when its gradient, or its indicator's, reaches ``alpha`` times its penalty.
+        """
+        entry = _reached(np.abs(self.values), self._factor(self.rows.deviation, span=True))
+        if self.of_nulls is not None:
+            nulls = np.abs(self.of_nulls)
+            entry = np.maximum(entry, _reached(nulls, self._factor(self.rows.null_deviation)))
+        return entry
+
+    def violation(self, alphas: Floats) -> Floats:
+        """How far each column's gradient is beyond its penalty, shape (q, n_alphas).
+
+        As a share of the target's deviation.
+        """
+        unit = self._factor(self.rows.deviation, span=True)[:, None]
+        beyond = np.abs(self.values) - unit * alphas
+        if self.of_nulls is not None:
+            unit = self._factor(self.rows.null_deviation)[:, None]
+            beyond = np.maximum(beyond, np.abs(self.of_nulls) - unit * alphas)
+        spread = float(np.sqrt(self.rows.target_squares[0] / self.rows.weight[0]))
+        return np.maximum(beyond, 0.0) / (spread or 1.0)
+
+    def _factor(self, deviation: Floats, *, span: bool = False) -> Floats:
+        """What alpha is multiplied by on the correlation scale."""
+        how = self.penalties
+        if how.scaling == "standard":
+            return how.factor
+        scale = np.ones(len(deviation))
+        if how.scaling == "minmax" and span:
+            known = self.rows.high > self.rows.low
+            scale[known] = (self.rows.high - self.rows.low)[known]
+        return how.factor * _per_unit(scale, deviation)
+
+
+def _per_unit(values: Floats, deviation: Floats) -> Floats:
+    deviation = deviation.reshape(-1, *[1] * (values.ndim - 1))
+    return np.divide(values, deviation, out=np.zeros(values.shape), where=deviation > 0)
+
+
+def _reached(gradient: Floats, factor: Floats) -> Floats:
+    factor = np.broadcast_to(factor[:, None], gradient.shape)
+    entry = np.where(gradient > 0, np.inf, 0.0)
+    return np.divide(gradient, factor, out=entry, where=factor > 0)
+
+
+def entering(
+    entry: Floats, inside: NDArray[np.bool_], *, last: float, target: float, most: int
+) -> NDArray[np.intp]:
+    """The columns that are to join the working set, ascending.
+
+    Parameters
+    ----------
+    entry : ndarray, shape (q,)
+        The alpha at which each would enter, from the gradients at the alpha ``last``.
+    inside : ndarray of bool, shape (q,)
+        Which are in the set.
+    last, target : float
+        The strong rule keeps, for ``target``, what would enter at ``2 target - last``.
+    most : int
+        How many at most, the largest first; a column that would enter at ``last`` counts not.
+
+    Examples
+    --------
+    >>> inside = np.array([True, False, False, False])
+    >>> entering(np.array([1.0, 0.9, 0.5, 0.7]), inside, last=1.0, target=0.8, most=2)
+    array([1, 3])
+    """
+    scores = np.where(inside, -np.inf, entry)
+    order = np.argsort(-scores, kind="stable")
+    due = int(np.count_nonzero(scores >= last))
+    strong = int(np.count_nonzero(scores >= max(2 * target - last, 0.0)))
+    n = max(due, min(strong, most), min(most // 10, int(np.count_nonzero(~inside))))
+    return np.sort(order[:n])

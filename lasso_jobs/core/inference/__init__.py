@@ -1,0 +1,1 @@
+"""What is known of a fit beyond its coefficients: stability, diagnostics, checks, errors."""

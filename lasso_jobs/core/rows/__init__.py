@@ -1,0 +1,1 @@
+"""Rows become moments: columns, buckets, folds, samples and sums by period."""

@@ -1,0 +1,342 @@
+"""Says what the columns of a matrix mean: numeric features, indicators of levels, the target."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.rows.vectors import Elements, Vector, elements, vector_and_index
+
+OTHER = "(other)"
+NULL = "(null)"
+
+LevelType = Literal["string", "boolean", "integer"]
+DatePart = Literal["year", "month", "weekday", "hour", "day_of_year"]
+
+
+Spellings = tuple[str, str]
+"""A label, and the label instead if another has the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A categorical feature and the levels that have an indicator of their own.
+
+    Parameters
+    ----------
+    name : str
+    levels : tuple of (str or None)
+        In the order of their indicators; ``None`` is the level of the nulls. Booleans are
+        ``"false"`` and ``"true"``, integers their decimal digits.
+    other : bool
+        Whether a last indicator stands for every level that is not listed.
+    type : {"string", "boolean", "integer"}
+        How the levels are stored in the data.
+    """
+
+    name: str
+    levels: tuple[str | None, ...]
+    other: bool
+    type: LevelType
+
+    @property
+    def width(self) -> int:
+        """Number of indicators."""
+        return len(self.levels) + self.other
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One label per indicator, such as ``carrier=AA`` or ``carrier=(other)``."""
+        return distinct(self.spellings)
+
+    @property
+    def spellings(self) -> tuple[Spellings, ...]:
+        """Two labels per indicator: the usual one, and one that no other level has."""
+        return tuple(
+            (f"{self.name}={level}", f"{self.name}={q}") for level, q in self.level_spellings
+        )
+
+    @property
+    def level_spellings(self) -> list[Spellings]:
+        """The same without the name."""
+        own = [(NULL, NULL) if level is None else (level, repr(level)) for level in self.levels]
+        return own + [(OTHER, OTHER)] * self.other
+
+
+@dataclass(frozen=True, slots=True)
+class DateFeature:
+    """A part of a date, taken for a feature."""
+
+    column: str
+    part: DatePart
+
+    @property
+    def name(self) -> str:
+        """The feature's name, such as ``sold.month``."""
+        return f"{self.column}.{self.part}"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The features of a model, in the order of the matrix: numeric ones, then indicators.
+
+    Parameters
+    ----------
+    numeric : tuple of str
+    categories : tuple of Category
+    dates : tuple of DateFeature
+        Those of the features that the data does not have, but the dates that they are parts of.
+    vectors : tuple of Vector
+        Columns of the data, elements of which are among the numeric features.
+    """
+
+    numeric: tuple[str, ...]
+    categories: tuple[Category, ...]
+    dates: tuple[DateFeature, ...] = ()
+    vectors: tuple[Vector, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One label per column of the matrix, without the target."""
+        return self.labels_with(())
+
+    @property
+    def identities(self) -> tuple[tuple[str, str | None, bool], ...]:
+        """What each column is of: the feature, its level, and whether that is all other levels."""
+        levels = [
+            (c.name, level, other)
+            for c in self.categories
+            for level, other in [*((level, False) for level in c.levels), *[(None, True)] * c.other]
+        ]
+        return (*((name, name, False) for name in self.numeric), *levels)
+
+    def labels_with(self, indicators: Iterable[int]) -> tuple[str, ...]:
+        """One label per coefficient: the columns, then the null indicators of some numbers.
+
+        Labels that would be the same have their levels, or names, in quotes: ``a='b=c'`` beside
+        ``a=b='c'``.
+
+        Examples
+        --------
+        >>> carrier = Category(name="carrier", levels=("AA",), other=True, type="string")
+        >>> Columns(("distance",), (carrier,)).labels_with([0])
+        ('distance', 'carrier=AA', 'carrier=(other)', 'distance is null')
+        """
+        numbers = [(name, name) for name in self.numeric]
+        levels = [spellings for c in self.categories for spellings in c.spellings]
+        names = [self.numeric[j] for j in indicators]
+        nulls = [(f"{name} is null", f"{name!r} is null") for name in names]
+        return distinct([*numbers, *levels, *nulls])
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, without the target."""
+        return len(self.numeric) + sum(c.width for c in self.categories)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features."""
+        return self.numeric + tuple(c.name for c in self.categories)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Names of the columns of the data that they are made of."""
+        return stored(self.features, self.dates, self.vectors)
+
+    def elements(self) -> dict[str, Elements]:
+        """The numeric features that are elements of vectors, by the vector's column."""
+        return elements(self.numeric, self.vectors)
+
+    def has(self, wanted: "Columns") -> bool:
+        """Whether it has every feature of others, of the same parts of dates and vectors."""
+        vectors, theirs = ({v.column for v in c.vectors} for c in (self, wanted))
+        return (
+            set(wanted.features) <= set(self.features)
+            and set(wanted.dates) <= set(self.dates)
+            and theirs <= vectors
+        )
+
+    def with_numeric(self, names: Iterable[str]) -> "Columns":
+        """The same categories with some of the numeric columns."""
+        return self.only(frozenset(names) | {c.name for c in self.categories})
+
+    def spans(self) -> tuple[tuple[str, slice], ...]:
+        """Each feature with the columns that belong to it."""
+        spans = [(name, slice(j, j + 1)) for j, name in enumerate(self.numeric)]
+        start = len(self.numeric)
+        for category in self.categories:
+            spans.append((category.name, slice(start, start + category.width)))
+            start += category.width
+        return tuple(spans)
+
+    def columns_of(self, name: str) -> NDArray[np.intp]:
+        """The columns that belong to a feature, or to all elements of a vector."""
+        if name in (vector.column for vector in self.vectors):
+            return self.elements()[name].places
+        span = dict(self.spans())[name]
+        return np.arange(span.start, span.stop)
+
+    def only(self, features: Collection[str]) -> "Columns":
+        """These features alone, in the same order."""
+        numeric = tuple(name for name in self.numeric if name in features)
+        kept = elements(numeric, self.vectors)
+        return Columns(
+            numeric,
+            tuple(c for c in self.categories if c.name in features),
+            tuple(date for date in self.dates if date.name in features),
+            tuple(vector for vector in self.vectors if vector.column in kept),
+        )
+
+
+def distinct(spellings: Sequence[Spellings]) -> tuple[str, ...]:
+    """A label for each that no other has.
+
+    Examples
+    --------
+    >>> distinct([("a", "'a'"), ("b", "'b'"), ("(other)", "'(other)'"), ("(other)", "(other)")])
+    ('a', 'b', "'(other)'", '(other)')
+    """
+    usual = Counter(label for label, _ in spellings)
+    taken = {label for label, n in usual.items() if n == 1}
+    labels = []
+    for label, instead in spellings:
+        if usual[label] > 1:
+            endings = (f" ({n})" if n > 1 else "" for n in count(1))
+            label = next(instead + end for end in endings if instead + end not in taken)
+            taken.add(label)
+        labels.append(label)
+    return tuple(labels)
+
+
+def stored(
+    features: Iterable[str], dates: Iterable[DateFeature], vectors: Iterable[Vector] = ()
+) -> tuple[str, ...]:
+    """The columns that features are made of: a part's date, an element's vector, or themselves."""
+    made_of = {date.name: date.column for date in dates}
+    columns = {vector.column for vector in vectors}
+
+    def column_of(name: str) -> str:
+        element = vector_and_index(name) if columns else None
+        return element[0] if element and element[0] in columns else made_of.get(name, name)
+
+    return tuple(dict.fromkeys(map(column_of, features)))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows in memory, one array per column.
+
+    Parameters
+    ----------
+    n_rows : int
+    numeric : sequence of ndarray of float64, shape (n_rows,)
+        Null is NaN. An item may be made when it is asked for, so ask once.
+    codes : tuple of ndarray of int32, shape (n_rows,)
+        Per category the index of the row's indicator, or -1 where it has none.
+    """
+
+    n_rows: int
+    numeric: Sequence[NDArray[np.float64]]
+    codes: tuple[NDArray[np.int32], ...]
+
+
+def lay_out(
+    values: NDArray[np.float64],
+    columns: Columns,
+    block: Block,
+    *,
+    order: NDArray[np.intp],
+    target: NDArray[np.float64] | None = None,
+) -> Iterator[int]:
+    """Lay out rows as one contiguous row of memory per column.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n_columns [+ 1], n)
+        Where to.
+    columns, block
+        The features and their values.
+    order : ndarray of intp, shape (n,)
+        The rows to take, in this order.
+    target : ndarray, optional
+        Becomes the last column.
+
+    Yields
+    ------
+    int
+        The number of each column when it has just been laid out, and is in the processor's cache.
+    """
+    for j, column in enumerate(block.numeric):
+        np.take(column, order, out=values[j], mode="clip")
+        yield j
+    j = len(block.numeric)
+    for category, codes in zip(columns.categories, block.codes, strict=True):
+        ordered = codes[order]
+        for code in range(category.width):
+            np.equal(ordered, code, out=values[j], casting="unsafe")
+            yield j
+            j += 1
+    if target is not None:
+        np.take(target, order, out=values[j], mode="clip")
+        yield j
+
+
+def block_of(values: NDArray[np.float64], columns: Columns, wanted: Columns) -> Block | None:
+    """The rows of a matrix as the features that a model wants.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_columns [+ more], n)
+    columns : Columns
+        Of the matrix.
+    wanted : Columns
+
+    Returns
+    -------
+    Block or None
+        None where a feature is not among the columns, or where rows in ``(other)`` might be of a
+        level that is wanted by itself.
+    """
+    place = dict(columns.spans())
+    known = {category.name: category for category in columns.categories}
+    if not columns.has(wanted):
+        return None
+    codes = []
+    for category in wanted.categories:
+        own, indicators = known.get(category.name), values[place[category.name]]
+        if own is None:
+            return None
+        lookup = lookup_of(own, category, hidden=bool(own.other and indicators[-1].any()))
+        if lookup is None:
+            return None
+        theirs = lookup[indicators.argmax(axis=0)]
+        codes.append(np.where(indicators.any(axis=0), theirs, lookup[-1]))
+    numeric = tuple(values[place[name].start] for name in wanted.numeric)
+    return Block(values.shape[1], numeric, tuple(codes))
+
+
+def lookup_of(own: Category, wanted: Category, *, hidden: bool) -> NDArray[np.int32] | None:
+    """For each indicator that a matrix has of a category, and for none, the wanted one's index.
+
+    Parameters
+    ----------
+    own, wanted : Category
+    hidden : bool
+        Whether some rows are in the matrix's ``(other)``.
+
+    Returns
+    -------
+    ndarray of int32, shape (own.width + 1,), or None
+        -1 where no wanted indicator is 1. None if the types differ, or hidden rows might be of a
+        wanted level.
+    """
+    if own.type != wanted.type or (hidden and not set(wanted.levels) <= set(own.levels)):
+        return None
+    rest = wanted.width - 1 if wanted.other else -1
+    code = {level: i for i, level in enumerate(wanted.levels)}
+    known = [code.get(level, rest) for level in own.levels] + [rest] * own.other
+    return np.array([*known, rest], np.int32)

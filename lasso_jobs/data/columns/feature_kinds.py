@@ -1,0 +1,45 @@
+"""Checks that columns are of the kinds that a model's features were in training."""
+
+import pyarrow as pa
+
+from lasso_jobs.core.rows.columns import Columns
+from lasso_jobs.core.rows.vectors import without_elements
+from lasso_jobs.data.columns.kinds import Kind, kind_of, kinds_with_part
+from lasso_jobs.errors import DataError
+
+
+def expected_kinds(columns: Columns) -> dict[str, tuple[Kind, ...]]:
+    """The kinds that each column of the features may have, to be what it was in training."""
+    # Integers with nulls are floats in pandas, and true is 1.
+    kinds: dict[str, tuple[Kind, ...]] = {
+        "string": ("string",),
+        "boolean": ("boolean", "integer", "number"),
+        "integer": ("integer", "number", "boolean"),
+    }
+    number: tuple[Kind, ...] = ("number", "integer", "boolean")
+    wanted = dict.fromkeys(without_elements(columns.numeric, columns.vectors), number)
+    wanted |= {vector.column: ("vector",) for vector in columns.vectors}
+    wanted |= {c.name: kinds[c.type] for c in columns.categories}
+    for date in columns.dates:
+        del wanted[date.name]
+        others = wanted.get(date.column, ("timestamp", "date"))
+        wanted[date.column] = tuple(k for k in kinds_with_part(date.part) if k in others)
+    return wanted
+
+
+def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
+    """Check that the columns are what they were in training.
+
+    Raises
+    ------
+    DataError
+    """
+    for name, expected in expected_kinds(columns).items():
+        type_ = schema.field(name).type
+        if kind_of(type_) not in (*expected, "null"):
+            raise DataError(
+                f"{where}, column {name!r}",
+                f"has type {type_}",
+                f"{' or '.join(expected)}, as in training",
+                "Convert it, or retrain",
+            )

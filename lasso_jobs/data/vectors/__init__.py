@@ -1,0 +1,1 @@
+"""Reads columns of vectors, whose elements are features: how long they are, and their values."""

@@ -1,0 +1,1 @@
+"""Drift: how far scored rows lie from the training rows, run by run."""

@@ -1,0 +1,198 @@
+"""Measures the drift of scored rows, judges it by the runs before, and stores it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from lasso_jobs.core.drift import drift as d
+from lasso_jobs.core.drift import verdicts as v
+from lasso_jobs.core.drift.current import Current
+from lasso_jobs.core.drift.pools import judge_with_earlier
+from lasso_jobs.core.rows.columns import OTHER, distinct
+from lasso_jobs.drift.correlations import correlation_shifts
+from lasso_jobs.drift.history import History
+from lasso_jobs.drift.observe import Observation, Observations, merged, of_no_rows
+from lasso_jobs.drift.references import PREDICTION
+from lasso_jobs.drift.table import DriftRow, as_table, partition_name, past_rows
+from lasso_jobs.drift.watch import Run, Watch
+from lasso_jobs.jobs.score import DriftOptions
+from lasso_jobs.models.model import Model
+from lasso_jobs.sinks import run_table
+from lasso_jobs.sinks.protocol import Partition
+
+MOST_SEGMENTS = 20
+"""Of the most rows; the others are shown together."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDrift:
+    """The drift of a run.
+
+    Parameters
+    ----------
+    rows : tuple of DriftRow
+        Empty if the job measures none.
+    past : tuple of DriftRow
+        The runs before, by which it was judged.
+    version : int
+        Of the table that has the rows; -1 for none.
+    """
+
+    rows: tuple[DriftRow, ...] = ()
+    past: tuple[DriftRow, ...] = ()
+    version: int = -1
+
+
+def measure_drift(
+    watch: Watch,
+    run: Run,
+    *,
+    model: Model,
+    options: DriftOptions,
+    observed: Iterable[Observations],
+    emptied: Iterable[Partition] = (),
+) -> RunDrift:
+    """Compare the scored rows with training, and store the comparison in the job's drift table.
+
+    Work units merge in their own order, partitions are judged in theirs, and each by the runs of
+    earlier partitions: so the same run has the same verdicts whenever it is repeated.
+
+    Parameters
+    ----------
+    watch : Watch
+    run : Run
+    model : Model
+    options : DriftOptions
+    observed : iterable of dict
+        What each work unit observed, in their order.
+    emptied : iterable of Partition
+        Partitions that have no rows: they are noted as such.
+    """
+    segment = None if watch.segment is None else watch.segment.name
+    total = _few_segments(_total(observed), segment)
+    total |= {(key, ""): of_no_rows(watch) for key in emptied}
+    if not total:
+        return RunDrift()
+    past = past_rows(options.path, run)
+    sizes = [of.features[PREDICTION].n for (_, segment), of in total.items() if not segment]
+    if any(n < options.min_rows for n in (*sizes, *(row.drift.n for row in past))):
+        past = past_rows(options.path, run, counts=True)
+    history = History.of(past, run)
+    rows: list[DriftRow] = []
+    for (key, segment), observation in sorted(total.items(), key=str):
+        partition = partition_name(key)
+        drifts = _measured(watch, model, observation)
+        own = [DriftRow(run, partition, segment, drift) for drift in drifts]
+        if segment:
+            rows += [_not_judged(row) for row in own]
+        else:
+            rows += _judged(own, history, model, options)
+    version = run_table.replace_rows(options.path, as_table(rows), "run_id", run.id)
+    return RunDrift(tuple(rows), tuple(past), version)
+
+
+def _total(observed: Iterable[Observations]) -> Observations:
+    total: Observations = {}
+    for observations in observed:
+        for group, observation in observations.items():
+            total[group] = merged(total.get(group), observation)
+    return total
+
+
+def _few_segments(total: Observations, column: str | None) -> Observations:
+    """The largest segments of all partitions together, and the others as one."""
+    sizes: dict[str, int] = {}
+    for (_, segment), observation in total.items():
+        if segment:
+            sizes[segment] = sizes.get(segment, 0) + observation.features[PREDICTION].n
+    largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:MOST_SEGMENTS]
+    few: Observations = {}
+    for (key, segment), observation in sorted(total.items(), key=str):
+        name = segment if segment in ("", *largest) else f"{column}={OTHER}"
+        few[key, name] = merged(few.get((key, name)), observation)
+    return few
+
+
+def _measured(watch: Watch, model: Model, observation: Observation) -> list[d.Drift]:
+    drifts = [_feature(model, name, observation.features[name]) for name in watch.references]
+    if observation.moments is not None:
+        drifts += correlation_shifts(model, watch.columns, observation.moments)
+    return drifts
+
+
+def effect_of(model: Model, name: str) -> d.Effect:
+    """How a feature enters a model's predictions; a prediction enters as itself."""
+    if name == PREDICTION:
+        return d.Effect(np.ones(1), np.array([model.prediction_mean]), d.NAN)
+    predictor, place = model.predictor, model.predictor.positions(name)
+    numeric = model.columns.numeric
+    fill = float(predictor.fill[numeric.index(name)]) if name in numeric else d.NAN
+    return d.Effect(predictor.coef[place], model.means[place], fill)
+
+
+def _feature(model: Model, name: str, current: Current) -> d.Drift:
+    kind, bins, missing = _kind_of(model, name, current)
+    return d.measure(
+        model.references[name],
+        current,
+        effect_of(model, name),
+        feature=name,
+        kind=kind,
+        bins=bins,
+        missing_share=missing,
+    )
+
+
+def _kind_of(model: Model, name: str, current: Current) -> tuple[d.Kind, tuple[str, ...], float]:
+    """A feature's kind, the names of its bins, and the share of the rows with a null."""
+    if name == PREDICTION:
+        return "prediction", d.bin_labels(model.references[name].edges), 0.0
+    if name in model.columns.numeric:
+        missing = (int(current.counts[-1]) - current.n_nonfinite) / max(current.n, 1)
+        return "numeric", d.bin_labels(model.references[name].edges), missing
+    category = next(c for c in model.columns.categories if c.name == name)
+    levels = category.levels
+    missing = float(current.shares[levels.index(None)]) if None in levels else 0.0
+    more = [("unseen", "unseen"), ("missing", "missing")]
+    return "categorical", distinct([*category.level_spellings, *more]), missing
+
+
+def _not_judged(row: DriftRow) -> DriftRow:
+    note = "not judged: the model keeps no reference for segments"
+    return replace(row, drift=replace(row.drift, reason=note))
+
+
+def _judged(
+    rows: Sequence[DriftRow], history: History, model: Model, options: DriftOptions
+) -> list[DriftRow]:
+    """The rows of a whole partition with their verdicts, which the history then knows too."""
+    judged, selected = [], model.predictor.used
+    features = (row.drift.feature for row in rows)
+    used = {feature for feature in features if feature in selected} | {PREDICTION}
+    for row in rows:
+        feature = row.drift.feature
+        if row.drift.kind != "correlation":
+            judge = partial(
+                v.judge_drift,
+                baseline=model.references[feature].baseline,
+                prediction_sd=model.prediction_sd,
+                terms=effect_of(model, feature).terms(model.references[feature]),
+                n_judged=len(used),
+                min_rows=options.min_rows,
+            )
+            if feature in used:
+                drift = judge_with_earlier(
+                    row.drift,
+                    history.before(row.partition, feature),
+                    judge,
+                    min_rows=options.min_rows,
+                    persistence=options.persistence,
+                )
+            else:
+                drift = judge(row.drift, used=False)
+            row = replace(row, drift=drift)
+            history.add(row)
+        judged.append(row)
+    return judged

@@ -1,0 +1,62 @@
+"""Sums up the verdicts of a run's rows in one verdict, and says in words why it is that."""
+
+from collections.abc import Iterable, Sequence
+
+from lasso_jobs.core.drift.drift import Severity
+from lasso_jobs.core.drift.verdicts import worst
+from lasso_jobs.drift.references import PREDICTION
+from lasso_jobs.drift.table import DriftRow
+
+MOST_REASONS = 3
+
+
+def verdict_of(rows: Iterable[DriftRow]) -> Severity:
+    """The gravest verdict of a run's partitions.
+
+    Rows that nothing judges (segments, features that the model does not use) do not count. A
+    partition is unknown if none of its rows is judged, and so is a run without rows.
+    """
+    return worst([verdict_of_group(own) for own in _by_partition(rows).values()])
+
+
+def verdict_of_group(rows: Iterable[DriftRow]) -> Severity:
+    """The gravest verdict of a partition's rows that are judged; unknown if none is."""
+    return worst([row.drift.verdict for row in rows if row.drift.verdict != "unknown"])
+
+
+def because(rows: Sequence[DriftRow]) -> str:
+    """Why the verdict is what it is, in words."""
+    if not rows:
+        return "not judged: nothing was compared with the training rows"
+    groups = _by_partition(rows)
+    verdict = worst([verdict_of_group(own) for own in groups.values()])
+    if verdict == "ok":
+        return "no feature has drifted"
+    if verdict == "unknown":
+        return _unknown(groups)
+    several = len(groups) > 1
+    raised = [row for own in groups.values() for row in own if row.drift.verdict == verdict]
+    said = [
+        f"{row.drift.feature}{f' in {row.partition}' if several else ''}: {row.drift.reason}"
+        for row in raised[:MOST_REASONS]
+    ]
+    more = len(raised) - len(said)
+    return "; ".join([*said, *([f"and {more} more"] if more else [])])
+
+
+def _unknown(groups: dict[str, list[DriftRow]]) -> str:
+    unjudged = {name: own for name, own in groups.items() if verdict_of_group(own) == "unknown"}
+    name, rows = next(iter(unjudged.items()))
+    prediction = [row for row in rows if row.drift.feature == PREDICTION]
+    reason = (prediction or rows)[0].drift.reason
+    if len(groups) == 1:
+        return reason
+    return f"{len(unjudged)} of {len(groups)} partitions are not judged, such as {name}: {reason}"
+
+
+def _by_partition(rows: Iterable[DriftRow]) -> dict[str, list[DriftRow]]:
+    groups: dict[str, list[DriftRow]] = {}
+    for row in rows:
+        if not row.segment:
+            groups.setdefault(row.partition, []).append(row)
+    return groups

@@ -1,0 +1,111 @@
+"""Says what stability selection and the diagnostics found: as plain values, and in words."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lasso_jobs.core.inference.stability import Stability
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.models.alpha_grid_end import end_in_words, end_of_grid
+from lasso_jobs.models.model import Model
+
+Values = dict[str, Any]
+
+
+def as_values(model: Model) -> Values:
+    """The end of the grid, stability and diagnostics; what is not defined is None."""
+    stability, diagnostics = model.stability, model.diagnostics
+    collinear, least = diagnostics.collinearity, diagnostics.least_squares
+    criteria = diagnostics.information
+    labels, alphas = model.labels, model.curve.alphas
+    return {
+        "alpha_at_end": end_of_grid(model),
+        "stability": None
+        if stability is None
+        else {
+            **_plain(stability),
+            "frequency": _by_label(model, stability.frequency),
+            "standard_error": _by_label(model, stability.standard_error),
+            "stable": [label for label, s in zip(labels, stability.stable, strict=True) if s],
+        },
+        "diagnostics": {
+            "condition_number": collinear.condition_number,
+            "constant": [labels[j] for j in collinear.constant],
+            "duplicates": {labels[j]: labels[first] for j, first in collinear.duplicates},
+            "vif": _by_label(model, collinear.vif),
+            "information": None
+            if criteria is None
+            else {
+                **_plain(criteria),
+                "alpha_aic": float(alphas[criteria.aic.argmin()]),
+                "alpha_bic": float(alphas[criteria.bic.argmin()]),
+            },
+            "least_squares_ignoring_selection": None
+            if least is None
+            else {
+                **_plain(least),
+                **{name: _by_label(model, getattr(least, name)) for name in _LEAST_SQUARES},
+            },
+            "learning": _plain(diagnostics.learning),
+            "notes": list(diagnostics.notes),
+        },
+    }
+
+
+_LEAST_SQUARES = ("coef", "standard_error", "t", "low", "high")
+
+
+def _plain(value: Any) -> Values:
+    values = dataclasses.asdict(value)
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+
+
+def _by_label(model: Model, values: Floats) -> dict[str, float | None]:
+    """Values by coefficient; what is not finite is None."""
+    finite = [v if math.isfinite(v) else None for v in values.tolist()]
+    return dict(zip(model.labels, finite, strict=True))
+
+
+def in_words(model: Model) -> Mapping[str, str]:
+    """The end of the grid, stability and diagnostics in a few words."""
+    diagnostics, labels = model.diagnostics, model.labels
+    collinear = diagnostics.collinearity
+    lines = {}
+    if (end := end_in_words(model)) is not None:
+        lines["grid"] = end
+    if model.stability is not None:
+        lines["stability"] = _stability_in_words(model.stability)
+    condition = collinear.condition_number
+    lines["columns"] = (
+        "condition number "
+        + ("infinite" if condition is None else f"{condition:.4g}")
+        + _named("constant", [labels[j] for j in collinear.constant])
+        + _named("duplicate", [f"{labels[j]} = {labels[i]}" for j, i in collinear.duplicates])
+    )
+    if diagnostics.notes:
+        lines["notes"] = "; ".join(diagnostics.notes)
+    return lines
+
+
+def _stability_in_words(stability: Stability) -> str:
+    stable, bound = int(stability.stable.sum()), stability.mb_bound
+    line = (
+        f"{stable} of {len(stability.stable)} coefficients are selected in at least "
+        f"{stability.threshold:.0%} of {2 * stability.pairs} half-samples"
+    )
+    if bound is None:
+        return line
+    if bound < stable:
+        return f"{line}; at most {bound:.3g} of them are expected to be false"
+    return (
+        f"{line}; the expected number of false selections has no useful bound here, "
+        "because each half-sample selects too many"
+    )
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"; {what}: {', '.join(names[:3])}{more}" if names else ""

@@ -1,0 +1,1 @@
+"""Monitoring: errors of predictions whose outcomes are known by now."""

@@ -1,0 +1,1 @@
+"""Where rows are written: Delta tables, Parquet folders and PostgreSQL, by one protocol."""

@@ -1,0 +1,138 @@
+"""Reads a Delta table's log: its commits, and the files that one version or any version shows."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyarrow import fs
+
+from lasso_jobs.sinks.partitions import columns_of, partition_text
+from lasso_jobs.sinks.protocol import Partition, WrittenFile
+from lasso_jobs.storage import failures
+from lasso_jobs.storage import files as storage
+from lasso_jobs.storage.json_text import json_values
+
+if TYPE_CHECKING:  # It loads pandas, which a scoring does without.
+    from pyarrow.dataset import Dataset
+
+_FOLDER, _COMMIT = "_delta_log", re.compile(r"[0-9]+\.json")
+_LOG = "a readable Delta table"
+_MEND = "Restore its _delta_log, or name another output"
+
+
+def as_output_error(where: str, expected: str, remedy: str) -> AbstractContextManager[None]:
+    """Turn failures of deltalake and of the system into an `OutputError`."""
+    return failures.as_output_error(where, expected, remedy, DeltaError)
+
+
+def metadata(root: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Versions and metadata of the commits that the log still has, the newest first."""
+    for name in reversed(_commits(root)):
+        for action in _actions(storage.join(root, _FOLDER, name)):
+            if "commitInfo" in action:
+                yield int(name.removesuffix(".json")), action["commitInfo"]
+
+
+def opened(root: str) -> DeltaTable | None:
+    """The table at its newest version, if there is one."""
+    with as_output_error(root, _LOG, _MEND):
+        return DeltaTable(root) if DeltaTable.is_deltatable(root) else None
+
+
+def dataset(root: str, predicate: Sequence[tuple[str, str, Any]] | None = None) -> "Dataset":
+    """The rows that the table shows now, of the files that may meet a predicate on partitions.
+
+    Local files are opened by Arrow. deltalake would open them in Python, from Arrow's threads: one
+    that still closes its file when the interpreter ends aborts the process (of 80 that had printed
+    all of their result, ten ended with SIGABRT).
+    """
+    local = None
+    if not storage.is_uri(root):
+        local = fs.SubTreeFileSystem(str(Path(root).resolve()), fs.LocalFileSystem())
+    return DeltaTable(root).to_pyarrow_dataset(
+        file_pruning_predicate=None if predicate is None else [*predicate], filesystem=local
+    )
+
+
+def version(root: str) -> int:
+    """The newest version, -1 if there is no table."""
+    table = opened(root)
+    return -1 if table is None else table.version()
+
+
+def table_id(root: str) -> str | None:
+    """What tells a table from any other but its copies; None if there is no table."""
+    table = opened(root)
+    return None if table is None else str(table.metadata().id)
+
+
+def files_at(
+    root: str, version: int, partitions: Collection[Partition] | None = None
+) -> tuple[WrittenFile, ...]:
+    """Files that a version shows, of all partitions or of these.
+
+    Raises
+    ------
+    OutputError
+        If there is no such version.
+    """
+    with as_output_error(root, f"version {version}", "Choose a version that its log has"):
+        table = DeltaTable(root, version)
+        by, columns = table.metadata().partition_columns, columns_of(table.schema())
+        rows = pa.table(table.get_add_actions()).to_pylist()
+    files = []
+    for row in rows:
+        partition = tuple((name, partition_text(name, row["partition"][name])) for name in by)
+        if partitions is None or not by or partition in partitions:
+            files.append(
+                WrittenFile.with_nulls(
+                    path=unquote(row["path"]),
+                    partition=partition,
+                    rows=row["num_records"],
+                    size_bytes=row["size_bytes"],
+                    nulls=row["null_count"],
+                    columns=columns,
+                )
+            )
+    return tuple(files)
+
+
+def named_files(root: str) -> set[str]:
+    """Paths of the files that any version in the log names, as they are on disk."""
+    named: set[str] = set()
+    for name in _commits(root):
+        for action in _actions(storage.join(root, _FOLDER, name)):
+            named |= {action[kind]["path"] for kind in ("add", "remove") if kind in action}
+    for name in (name for name in _names(root) if name.endswith(".parquet")):
+        place = storage.join(root, _FOLDER, name)
+        with as_output_error(place, "an intact checkpoint", _MEND):
+            source = storage.source(place, storage.state(place))
+            with pq.ParquetFile(source) as file:
+                kinds = [kind for kind in ("add", "remove") if kind in file.schema_arrow.names]
+                table = file.read([f"{kind}.path" for kind in kinds])
+        paths = (pc.struct_field(table[kind], "path").to_pylist() for kind in kinds)
+        named |= {path for several in paths for path in several if path}
+    return {unquote(path) for path in named}
+
+
+def _names(root: str) -> list[str]:
+    with as_output_error(root, _LOG, _MEND):
+        return storage.names(storage.join(root, _FOLDER))
+
+
+def _commits(root: str) -> list[str]:
+    return [name for name in _names(root) if _COMMIT.fullmatch(name)]
+
+
+def _actions(place: str) -> list[dict[str, Any]]:
+    with as_output_error(place, "an intact commit", _MEND):
+        # Not splitlines(), which cuts text at other characters too.
+        return [json_values(line) for line in storage.read(place).decode().split("\n") if line]

@@ -1,0 +1,1 @@
+"""Training: plan, one read of the data, selection, evaluation, registration, report."""

@@ -1,0 +1,87 @@
+"""Builds the model from what the stages of a training have found."""
+
+import numpy as np
+
+from lasso_jobs.core.fit.choice import CrossValidation
+from lasso_jobs.core.rows import moments as m
+from lasso_jobs.drift.references import TrainingRows, references
+from lasso_jobs.models.model import Certificate, Curve, Model
+from lasso_jobs.training.gather import TrainingData
+from lasso_jobs.training.holdout import Evaluation
+from lasso_jobs.training.plan import TrainPlan
+from lasso_jobs.training.search import Selected, predictor_of
+
+
+def build(
+    planned: TrainPlan, data: TrainingData, selected: Selected, evaluation: Evaluation | None
+) -> Model:
+    """Build the model."""
+    final, cv, design = selected.final, selected.cv, selected.final.design
+    predictor = predictor_of(selected.recipe, final)
+    active = np.flatnonzero(final.standardised)
+    weights = final.standardised[active]
+    spread = weights @ design.correlations(active) @ weights
+    evaluated = selected.evaluated
+    moments = data.moments
+    everything = m.merge(moments.merged(range(data.reading.n_buckets)), moments.holdout)
+    training = TrainingRows(
+        moments=everything,
+        columns=data.columns,
+        sample=data.sample,
+        sampled_periods=data.sampled_periods,
+        periods=data.periods,
+    )
+    return Model(
+        name=planned.job.name,
+        target=planned.job.target,
+        n_rows=moments.n_rows,
+        predictor=predictor,
+        alpha=final.alpha,
+        l1_ratio=cv.l1_ratio,
+        gamma=cv.gamma,
+        standardised=final.standardised,
+        means=design.location[design.position],
+        deviations=design.deviation,
+        scales=design.scale,
+        prediction_mean=float(design.location[design.target]),
+        prediction_sd=float(np.sqrt(max(float(spread), 0.0))),
+        references=references(predictor, final, training),
+        curve=_curve(cv),
+        certificate=_certificate(data, selected),
+        stability=selected.stability,
+        diagnostics=selected.diagnostics,
+        holdout=None if evaluation is None else evaluation.holdout,
+        evaluated=None if evaluated is None else predictor_of(selected.recipe, evaluated),
+        job=planned.job.model_dump(mode="json", exclude={"cache"}),
+    )
+
+
+def _curve(cv: CrossValidation) -> Curve:
+    return Curve(
+        l1_ratios=cv.l1_ratios,
+        gammas=cv.gammas,
+        alphas=cv.alphas,
+        mse=cv.mse,
+        mse_se=cv.mse_se,
+        n_nonzero=cv.n_nonzero,
+        fold_mse=cv.fold_mse,
+        fold_weight=cv.fold_weight,
+        alpha_min=float(cv.alphas[cv.min_index]),
+        alpha_1se=float(cv.alphas[cv.one_se_index]),
+        n_left_out=cv.n_left_out,
+        repeats=cv.repeats,
+    )
+
+
+def _certificate(data: TrainingData, selected: Selected) -> Certificate:
+    final, cv = selected.final, selected.cv
+    return Certificate(
+        dual_gap=final.dual_gap,
+        kkt=final.kkt,
+        worst_dual_gap=cv.worst_dual_gap,
+        worst_kkt=cv.worst_kkt,
+        sse_bound=cv.worst_sse_bound,
+        condition_number=selected.diagnostics.collinearity.condition_number,
+        converged=final.converged and cv.converged,
+        screening=None if data.screened is None else data.screened.record,
+    )

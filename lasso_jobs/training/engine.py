@@ -1,0 +1,50 @@
+"""Decides whether a training reads the moments of all pairs of columns, or screens them first."""
+
+from typing import Literal
+
+from lasso_jobs.data.schema import SelectedFeatures
+from lasso_jobs.errors import JobError
+from lasso_jobs.jobs.train import TrainJob
+
+Engine = Literal["all", "screened"]
+MOST_OF_ALL = 1_000
+"""Numeric columns up to which `auto` reads the moments of all pairs."""
+
+
+def engine_for(job: TrainJob, features: SelectedFeatures) -> Engine:
+    """The engine that a job is trained with.
+
+    Raises
+    ------
+    JobError
+        If the job asks for screening, and for something that needs all columns at once.
+    """
+    reason = _needs_all(job)
+    if job.search.engine == "screened" and reason is not None:
+        key, found, expected = reason
+        raise JobError(
+            f"search.engine = 'screened', {key}",
+            found,
+            expected,
+            "Change it, or set search.engine to all",
+        )
+    if job.search.engine != "auto":
+        return job.search.engine
+    wide = len(features.numeric) > MOST_OF_ALL
+    return "screened" if wide and reason is None else "all"
+
+
+def _needs_all(job: TrainJob) -> tuple[str, str, str] | None:
+    """What of a job needs the moments of all pairs, if anything does."""
+    search = job.search
+    if search.adaptive:
+        return "search.adaptive", "is true", "false, as its weights come from a fit to all columns"
+    if 0 in search.l1_ratios:
+        return "search.l1_ratio", "has a 0", "above 0, as Ridge has coefficients for all columns"
+    if job.preprocess.scaling == "robust":
+        return (
+            "preprocess.scaling",
+            "is robust",
+            "standard, minmax or none, as quartiles of all columns are not known",
+        )
+    return None

@@ -1,0 +1,326 @@
+"""Gathers the training data in one read: moments per bucket, samples, and how rows are split."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lasso_jobs.core.rows import buckets as b
+from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows import sample as s
+from lasso_jobs.core.rows.balance import ListedGroups
+from lasso_jobs.core.rows.columns import Category, Columns
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.rows.periods import Periods
+from lasso_jobs.core.rows.timeline import Timeline
+from lasso_jobs.data.arrays import SMALLEST
+from lasso_jobs.engine.memory import of_this_process
+from lasso_jobs.errors import DataError
+from lasso_jobs.jobs.train import TrainJob
+from lasso_jobs.progress import Progress
+from lasso_jobs.training.memory import WORTH_A_LOOK, Squares, refuse_too_large
+from lasso_jobs.training.plan import TrainPlan
+from lasso_jobs.training.promotion import champion_of
+from lasso_jobs.training.read.all_units import AllUnits
+from lasso_jobs.training.read.categories import (
+    calendar_categories,
+    counted_category,
+    without_empty_levels,
+)
+from lasso_jobs.training.read.held_out import HeldOutRows
+from lasso_jobs.training.read.reading import ReadCounts, Reading
+from lasso_jobs.training.read.row_summary import RowSummary, merge
+from lasso_jobs.training.read.scans import (
+    GroupsRead,
+    LevelScan,
+    LevelsRead,
+    Tally,
+    TimesRead,
+    merge_groups,
+    merge_tallies,
+    merge_times,
+)
+from lasso_jobs.training.read.splits import (
+    Folds,
+    check_folds_have_rows,
+    reading_for_groups,
+    reading_for_times,
+    split,
+)
+from lasso_jobs.training.read.summary_read import SummaryRead
+from lasso_jobs.training.screening.ground import Ground
+from lasso_jobs.training.screening.rounds import Screened, screen
+from lasso_jobs.training.screening.scanner import Scanner
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+MOST_GROUPS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """What a training knows of its rows, all of it from one read.
+
+    Parameters
+    ----------
+    columns : Columns
+    reading : Reading
+    moments : BucketMoments
+        Of the columns and the target.
+    sample : Sample
+        Of all rows: the columns' values.
+    sampled_periods : ndarray, shape (k,)
+        The period of each of them; -1 if there are none.
+    periods : Periods
+        Sums of the columns and the target by period.
+    held_out : HeldOutRows
+        A sample of them.
+    counts : ReadCounts
+    folds : KFold or RollingOrigin
+    groups : tuple of str
+        Names of the groups that may have intervals of their own.
+    screened : Screened or None
+        How these columns were found among many more.
+    for_champion : TrainingData or None
+        The same rows with the columns of the champion, where these columns lack some of them.
+    """
+
+    columns: Columns
+    reading: Reading
+    moments: b.BucketMoments
+    sample: s.Sample
+    sampled_periods: Floats
+    periods: Periods
+    held_out: HeldOutRows
+    counts: ReadCounts
+    folds: Folds
+    groups: tuple[str, ...]
+    screened: Screened | None = None
+    for_champion: "TrainingData | None" = None
+
+
+def gather(
+    client: "Callable[[], Client]", planned: TrainPlan, progress: Progress | None = None
+) -> TrainingData:
+    """Scan the categories, the times and the groups, then read everything once.
+
+    Parameters
+    ----------
+    client : callable
+        Returns the client of a cluster. It is called only if something must be read: a training
+        that finds everything in the cache starts no cluster.
+    planned : TrainPlan
+    progress : callable, optional
+
+    Raises
+    ------
+    DataError
+        If the rows cannot be trained on.
+    """
+    job, reads = planned.job, AllUnits(client, planned, progress)
+    fold = job.search.split.fold
+    known = calendar_categories(planned)
+    levels = _levels(reads, known)
+    timeline, of_times = _timeline(reads)
+    columns = Columns(
+        planned.features.numeric,
+        tuple(
+            known.get(name) or counted_category(name, type_, levels.tally, job)
+            for name, type_ in planned.features.categorical
+        ),
+        planned.features.dates,
+        planned.features.vectors,
+    )
+    fold_values = _fold_values(levels.tally, fold) if fold else ()
+    listed, of_groups = _listed(reads, timeline)
+    reading, folds = split(planned, columns, fold_values, timeline, listed=listed)
+    data_of = partial(
+        _data,
+        planned,
+        folds=folds,
+        levels=levels.tally,
+        known=known,
+        bytes_before=levels.bytes_read + of_times + of_groups,
+    )
+    if planned.engine == "screened":
+        return _screened(Ground.of(Scanner(reads=reads, reading=reading), folds), data_of)
+    return data_of(reading, _summary(reads, reading))
+
+
+def _data(
+    planned: TrainPlan,
+    reading: Reading,
+    summary: RowSummary,
+    *,
+    folds: Folds,
+    levels: Tally,
+    known: Mapping[str, Category],
+    bytes_before: int,
+) -> TrainingData:
+    """What a summary of the reading's columns says of the rows, if they can be trained on."""
+    _check_rows(planned, reading, summary.moments)
+    check_folds_have_rows(planned, reading, folds, summary.moments)
+    listed = reading.columns
+    columns, place = without_empty_levels(listed, summary.levels_with_rows(listed), known)
+    summary = summary.selected(place)
+    bytes_read = summary.counts.bytes_read + bytes_before
+    return TrainingData(
+        columns=columns,
+        reading=replace(reading, columns=columns),
+        moments=summary.moments,
+        sample=replace(summary.sample, values=summary.sample.values[:-1]),
+        sampled_periods=summary.sample.values[-1],
+        periods=summary.periods,
+        held_out=HeldOutRows(summary.held_out.values),
+        counts=replace(summary.counts, bytes_read=bytes_read),
+        folds=folds,
+        groups=_groups(planned.job, levels),
+    )
+
+
+def _screened(
+    ground: Ground, data_of: Callable[[Reading, RowSummary], TrainingData]
+) -> TrainingData:
+    """The data of the working set, once it is known that the rows can be trained on."""
+    data_of(ground.reading_of(ground.always), ground.summary_of(ground.always))
+    numeric, every = ground.scanner.reading.columns.numeric, ground.everything
+    _check_spread(ground.scanner.planned, numeric, every.low, every.high)
+    screened = screen(ground)
+    data = data_of(screened.reading, screened.summary)
+    of_champion = _for_champion(ground.scanner, data)
+    return replace(data, screened=screened, for_champion=of_champion)
+
+
+def _for_champion(scanner: Scanner, data: TrainingData) -> TrainingData | None:
+    """The rows as the champion is measured on them; the model itself knows nothing of it."""
+    champion, every = champion_of(scanner.planned.job), scanner.reading.columns
+    if champion is None or (model := champion.model.evaluated) is None:
+        return None
+    wanted = model.only(model.used).columns
+    if data.columns.has(wanted) or not every.has(wanted):
+        return None
+    columns = every.with_numeric(wanted.numeric)
+    summary = scanner.summary(replace(scanner.reading, columns=columns))
+    # The rows with the smallest hashes, so that both models are measured on the same ones.
+    values, n = summary.held_out.values, len(data.held_out.target)
+    if values.shape[1] < n:
+        return None
+    return replace(
+        data, columns=columns, moments=summary.moments, held_out=HeldOutRows(values[:, :n])
+    )
+
+
+def _summary(reads: AllUnits, reading: Reading) -> RowSummary:
+    """The one read, of what is not in the cache, if it fits into memory."""
+    caching, path = reads.caching, reads.planned.dataset.path
+    dataset = reads.planned.dataset
+    groups = (int(n) for file in dataset.files for n in file.rows)
+    with_nulls = [] if reading.complete else [*map(dataset.has_nulls, reading.columns.numeric)]
+    squares = Squares(
+        n_values=reading.columns.n_columns + 1 + sum(with_nulls),
+        n_buckets=reading.n_buckets,
+        n_folds=reading.n_folds,
+        block_rows=min(reading.block_rows(), max(groups, default=0)),
+    )
+    if squares.driver_bytes > WORTH_A_LOOK:
+        refuse_too_large(path, squares.driver_bytes, of_this_process(), "in the driver")
+    while True:
+        summary = reads.merged(SummaryRead(reading, caching), merge, "moments", squares)
+        if caching is None or (summary.sample.complete and summary.held_out.complete):
+            return summary
+        # So many rows were filtered, or files removed, that what was kept is no whole sample.
+        caching = replace(caching, fresh=True)
+
+
+def _levels(reads: AllUnits, known: Collection[str]) -> LevelScan:
+    """The levels of categories, but of those that are known, and of columns that have a role."""
+    job, features = reads.planned.job, reads.planned.features
+    by = None if job.intervals is None else job.intervals.by
+    more = [name for name in (job.search.split.fold, by) if name]
+    counted = [name for name, _ in features.categorical if name not in known]
+    names = list(dict.fromkeys([*counted, *more]))
+    if not names:
+        return LevelScan({}, 0)
+    read = LevelsRead(names, job.data.conditions(), features.dates, reads.caching)
+    return reads.merged(read, merge_tallies, "levels")
+
+
+def _timeline(reads: AllUnits) -> tuple[Timeline | None, int]:
+    planned = reads.planned
+    if planned.job.time is None:
+        return None, 0
+    read = TimesRead(reading_for_times(planned), planned.job.time, reads.caching)
+    return reads.merged(read, merge_times, "times")
+
+
+def _listed(reads: AllUnits, timeline: Timeline | None) -> tuple[ListedGroups | None, int]:
+    """The groups, or few rows, that are balanced over the folds and the hold-out."""
+    reading = reading_for_groups(reads.planned, timeline)
+    if reading is None:
+        return None, 0
+    return reads.merged(GroupsRead(reading, reads.caching), merge_groups, "groups")
+
+
+def _groups(job: TrainJob, levels: Tally) -> tuple[str, ...]:
+    if job.intervals is None:
+        return ()
+    groups = sorted(level for level in levels[job.intervals.by] if level is not None)
+    if len(groups) > MOST_GROUPS:
+        raise DataError(
+            f"{job.data.path}, intervals.by {job.intervals.by!r}",
+            f"has more than {MOST_GROUPS} values",
+            f"at most {MOST_GROUPS} groups",
+            "Name a coarser column",
+        )
+    return tuple(groups)
+
+
+def _fold_values(levels: Tally, fold: str) -> list[str]:
+    values = [str(value) for value in levels[fold]]
+    if all(value.lstrip("-").isdigit() for value in values):
+        return sorted(values, key=int)
+    return sorted(values)
+
+
+def _check_rows(planned: TrainPlan, reading: Reading, moments: b.BucketMoments) -> None:
+    path, job = planned.dataset.path, planned.job
+    held = moments.holdout
+    total = m.merge_all(moments.buckets, held.n_values)
+    if total.n == 0:
+        dropped = " and no nulls, as preprocess.missing is drop" if reading.complete else ""
+        remedy = "Widen data.where" if reading.where else "Name a target that has values"
+        if reading.complete:
+            remedy += ", or set preprocess.missing to mean"
+        raise DataError(path, "no row is left to train on", f"rows with a target{dropped}", remedy)
+    if total.weight <= SMALLEST:
+        found = f"sums to {total.weight:g}" if total.weight else "is zero everywhere"
+        remedy = "Name another weight, or set weight to null"
+        raise DataError(f"{path}, weight {job.weight!r}", found, "some weight", remedy)
+    # The last entry of low and high is the target's.
+    if total.low[-1] == total.high[-1]:
+        raise DataError(
+            f"{path}, target {job.target!r}",
+            f"is constant ({total.low[-1]:g} in all {total.n:,} rows)",
+            "a target that varies",
+            "Name another target" + (", or widen data.where" if reading.where else ""),
+        )
+    _check_spread(planned, (*reading.columns.labels, job.target), total.low, total.high)
+    if job.holdout is not None and held.weight <= 0:
+        remedy = "Hold out more, with holdout, or set it to null"
+        raise DataError(path, "no row is held out", "at least one", remedy)
+
+
+def _check_spread(planned: TrainPlan, names: Sequence[str], low: Floats, high: Floats) -> None:
+    """Refuse numbers that differ, but by too little for their squares."""
+    spread = high - low
+    for j in np.flatnonzero((spread > 0) & (spread < SMALLEST)).tolist():
+        name = names[j]
+        raise DataError(
+            f"{planned.dataset.path}, column {name!r}",
+            f"has values that differ by {spread[j]:g} at most, too little for their squares",
+            f"equal values, or a range of at least {SMALLEST:g}",
+            "Write it in larger units" + ("" if name == planned.job.target else ", or exclude it"),
+        )

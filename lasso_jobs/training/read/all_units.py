@@ -1,0 +1,76 @@
+"""Reads all work units of a plan on the cluster, and merges what they leave."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from lasso_jobs.engine.memory import of_this_process, of_workers
+from lasso_jobs.progress import Progress, of_stage
+from lasso_jobs.storage.files import is_uri
+from lasso_jobs.training.memory import Squares, refuse_too_large
+from lasso_jobs.training.plan import TrainPlan
+from lasso_jobs.training.read.cached_read import CachedRead, Caching
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class AllUnits:
+    """Reads all work units of a plan, and merges what they leave."""
+
+    client: "Callable[[], Client]"
+    planned: TrainPlan
+    progress: Progress | None
+
+    @property
+    def caching(self) -> Caching | None:
+        """How the job uses the cache."""
+        registry = self.planned.job.registry
+        if not self.planned.job.cache:
+            return None
+        # Workers of a local cluster may have another working folder.
+        registry = registry if is_uri(registry) else str(Path(registry).absolute())
+        return Caching(registry, self.planned.dataset.n_rows)
+
+    def merged(
+        self,
+        read: CachedRead[Result],
+        merge: Callable[[Result, Result], Result],
+        stage: str,
+        squares: Squares | None = None,
+    ) -> Result:
+        """The results of all units together, which need memory for these squares.
+
+        The cache keeps them together, too, so that a training that asks only other questions needs
+        no cluster.
+        """
+        units = self.planned.work_units
+        cached = read.load(units)
+        if cached is not None:
+            return cached
+        from lasso_jobs.engine.tasks import tree_reduce
+
+        advance = of_stage(self.progress, stage)
+        client = self.client()
+        if squares is not None:
+            self._refuse_small_workers(client, squares)
+        result = tree_reduce(client, read, merge, units, progress=advance)
+        if len(units) > 1:
+            read.store(units, result)
+        return result
+
+    def _refuse_small_workers(self, client: "Client", squares: Squares) -> None:
+        """Refuse what no worker holds; what waits to be merged, workers put on their disks."""
+        path, n_units = self.planned.dataset.path, len(self.planned.work_units)
+        for worker in of_workers(client):
+            n, limit = worker.n_threads, worker.limit_bytes
+            if limit:
+                needed, whose = n * squares.thread_bytes, f"in a worker of {n} threads"
+            else:
+                needed, limit = squares.process_bytes(n, n_units), of_this_process()
+                whose = f"for {n} threads of one process"
+            refuse_too_large(path, needed, limit, whose)

@@ -1,0 +1,223 @@
+"""Keeps what reads of the data left in the registry, for the next training.
+
+An entry is a file ``<registry>/_cache/<key>/<SHA-256 of its bytes>.npz``: JSON and arrays, no code.
+So a damaged entry does not match its name, and is removed. Keys say what was read, and entries of
+one key differ in the columns.
+"""
+
+import hashlib
+import io
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lasso_jobs.errors import OutputError
+from lasso_jobs.storage import files as storage
+from lasso_jobs.storage.failures import as_output_error, waiting_helps
+from lasso_jobs.storage.json_text import json_text, json_values
+from lasso_jobs.storage.packing import archive, arrays_in, pack, unpack
+from lasso_jobs.storage.remote import checked
+
+FOLDER = "_cache"
+_CONTENT = "content"
+_LEFT = re.compile(
+    rf"{FOLDER}/[^/]+/\.[0-9a-f]{{64}}\.npz-[0-9a-f]{{32}}"
+    r"|[^/]+/(v[1-9][0-9]*|aliases|moved)/\.staged-[0-9a-f]{32}"
+).fullmatch
+"""The names of what is not whole: of an entry, see `storage.replace`; of a model, `create`."""
+LONGEST_WRITE_SECONDS = 86_400
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the cache, as a listing shows it.
+
+    Parameters
+    ----------
+    path : str
+    size_bytes : int
+    used : float
+        When it was written or, of local files, last used; in seconds since 1970.
+    """
+
+    path: str
+    size_bytes: int
+    used: float
+
+    @property
+    def kind(self) -> str:
+        """What was read, such as ``moments``."""
+        return self.path.split("/")[-2].rpartition("-")[0]
+
+    def as_values(self) -> dict[str, Any]:
+        """A row of what ``cache list --json`` prints."""
+        return {
+            "kind": self.kind,
+            "bytes": self.size_bytes,
+            "used": datetime.fromtimestamp(self.used, UTC).isoformat(timespec="seconds"),
+            "path": self.path,
+        }
+
+
+class Cache:
+    """The cache of a registry.
+
+    Parameters
+    ----------
+    registry : str
+        A local path or a URI.
+    """
+
+    def __init__(self, registry: str | Path) -> None:
+        self.registry = checked(str(registry))
+        self.root = storage.join(self.registry, FOLDER)
+
+    def find(self, key: str) -> Iterator["StoredEntry"]:
+        """The entries of a key that are what was written; others are removed."""
+        folder = storage.join(self.root, key)
+        for name in storage.names(folder):
+            place = storage.join(folder, name)
+            try:
+                data = storage.read(place)
+            except FileNotFoundError:
+                continue  # pruned meanwhile
+            except OSError as error:
+                raise OutputError(
+                    place,
+                    f"cannot be read ({error})",
+                    "a cache that the workers can read",
+                    "Give access, remove the file, or set cache to false",
+                    transient=waiting_helps(error),
+                ) from error
+            if hashlib.sha256(data).hexdigest() == Path(place).stem:
+                yield StoredEntry.of(place, data)
+            elif name.endswith(".npz"):
+                with suppress(OSError):  # not ours to remove: it is never taken for an entry
+                    storage.remove(place)
+
+    def save(self, key: str, header: object, body: object) -> None:
+        """Write an entry; a reader sees all of it or nothing.
+
+        Parameters
+        ----------
+        key : str
+        header : dataclass
+            What tells whether the entry can be used; without arrays.
+        body : dataclass
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        packed, arrays = pack(body)
+        content = json_text({"header": pack(header)[0], "body": packed})
+        data = archive({_CONTENT: np.frombuffer(content.encode(), np.uint8), **arrays})
+        place = storage.join(self.root, key, f"{hashlib.sha256(data).hexdigest()}.npz")
+        try:
+            storage.replace(place, data)
+        except OSError as error:
+            raise OutputError(
+                place,
+                f"cannot be written ({error})",
+                "a registry that the workers can write to",
+                "Make room or give access, or set cache to false",
+                transient=waiting_helps(error),
+            ) from error
+
+    def entries(self) -> list[Entry]:
+        """All entries, the least recently used first."""
+        listed = [
+            Entry(storage.join(self.root, each.name), each.size_bytes, each.modified)
+            for each in storage.entries(self.root)
+            if each.name.endswith(".npz")
+        ]
+        return sorted(listed, key=lambda entry: (entry.used, entry.path))
+
+    def leftovers(self) -> list[Entry]:
+        """What killed writers of entries and of models have left, older than any write takes."""
+        before = time.time() - LONGEST_WRITE_SECONDS
+        return [
+            Entry(storage.join(self.registry, each.name), each.size_bytes, each.modified)
+            for each in storage.entries(self.registry)
+            if _LEFT(each.name) and each.modified < before
+        ]
+
+    def prune(self, days: float | None = None, max_bytes: int | None = None) -> list[Entry]:
+        """Remove entries and what killed writers have left, and return them.
+
+        Parameters
+        ----------
+        days : float, optional
+            Remove those that were not used for so long.
+        max_bytes : int, optional
+            Then remove the least recently used, until the others take no more than this.
+
+        Raises
+        ------
+        OutputError
+            If one cannot be removed.
+        """
+        entries = self.entries()
+        left = sum(entry.size_bytes for entry in entries)
+        since = -np.inf if days is None else time.time() - days * 86_400
+        removed = self.leftovers()
+        for part in removed:
+            _remove(part)
+        for entry in entries:
+            if entry.used < since or (max_bytes is not None and left > max_bytes):
+                _remove(entry)
+                left -= entry.size_bytes
+                removed.append(entry)
+        return removed
+
+
+def _remove(entry: Entry) -> None:
+    with as_output_error(entry.path, "a cache that this user may prune", "Give access"):
+        storage.remove(entry.path)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """An entry that was read, and is whole.
+
+    Parameters
+    ----------
+    place : str
+    content : dict
+        The header and the body, packed.
+    data : bytes
+        Of the file.
+    """
+
+    place: str
+    content: dict[str, Any]
+    data: bytes
+
+    @classmethod
+    def of(cls, place: str, data: bytes) -> "StoredEntry":
+        """Decode the content, and no array."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            return cls(place, json_values(stored[_CONTENT].tobytes()), data)
+
+    def header(self, kind: type[T]) -> T:
+        """What tells whether the entry can be used."""
+        return unpack(kind, self.content["header"], {})
+
+    def body(self, kind: type[T]) -> T:
+        """What a read left; notes that the entry is used."""
+        if not storage.is_uri(self.place):
+            with suppress(OSError):  # pruned meanwhile, or kept where nobody may write
+                os.utime(self.place)
+        arrays = arrays_in(self.data)
+        del arrays[_CONTENT]
+        return unpack(kind, self.content["body"], arrays)

@@ -1,0 +1,130 @@
+"""Says how a training reads its rows, and counts what became of them."""
+
+import math
+from dataclasses import dataclass
+
+from lasso_jobs.core.rows.columns import Columns
+from lasso_jobs.core.rows.vectors import without_elements
+from lasso_jobs.data.where import Condition
+
+BLOCK_BYTES = 256 * 2**20
+MIN_BLOCK_ROWS = 8_192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadCounts:
+    """Rows by what became of them, bytes, and work units from the cache.
+
+    Parameters
+    ----------
+    rows : int
+        Rows that were used.
+    filtered : int
+        Rows that ``data.where`` took out.
+    without_target : int
+        Rows left out because their target is null.
+    with_nulls : int
+        Rows with a target left out because another number is null.
+    bytes_read : int
+        Compressed bytes of the columns that were read.
+    cached : int
+        Work units that were not read, as the cache had their summary.
+    """
+
+    rows: int = 0
+    filtered: int = 0
+    without_target: int = 0
+    with_nulls: int = 0
+    bytes_read: int = 0
+    cached: int = 0
+
+    def __add__(self, other: "ReadCounts") -> "ReadCounts":
+        return ReadCounts(
+            rows=self.rows + other.rows,
+            filtered=self.filtered + other.filtered,
+            without_target=self.without_target + other.without_target,
+            with_nulls=self.with_nulls + other.with_nulls,
+            bytes_read=self.bytes_read + other.bytes_read,
+            cached=self.cached + other.cached,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a training job reads rows.
+
+    Parameters
+    ----------
+    columns : Columns
+        The features to decode.
+    target : str
+    weight, group, fold : str or None
+        Columns with a role.
+    folds : tuple of str
+        The values of ``fold``; a row's bucket is its value's index.
+    where : tuple of Condition
+    holdout : float
+        Share of the rows that is held out by their hash.
+    holdout_where : tuple of Condition or None
+        Conditions of the rows that are held out.
+    n_folds, n_buckets : int
+    seed : int
+    nulls_allowed : bool
+    complete : tuple of str
+        Columns of numbers or dates: a row with a null in one of them is left out.
+    time : str or None
+        A column of times.
+    edges : tuple of float
+        If there are any, a row's bucket is the number of those that are not after its time.
+    held_from : float
+        The time from which on rows are held out.
+    intervals : str or None
+        A column of groups that have intervals of their own.
+    period : str or None
+        A column of periods, such as days, of which the sums are kept.
+    listed, listed_buckets : tuple of int
+        The groups that are listed (`lasso_jobs.core.rows.balance`) by hash, ascending, and the
+        bucket of each. A group that is held out is so whatever else says its bucket.
+    """
+
+    columns: Columns
+    target: str
+    weight: str | None
+    group: str | None
+    fold: str | None
+    folds: tuple[str, ...]
+    where: tuple[Condition, ...]
+    holdout: float
+    holdout_where: tuple[Condition, ...] | None
+    n_folds: int
+    n_buckets: int
+    seed: int
+    nulls_allowed: bool
+    complete: tuple[str, ...] = ()
+    time: str | None = None
+    edges: tuple[float, ...] = ()
+    held_from: float = math.inf
+    intervals: str | None = None
+    period: str | None = None
+    listed: tuple[int, ...] = ()
+    listed_buckets: tuple[int, ...] = ()
+
+    def names(self) -> list[str]:
+        """The columns to read."""
+        roles = [self.target, self.weight, self.group, self.fold, self.time, self.intervals]
+        roles.append(self.period)
+        held = [c for w in self.holdout_where or () for c in sorted(w.columns)]
+        named = [*self.columns.stored, *(r for r in roles if r), *held]
+        return list(dict.fromkeys([*named, *self.complete]))
+
+    def later(self) -> list[str]:
+        """The columns to read that are decoded one after the other, when they are asked for."""
+        at_once = {c for w in self.holdout_where or () for c in w.columns}
+        at_once.update(self.complete, (date.name for date in self.columns.dates))
+        at_once.update(name for name in (self.weight, self.intervals, self.period) if name)
+        columns = without_elements(self.columns.numeric, self.columns.vectors)
+        return [name for name in columns if name not in at_once]
+
+    def block_rows(self) -> int:
+        """How many rows are decoded together: part of what makes results reproducible."""
+        return max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * (self.columns.n_columns + 1)))

@@ -1,0 +1,170 @@
+"""Reads one work unit's rows and returns their summary: moments, samples, sums and counts."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.rows import buckets as b
+from lasso_jobs.core.rows import periods
+from lasso_jobs.core.rows import sample as s
+from lasso_jobs.core.rows.centring import Centring, room_for
+from lasso_jobs.core.rows.columns import Columns, lay_out
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.rows.periods import Periods, Summing
+from lasso_jobs.training.read.held_out import HeldOutRows
+from lasso_jobs.training.read.kept import Source, training_rows
+from lasso_jobs.training.read.reading import ReadCounts, Reading
+from lasso_jobs.training.read.rows import in_batches
+
+
+@dataclass(frozen=True, slots=True)
+class RowSummary:
+    """Summary of some training rows; those of disjoint rows merge.
+
+    Parameters
+    ----------
+    moments : BucketMoments
+        Of the columns and the target.
+    sample : Sample
+        Of all rows: the columns' values, the period.
+    held_out : Sample
+        Of the held-out rows: the values of `HeldOutRows`.
+    periods : Periods
+        Sums of the columns and the target; of no period if the job has none.
+    counts : ReadCounts
+    """
+
+    moments: b.BucketMoments
+    sample: s.Sample
+    held_out: s.Sample
+    periods: Periods
+    counts: ReadCounts
+
+    def levels_with_rows(self, columns: Columns) -> dict[str, tuple[bool, ...]]:
+        """Of each category, which of its indicators are 1 in some row."""
+        high = np.max([bucket.high for bucket in self.moments.buckets], axis=0)
+        spans = dict(columns.spans())
+        return {c.name: tuple((high[spans[c.name]] > 0).tolist()) for c in columns.categories}
+
+    def selected(self, place: NDArray[np.intp]) -> "RowSummary":
+        """The summary of some of the columns, in another order.
+
+        Parameters
+        ----------
+        place : ndarray of intp
+            Where each of them is among these; -1 for one that is zero in every row.
+        """
+        n_columns = len(self.sample.values) - 1
+        if np.array_equal(place, np.arange(n_columns)):
+            return self
+        ends = np.concatenate([place, [n_columns]])
+        facts = n_columns + np.arange(1, HeldOutRows.N_FACTS)
+        return RowSummary(
+            moments=b.BucketMoments(tuple(each.selected(ends) for each in self.moments.buckets)),
+            sample=self.sample.selected(ends),
+            held_out=self.held_out.selected(np.concatenate([ends, facts])),
+            periods=self.periods.selected(ends),
+            counts=self.counts,
+        )
+
+
+def summarise(source: Source, reading: Reading) -> RowSummary:
+    """Read a work unit once, and summarise its rows."""
+    n_columns = reading.columns.n_columns
+    moments, counts = b.empty(n_columns + 1, reading.n_buckets), ReadCounts()
+    sample = s.empty(n_columns + 1, s.sample_size(n_columns + 1))
+    held_out = s.empty(n_columns + HeldOutRows.N_FACTS, sample.size)
+    by_period = periods.empty(n_columns + 1)
+    for rows in in_batches(training_rows(source, reading)):
+        # Of small integers numpy sorts by radix.
+        small = np.min_scalar_type(reading.n_buckets)
+        order = np.argsort(rows.buckets.astype(small), kind="stable")
+        n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
+        weights = None if rows.weights is None else rows.weights[order]
+        # Another draw than the one for the hold-out, whose rows would fill the sample otherwise.
+        draws, buckets = b.remix(rows.hashes)[order], rows.buckets[order]
+        entering = _EnteringRows.of(sample, draws, buckets, np.arange(len(order)))
+        entering.values[-1] = rows.periods[order][entering.rows]
+        last = np.arange(len(order) - n_rows[-1], len(order))
+        held_back = _EnteringRows.of(held_out, draws, buckets, last)
+        facts = HeldOutRows(held_back.values)
+        facts.weight[:] = 1.0 if weights is None else weights[held_back.rows]
+        facts.group[:] = rows.groups[order][held_back.rows]
+        facts.cohort[:] = rows.cohorts[order][held_back.rows]
+        by_row = rows.periods[order] if reading.period is not None else np.empty(0)
+        summed = Summing.of(by_row, n_columns + 1)
+        centring = Centring.of(_room_for(n_columns + 1, len(order)), n_columns + 1, n_rows, weights)
+        for j in lay_out(
+            centring.values, reading.columns, rows.block, order=order, target=rows.target
+        ):
+            if j < n_columns:
+                np.take(centring.values[j], entering.rows, out=entering.values[j], mode="clip")
+            summed.add(j, centring.values[j])
+            np.take(centring.values[j], held_back.rows, out=held_back.values[j], mode="clip")
+            centring.centre(j)
+        sample, held_out = entering.merged(), held_back.merged()
+        by_period = periods.merge(by_period, summed.sums)
+        moments = b.merge(moments, b.BucketMoments(centring.moments()))
+        counts += rows.counts
+    return RowSummary(
+        moments=moments, sample=sample, held_out=held_out, periods=by_period, counts=counts
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _EnteringRows:
+    """Rows that enter a sample, while their values are laid out."""
+
+    sample: s.Sample
+    hashes: b.Hashes
+    buckets: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    values: Floats
+
+    @classmethod
+    def of(
+        cls,
+        sample: s.Sample,
+        hashes: b.Hashes,
+        buckets: NDArray[np.intp],
+        candidates: NDArray[np.intp],
+    ) -> "_EnteringRows":
+        rows = candidates[s.entering(sample, hashes[candidates])]
+        return cls(
+            sample=sample,
+            hashes=hashes[rows],
+            buckets=buckets[rows],
+            rows=rows,
+            values=np.empty((len(sample.values), len(rows))),
+        )
+
+    def merged(self) -> s.Sample:
+        entering = s.Sample(
+            size=self.sample.size, hashes=self.hashes, buckets=self.buckets, values=self.values
+        )
+        return s.merge(self.sample, entering)
+
+
+_room = threading.local()
+
+
+def _room_for(n_values: int, n: int) -> Floats:
+    """The same memory for each block: the system would clear new memory each time."""
+    room: Floats | None = getattr(_room, "values", None)
+    size = room_for(n_values, n)
+    if room is None or room.size < size:
+        _room.values = room = np.empty(size)
+    return room
+
+
+def merge(left: RowSummary, right: RowSummary) -> RowSummary:
+    """The summary of two disjoint sets of rows together."""
+    return RowSummary(
+        moments=b.merge(left.moments, right.moments),
+        sample=s.merge(left.sample, right.sample),
+        held_out=s.merge(left.held_out, right.held_out),
+        periods=periods.merge(left.periods, right.periods),
+        counts=left.counts + right.counts,
+    )

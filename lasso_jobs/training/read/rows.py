@@ -1,0 +1,331 @@
+"""Reads the training rows a block at a time, and says which bucket each is in."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lasso_jobs.core.rows import buckets as b
+from lasso_jobs.core.rows.columns import Block
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.data import arrays, blocks
+from lasso_jobs.data.columns.feature_block import with_parts
+from lasso_jobs.data.columns.kinds import kind_of
+from lasso_jobs.data.dataset import Piece, WorkUnit
+from lasso_jobs.data.groups import group_numbers
+from lasso_jobs.data.times import FORMS
+from lasso_jobs.data.times import periods as periods_of
+from lasso_jobs.data.times import times as times_of
+from lasso_jobs.data.vectors.arrays import rows_with_nulls
+from lasso_jobs.data.vectors.values import ElementsInTurn, VectorValues, check_vectors
+from lasso_jobs.errors import DataError
+from lasso_jobs.training.read.reading import ReadCounts, Reading
+
+BATCH_ROWS = 32_768
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRows:
+    """A block of rows that are trained on or held out.
+
+    Parameters
+    ----------
+    block : Block
+    target : ndarray, shape (n,)
+    weights : ndarray or None
+    hashes : ndarray of uint64, shape (n,)
+        By row identity.
+    draws : ndarray of uint64, shape (n,)
+        By the group that stays together; without groups, the hashes.
+    buckets : ndarray of intp, shape (n,)
+    groups : ndarray, shape (n,)
+        As `lasso_jobs.data.groups.group_numbers`; -1 if there are none.
+    cohorts : ndarray, shape (n,)
+        A number for what rows belong to: the group that stays together, or the day; NaN if
+        neither is known.
+    periods : ndarray, shape (n,)
+        A number of each row's period; -1 if there are none.
+    times : ndarray, shape (n,)
+        The time of each row; -1 if there are none.
+    counts : ReadCounts
+    """
+
+    block: Block
+    target: Floats
+    weights: Floats | None
+    hashes: b.Hashes
+    draws: b.Hashes
+    buckets: NDArray[np.intp]
+    groups: Floats
+    cohorts: Floats
+    periods: Floats
+    times: Floats
+    counts: ReadCounts
+
+
+def read_training_rows(unit: WorkUnit, reading: Reading) -> Iterator[TrainingRows]:
+    """Read a work unit, a block at a time.
+
+    Raises
+    ------
+    DataError
+        If a value is infinite, a weight negative or null, or a null not allowed.
+    """
+    for piece in unit.pieces:
+        key = b.text_key(piece.file.name, reading.seed)
+        names, later, most = reading.names(), reading.later(), reading.block_rows()
+        for rows in blocks.read(piece, names, reading.where, later=later, block_rows=most):
+            yield _decode(piece, key, rows, reading)
+
+
+def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> TrainingRows:
+    table, positions = rows.table, rows.positions
+    without = _nulls(table, [reading.target])
+    lacking = _nulls(table, reading.complete) & ~without
+    left_out, kept = without | lacking, None
+    if left_out.any():
+        kept = ~left_out
+        table, positions = table.filter(pa.array(kept)), positions[kept]
+    values = arrays.numbers(table.column(reading.target))
+    _check_finite(piece, reading.target, values, is_target=True)
+    table = with_parts(table, reading.columns.dates)
+    block = Block(
+        len(values),
+        _Numbers(piece, rows, table, reading=reading, kept=kept, positions=positions),
+        tuple(arrays.codes(table.column(c.name), c) for c in reading.columns.categories),
+    )
+    hashes = b.row_hashes(key, positions)
+    times = None if reading.time is None else _times(piece, table, reading.time)
+    buckets, cohorts, draws = _buckets(piece, table, hashes, reading=reading, times=times)
+    none = np.full(len(values), -1.0)
+    return TrainingRows(
+        block=block,
+        target=values,
+        weights=_weights(piece, table, reading),
+        hashes=hashes,
+        draws=draws,
+        buckets=buckets,
+        groups=none
+        if reading.intervals is None
+        else group_numbers(table.column(reading.intervals)),
+        cohorts=cohorts,
+        periods=none if reading.period is None else periods_of(table.column(reading.period)),
+        times=none if times is None else times,
+        counts=ReadCounts(
+            rows=len(values),
+            filtered=rows.n_filtered,
+            without_target=int(without.sum()),
+            with_nulls=int(lacking.sum()),
+            bytes_read=rows.n_bytes,
+        ),
+    )
+
+
+def _nulls(table: pa.Table, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which rows have a null in one of these columns."""
+    missing = np.zeros(table.num_rows, np.bool_)
+    for name in names:
+        column = table.column(name)
+        if kind_of(column.type) == "vector":
+            missing |= np.concatenate([missing[:0], *map(rows_with_nulls, column.chunks)])
+        else:
+            missing |= arrays.numbers(pc.is_null(column, nan_is_null=True)) > 0
+    return missing
+
+
+class _Numbers(Sequence[Floats]):
+    """The numeric features of some rows; each is decoded and checked when it is asked for."""
+
+    def __init__(
+        self,
+        piece: Piece,
+        rows: blocks.Rows,
+        table: pa.Table,
+        *,
+        reading: Reading,
+        kept: NDArray[np.bool_] | None,
+        positions: NDArray[np.int64],
+    ) -> None:
+        self._piece, self._rows, self._table = piece, rows, table
+        self._reading, self._kept = reading, kept
+        self._later = frozenset(reading.later())
+        self._elements: dict[int, tuple[ElementsInTurn, int]] = {}
+        elements = reading.columns.elements()
+        for vector in reading.columns.vectors:
+            column = table.column(vector.column)
+            vectors = VectorValues(column, vector)
+            check_vectors(piece.file.path, column, vectors, vector=vector, positions=positions)
+            places, indices = elements[vector.column]
+            in_turn = ElementsInTurn(vectors, indices)
+            self._elements |= {j: (in_turn, k) for k, j in enumerate(places.tolist())}
+
+    def __len__(self) -> int:
+        return len(self._reading.columns.numeric)
+
+    def __getitem__(self, j: Any) -> Any:
+        name = self._reading.columns.numeric[j]
+        if j in self._elements:
+            in_turn, k = self._elements[j]
+            values = in_turn[k]
+        elif name in self._later:
+            values = self._rows.later(name)
+            values = values if self._kept is None else values[self._kept]
+        else:
+            values = arrays.numbers(self._table.column(name))
+        _check_finite(self._piece, name, values)
+        if not self._reading.nulls_allowed and np.isnan(values).any():
+            raise DataError(
+                f"{self._piece.file.path}, column {name!r}",
+                "has nulls",
+                "none, as preprocess.missing is error",
+                "Set it to mean, indicator or drop, or exclude the column",
+            )
+        return values
+
+
+def _check_finite(piece: Piece, name: str, values: Floats, *, is_target: bool = False) -> None:
+    remedy = "Mend the file, or filter the rows with data.where"
+    if not is_target:
+        remedy += ", or exclude the column with features.exclude"
+    arrays.check_range(f"{piece.file.path}, column {name!r}", values, remedy=remedy)
+
+
+def _weights(piece: Piece, table: pa.Table, reading: Reading) -> Floats | None:
+    if reading.weight is None:
+        return None
+    weights = arrays.numbers(table.column(reading.weight))
+    where = f"{piece.file.path}, weight {reading.weight!r}"
+    remedy = "Mend the file, filter the rows with data.where, or name another weight"
+    if not np.all(np.isfinite(weights) & (weights >= 0)):
+        found = "has a null, negative or infinite value"
+        raise DataError(where, found, "finite numbers, zero or more", remedy)
+    arrays.check_range(where, weights, remedy=remedy, nullable=False)
+    return weights
+
+
+def _buckets(
+    piece: Piece,
+    table: pa.Table,
+    hashes: b.Hashes,
+    *,
+    reading: Reading,
+    times: Floats | None,
+) -> tuple[NDArray[np.intp], Floats, b.Hashes]:
+    """The bucket and the cohort of each row, and the hash of its group."""
+    supplied, draw, cohorts = _supplied(piece, table, hashes, reading=reading, times=times)
+    if reading.listed:
+        place = np.searchsorted(np.array(reading.listed, np.uint64), draw)
+        # A row that is none of these is held out by what follows.
+        listed = np.array(reading.listed_buckets)[np.minimum(place, len(reading.listed) - 1)]
+        held = listed == reading.n_buckets
+        buckets = listed if supplied is None else np.where(held, listed, supplied)
+    else:
+        buckets = b.assign(draw, reading.n_buckets, reading.holdout, supplied)
+    if reading.holdout_where is not None:
+        _, held = blocks.matching(table, np.arange(table.num_rows), reading.holdout_where)
+        buckets[held] = reading.n_buckets
+    if times is not None:
+        buckets[times >= reading.held_from] = reading.n_buckets
+    return buckets, cohorts, draw
+
+
+def _supplied(
+    piece: Piece,
+    table: pa.Table,
+    hashes: b.Hashes,
+    *,
+    reading: Reading,
+    times: Floats | None,
+) -> tuple[NDArray[np.intp] | None, b.Hashes, Floats]:
+    """What a column says of each row: its bucket, the hash of its group, its cohort."""
+    supplied, draw = None, hashes
+    cohorts = np.full(len(hashes), np.nan)
+    if reading.time is not None:
+        cohorts = periods_of(table.column(reading.time))
+    if reading.group is not None:
+        texts, index = arrays.levels(table.column(reading.group))
+        _check_no_nulls(piece, reading.group, texts)
+        keys = np.array([b.text_key(str(text), reading.seed) for text in texts] or [0], np.uint64)
+        draw = b.remix(keys)[index]
+        cohorts = np.asarray((keys >> np.uint64(11)).astype(float)[index])  # 53 bits fit
+    elif reading.fold is not None:
+        texts, index = arrays.levels(table.column(reading.fold))
+        _check_no_nulls(piece, reading.fold, texts)
+        place = {value: i for i, value in enumerate(reading.folds)}
+        supplied = np.array([place[str(text)] for text in texts] or [0], np.intp)[index]
+    elif reading.edges and times is not None:
+        supplied = np.searchsorted(reading.edges, times, "right")
+    return supplied, draw, cohorts
+
+
+def _times(piece: Piece, table: pa.Table, name: str) -> Floats:
+    try:
+        times = times_of(table.column(name))
+    except ValueError as error:
+        raise DataError(
+            f"{piece.file.path}, time {name!r}",
+            f"cannot be read ({error})",
+            FORMS,
+            "Mend the file, or filter the rows with data.where",
+        ) from error
+    if not np.isfinite(times).all():
+        raise DataError(
+            f"{piece.file.path}, time {name!r}",
+            "has a null or infinite value",
+            "a time in every row",
+            "Mend the file, or filter the rows with data.where",
+        )
+    return times
+
+
+def _check_no_nulls(piece: Piece, name: str, texts: Sequence[str | None]) -> None:
+    if None in texts:
+        raise DataError(
+            f"{piece.file.path}, search.split {name!r}",
+            "has nulls",
+            "a value in every row",
+            "Mend the file, or filter the rows with data.where",
+        )
+
+
+def in_batches(blocks_of_rows: Iterator[TrainingRows]) -> Iterator[TrainingRows]:
+    """Join small blocks, such as those of small files, to save work that is done per bucket."""
+    waiting: list[TrainingRows] = []
+    for rows in blocks_of_rows:
+        waiting.append(rows)
+        if sum(w.counts.rows for w in waiting) >= BATCH_ROWS:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
+    if len(parts) == 1:
+        return parts[0]
+    parts_of_blocks = [part.block for part in parts]
+    weights = [part.weights for part in parts if part.weights is not None]
+    arrays_of_rows = (
+        "target",
+        "hashes",
+        "draws",
+        "buckets",
+        "groups",
+        "cohorts",
+        "periods",
+        "times",
+    )
+    return TrainingRows(
+        block=Block(
+            sum(block.n_rows for block in parts_of_blocks),
+            tuple(map(np.concatenate, zip(*(b.numeric for b in parts_of_blocks), strict=True))),
+            tuple(map(np.concatenate, zip(*(b.codes for b in parts_of_blocks), strict=True))),
+        ),
+        weights=np.concatenate(weights) if weights else None,
+        counts=sum((part.counts for part in parts), ReadCounts()),
+        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in arrays_of_rows},
+    )

@@ -1,0 +1,285 @@
+"""Decides how a job's rows are split: which bucket each is in, and which buckets a fold has."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lasso_jobs.core.rows import buckets as b
+from lasso_jobs.core.rows.balance import MOST_LISTED, ListedGroups
+from lasso_jobs.core.rows.columns import Columns, stored
+from lasso_jobs.core.rows.folds import Balance, KFold, RollingOrigin, rolling_origin
+from lasso_jobs.core.rows.timeline import Timeline, last_share, segment_starts
+from lasso_jobs.data.times import duration
+from lasso_jobs.errors import DataError
+from lasso_jobs.jobs.split import HoldoutRows
+from lasso_jobs.training.plan import TrainPlan
+from lasso_jobs.training.read.reading import Reading
+
+Folds = KFold | RollingOrigin
+
+
+def reading_for_times(planned: TrainPlan) -> Reading:
+    """How the scan of times reads rows: what says which of them are trained on, and no more."""
+    reading = _reading(planned, Columns((), ()), n_folds=1, n_buckets=1)
+    return replace(reading, weight=None, group=None, intervals=None, period=None)
+
+
+def reading_for_groups(planned: TrainPlan, timeline: Timeline | None) -> Reading | None:
+    """How the scan of groups, or of few rows, reads them; None if none are to be listed.
+
+    Groups are always listed: only so is it known whether they are few. Rows are listed where the
+    footers say that they are few, and something is drawn from them.
+    """
+    how, drawn = planned.job.search.split, isinstance(planned.job.holdout, float)
+    few = planned.dataset.n_rows <= MOST_LISTED
+    if how.group is None and not (few and (drawn or (how.fold is None and how.time is None))):
+        return None
+    held_from = math.inf if timeline is None else _held_from(planned, timeline)
+    return replace(
+        reading_for_times(planned),
+        group=how.group,
+        holdout=0.0,
+        time=planned.job.time if held_from < math.inf else None,
+        held_from=held_from,
+    )
+
+
+def split(
+    planned: TrainPlan,
+    columns: Columns,
+    values: Sequence[str],
+    timeline: Timeline | None,
+    *,
+    listed: ListedGroups | None = None,
+) -> tuple[Reading, Folds]:
+    """Decide how the rows are read, and what the folds are.
+
+    Parameters
+    ----------
+    planned : TrainPlan
+    columns : Columns
+    values : sequence of str
+        Of the column of folds, if there is one.
+    timeline : Timeline or None
+        Of the rows that are not held out otherwise, if the job has times.
+    listed : ListedGroups or None
+        Of the rows that are not held out otherwise.
+
+    Raises
+    ------
+    DataError
+        If the rows cannot be split in this way.
+    """
+    job, how = planned.job, planned.job.search
+    held_from = math.inf if timeline is None else _held_from(planned, timeline)
+    few = listed if listed is not None and listed.complete and len(listed.keys) else None
+    if timeline is not None and how.split.time is not None:
+        rolling = _rolling_origin(planned, timeline, held_from)
+        reading = _reading(
+            planned,
+            columns,
+            n_folds=rolling.n_folds,
+            n_buckets=rolling.n_buckets,
+            edges=rolling.edges,
+            held_from=held_from,
+        )
+        return (reading if few is None else _with_listed(reading, few)), rolling
+    n_folds = len(values) or how.folds
+    n_buckets = len(values) or b.n_buckets_for(columns.n_columns + 1, n_folds)
+    # Few groups have buckets of their own, whatever the folds. Otherwise folds have equal numbers.
+    own = few is not None and len(few.keys) <= n_buckets
+    if few is not None and not own:
+        n_buckets -= n_buckets % n_folds
+    folds = KFold(n_buckets, n_folds, how.repeats, job.seed)
+    _check_folds(planned, columns, folds)
+    reading = _reading(
+        planned,
+        columns,
+        values,
+        n_folds=n_folds,
+        n_buckets=n_buckets,
+        held_from=held_from,
+    )
+    if few is None:
+        return reading, folds
+    reading = _with_listed(reading, few)
+    return reading, folds if values else _balanced(planned, folds, reading, few)
+
+
+def _with_listed(reading: Reading, groups: ListedGroups) -> Reading:
+    """Deal the listed groups out to buckets and hold-out, where hashes would have decided."""
+    held = groups.held_out(reading.holdout)
+    if reading.folds or reading.edges or len(held) <= reading.n_buckets:
+        # Of folds by a column or time, only the hold-out is used.
+        buckets = np.where(held, reading.n_buckets, np.arange(len(held)) % reading.n_buckets)
+    else:
+        buckets = groups.buckets(reading.n_buckets, reading.n_folds, held)
+    listed = tuple(groups.keys.tolist())
+    return replace(reading, holdout=0.0, listed=listed, listed_buckets=tuple(buckets.tolist()))
+
+
+def _balanced(planned: TrainPlan, folds: KFold, reading: Reading, groups: ListedGroups) -> KFold:
+    """The folds of listed groups, balanced by their rows."""
+    buckets = np.array(reading.listed_buckets)
+    held = buckets == folds.n_buckets
+    _check_enough(planned, groups, int((~held).sum()))
+    rows = np.bincount(buckets, groups.counts, folds.n_buckets + 1)[:-1].astype(int)
+    first = np.arange(folds.n_buckets) % folds.n_folds
+    if len(held) <= folds.n_buckets:
+        first[buckets[~held]] = groups.buckets(folds.n_folds, folds.n_folds, held)[~held]
+    return replace(folds, balance=Balance(tuple(rows.tolist()), tuple(first.tolist())))
+
+
+def _check_enough(planned: TrainPlan, groups: ListedGroups, n_left: int) -> None:
+    """Check that each fold gets a group, or a row where rows are not grouped."""
+    how = planned.job.search
+    if n_left >= how.folds:
+        return
+    what, n = ("group" if how.split.group else "row"), len(groups.keys)
+    by = f", search.split.group {how.split.group!r}" if how.split.group else ""
+    fewer = f"Set search.folds to {n_left}"
+    if n_left < 2:
+        more = "Name a column of more groups, or split in another way"
+        fewer = more if how.split.group else "Use more rows"
+    held = f", of which {n - n_left} held out" if n_left < n else ""
+    raise DataError(
+        f"{planned.dataset.path}{by}",
+        f"has {n} {what}{'s' if n > 1 else ''}{held}",
+        f"at least {how.folds} for search.folds = {how.folds}",
+        fewer + (", or holdout to null" if n >= how.folds else ""),
+    )
+
+
+def _reading(
+    planned: TrainPlan,
+    columns: Columns,
+    values: Sequence[str] = (),
+    *,
+    n_folds: int,
+    n_buckets: int,
+    edges: tuple[float, ...] = (),
+    held_from: float = math.inf,
+) -> Reading:
+    job, features = planned.job, planned.features
+    complete = job.preprocess.missing == "drop"
+    rows = job.holdout.conditions() if isinstance(job.holdout, HoldoutRows) else ()
+    return Reading(
+        columns=columns,
+        target=job.target,
+        weight=job.weight,
+        group=job.search.split.group,
+        fold=job.search.split.fold if values else None,
+        folds=tuple(values),
+        where=job.data.conditions(),
+        holdout=job.holdout if isinstance(job.holdout, float) else 0.0,
+        holdout_where=rows or None,
+        n_folds=n_folds,
+        n_buckets=n_buckets,
+        seed=job.seed,
+        nulls_allowed=job.preprocess.missing != "error",
+        complete=stored(features.numeric, features.dates, features.vectors) if complete else (),
+        time=job.time,
+        edges=edges,
+        held_from=held_from,
+        intervals=None if job.intervals is None else job.intervals.by,
+        period=planned.period,
+    )
+
+
+def _held_from(planned: TrainPlan, timeline: Timeline) -> float:
+    holdout = planned.job.holdout
+    if not isinstance(holdout, HoldoutRows) or holdout.last is None:
+        return math.inf
+    times, counts = timeline.distinct()
+    if len(times) < 2:
+        raise _few_times(planned, len(times), "holdout.last", "two")
+    return last_share(times, counts, holdout.last)
+
+
+def _rolling_origin(planned: TrainPlan, timeline: Timeline, held_from: float) -> RollingOrigin:
+    how = planned.job.search
+    times, counts = timeline.distinct()
+    times, counts = times[times < held_from], counts[times < held_from]
+    if len(times) <= how.folds:
+        raise _few_times(planned, len(times), f"search.folds = {how.folds}", f"{how.folds + 1}")
+    gap = how.split.gap
+    width = duration(gap) or 0.0 if isinstance(gap, str) else gap
+    starts = segment_starts(times, counts, how.folds)
+    return rolling_origin(starts, how.split.window == "rolling", width, held_from)
+
+
+def _few_times(planned: TrainPlan, n_times: int, key: str, expected: str) -> DataError:
+    remedy = "Name a column of finer times, or use more data"
+    if key == "holdout.last":
+        remedy += ", or set holdout to null"
+    elif n_times > 2:
+        remedy = f"Set search.folds to {n_times - 1} or less, or use more data"
+    return DataError(
+        f"{planned.dataset.path}, time {planned.job.time!r}",
+        f"has too few distinct values ({n_times})",
+        f"at least {expected}, as {key}",
+        remedy,
+    )
+
+
+def _check_folds(planned: TrainPlan, columns: Columns, folds: KFold) -> None:
+    how = planned.job.search
+    if folds.n_folds < 2:
+        raise DataError(
+            f"{planned.dataset.path}, search.split.fold {how.split.fold!r}",
+            f"has {'one value' if folds.n_folds else 'no values'}",
+            "at least two, each of which is a fold",
+            "Name another column, or split another way, such as search.split: random",
+        )
+    if folds.repeats > 1 and folds.n_buckets == folds.n_folds:
+        raise DataError(
+            f"{planned.dataset.path}, search.repeats = {folds.repeats}",
+            f"the rows are in {folds.n_buckets} buckets for {folds.n_folds} folds, as there are "
+            f"{columns.n_columns:,} columns",
+            "more buckets than folds, to group them in another way",
+            "Set search.repeats to 1, or use fewer folds or columns",
+        )
+
+
+def check_folds_have_rows(
+    planned: TrainPlan, reading: Reading, folds: Folds, moments: b.BucketMoments
+) -> None:
+    """Check that no training and no test is empty.
+
+    Raises
+    ------
+    DataError
+    """
+    weights = np.array([bucket.weight for bucket in moments.buckets])
+    for k, (training, test) in enumerate(folds.splits()):
+        number = f"{k % folds.n_folds + 1} of {folds.n_folds}"
+        which = repr(reading.folds[k]) if reading.folds else number
+        if weights[test].sum() <= 0:
+            raise DataError(
+                planned.dataset.path,
+                f"fold {which} has no rows that count (of {moments.n_rows:,} in all)",
+                "rows with a target and a weight above zero in every fold",
+                "Name another column, or filter the rows of that fold out with data.where"
+                if reading.folds
+                else "Use fewer folds, or more data",
+            )
+        if weights[training].sum() <= 0:
+            raise _nothing_to_train_on(planned, f"fold {which} has no rows to train on")
+
+
+def _nothing_to_train_on(planned: TrainPlan, found: str) -> DataError:
+    path, split = planned.dataset.path, planned.job.search.split
+    if split.gap:
+        return DataError(
+            f"{path}, search.split.gap = {split.gap!r}",
+            found,
+            "a gap that is shorter than the rows before it",
+            "Shorten search.split.gap, or use fewer folds",
+        )
+    if split.time:
+        remedy = "Use fewer folds, or a column of finer times"
+        return DataError(f"{path}, search.split.time", found, "rows before each test", remedy)
+    remedy = "Split by another column, or check the weights"
+    return DataError(path, f"{found}: all that count are in one fold", "rows in others", remedy)

@@ -1,0 +1,1 @@
+"""The training report and the model card, stored with each version."""

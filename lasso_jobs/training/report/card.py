@@ -1,0 +1,139 @@
+"""Writes the model card: the facts of a training in Markdown, for a code review or an audit.
+
+Its sections are those of Mitchell et al. (2019), "Model cards for model reporting", as far as a
+training knows them; what people decide, they fill in.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from lasso_jobs.core.inference.checks import Check
+from lasso_jobs.escape import markdown
+from lasso_jobs.pages.page import factor, number, share, signed, whole
+from lasso_jobs.training.report import words
+from lasso_jobs.training.report.facts import ReportFacts, coefficient_rows, feature_rows
+
+MOST_LINES = 50
+NOT_CHECKED = (
+    "Causes. A coefficient says what goes with the target in these rows, not what changes it.",
+    "Fairness. No group of people was compared with another.",
+    "Rows unlike those of training: `lasso-jobs score` compares them, by its drift statistics.",
+    "Whether the target was measured rightly, and whether the features are known in time.",
+)
+
+
+def card(facts: ReportFacts) -> str:
+    """The card, in GitHub Flavored Markdown; names of columns and other values are escaped."""
+    model, checks = facts.registered.model, facts.examined.checks
+    parts = [
+        f"# Model card: {markdown(facts.registered.reference)}",
+        markdown(words.lead(model)),
+        markdown(words.verdicts(checks)),
+        "## Intended use",
+        "*To be filled in: who uses the predictions, for what, and for what not; who answers for "
+        "the model.*",
+        "## Data",
+        _table(("Fact", "Value"), words.data_facts(facts)),
+        _features(facts),
+        "## Metrics",
+        "### Held-out rows",
+        _table(("Measure", "Value"), words.holdout_facts(model)) or "No rows are held out.",
+        "### Cross-validation",
+        _table(("Measure", "Value"), words.cross_validation_facts(model)),
+        "## Coefficients",
+        _coefficients(facts),
+        "## Checks",
+        *map(_check, checks),
+        "## Limits",
+        _limits(facts),
+        "## How to make it again",
+        _again(facts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
+    head = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    return "\n".join([*head, *lines]) if lines else ""
+
+
+def _first(n: int) -> str:
+    return f"The first {MOST_LINES} of {n}.\n\n" if n > MOST_LINES else ""
+
+
+def _features(facts: ReportFacts) -> str:
+    names = ("Feature", "Nulls", "Mean", "SD", "Least", "Largest", "Levels", "In other levels")
+    rows: list[Sequence[str]] = [
+        (
+            row.name,
+            share(row.nulls),
+            *(number(value) for value in (row.mean, row.sd, row.low, row.high)),
+            whole(row.levels),
+            share(row.other),
+        )
+        for row in feature_rows(facts.registered.model)
+    ]
+    n = len(facts.registered.model.columns.features)
+    return "### Features\n\n" + _first(n) + _table(names, rows[:MOST_LINES])
+
+
+def _coefficients(facts: ReportFacts) -> str:
+    names = ("Rank", "Column", "Per SD", "Per unit", "Std. error", "Frequency", "VIF")
+    rows: list[Sequence[str]] = [
+        (
+            str(row.rank),
+            row.label,
+            signed(row.per_sd),
+            signed(row.coef),
+            number(row.error),
+            share(row.frequency),
+            factor(row.vif),
+        )
+        for row in coefficient_rows(facts)
+    ]
+    intercept = markdown(number(facts.registered.model.intercept))
+    lead = f"Intercept {intercept}, in units of the target.\n\n"
+    return lead + _first(len(rows)) + _table(names, rows[:MOST_LINES])
+
+
+def _check(check: Check) -> str:
+    lines = [f"### {markdown(check.name.capitalize())}: {words.OF_VERDICT[check.verdict].lower()}"]
+    lines += [markdown(check.finding), f"How: {markdown(check.how)}"]
+    return "\n\n".join([*lines, f"What to do: {markdown(check.remedy)}"] if check.remedy else lines)
+
+
+def _limits(facts: ReportFacts) -> str:
+    model = facts.registered.model
+    unknown = [check for check in facts.examined.checks if check.verdict == "unknown"]
+    known = [f"{check.name.capitalize()}: {check.finding}" for check in unknown]
+    if not model.certificate.converged:
+        known.append("The fit did not converge.")
+    known += [note[0].upper() + note[1:] + "." for note in model.diagnostics.notes]
+    lines = [*(f"- {markdown(line)}" for line in known), *(f"- {line}" for line in NOT_CHECKED)]
+    return "It was not checked, or is not known:\n\n" + "\n".join(lines)
+
+
+def _again(facts: ReportFacts) -> str:
+    """The command, the versions and the job; the same data and job give the same digest."""
+    versions = facts.registered.provenance.get("versions", {})
+    used = ", ".join(f"{name} {number}" for name, number in versions.items())
+    text = _yaml(facts.registered.model.job)
+    # A fence is longer than any in the text.
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return (
+        f"Save the job as `job.yaml` and run `lasso-jobs train job.yaml` on the same files: "
+        f"the digest is the same. Trained with {markdown(used) or 'unknown versions'}.\n\n"
+        f"{fence}yaml\n{text}{fence}"
+    )
+
+
+def _yaml(job: Mapping[str, Any]) -> str:
+    """The job as YAML, whose escapes stand for characters that do not show."""
+    text = yaml.safe_dump(dict(job), sort_keys=False, allow_unicode=True)
+    if all(line.isprintable() for line in text.splitlines()):
+        return text
+    return yaml.safe_dump(dict(job), sort_keys=False)

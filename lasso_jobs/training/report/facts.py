@@ -1,0 +1,248 @@
+"""Collects the facts of a training that its report and its model card are made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from lasso_jobs.core.fit.one_alpha import Fit
+from lasso_jobs.core.rows.columns import Category
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.models.model import Model
+from lasso_jobs.models.registry import Registered
+from lasso_jobs.training.examine import Examined
+
+MOST_PATHS = 10
+MOST_CORRELATIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientPath:
+    """Coefficients along the alphas, per standard deviation of their columns.
+
+    Parameters
+    ----------
+    alphas : ndarray, shape (n_alphas,)
+        Descending.
+    coef : ndarray, shape (n_alphas, k)
+    labels : tuple of str
+    """
+
+    alphas: Floats
+    coef: Floats
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, final: Fit, labels: tuple[str, ...], alphas: Floats) -> "CoefficientPath":
+        """The paths of the `MOST_PATHS` coefficients that grow largest."""
+        coef = final.path.coef
+        usable = np.flatnonzero(final.design.usable)
+        if not len(usable):
+            return cls(alphas, coef, ())
+        chosen = np.argsort(-np.abs(coef).max(axis=0), kind="stable")[:MOST_PATHS]
+        return cls(alphas, coef[:, chosen], tuple(labels[j] for j in usable[chosen]))
+
+    @staticmethod
+    def line_class(k: int) -> str:
+        """The style classes of line k: five colours, and the same five with dashes.
+
+        Examples
+        --------
+        >>> CoefficientPath.line_class(7)
+        'c2 dashed'
+        """
+        return f"c{k % 5}" + (" dashed" if k % 10 >= 5 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Correlations:
+    """Correlations of some columns in training.
+
+    Parameters
+    ----------
+    labels : tuple of str
+    matrix : ndarray, shape (k, k)
+    """
+
+    labels: tuple[str, ...]
+    matrix: Floats
+
+    @classmethod
+    def of(cls, final: Fit, labels: tuple[str, ...]) -> "Correlations":
+        """Those of the strongest selected columns, and of the others most correlated with them.
+
+        At most half of the `MOST_CORRELATIONS` columns are selected ones.
+        """
+        gram, usable = final.design.problem.gram, np.flatnonzero(final.design.usable)
+        strength = np.abs(final.standardised[usable])
+        chosen = np.argsort(-strength, kind="stable")[
+            : min(MOST_CORRELATIONS // 2, np.sum(strength > 0))
+        ]
+        others = np.flatnonzero(strength == 0)
+        likeness = np.abs(gram[np.ix_(others, chosen)]).max(axis=1, initial=0.0)
+        rivals = others[np.argsort(-likeness, kind="stable")][: MOST_CORRELATIONS - len(chosen)]
+        shown = np.concatenate([chosen, rivals])
+        names = [labels[usable[j]] + ("" if strength[j] else " (not selected)") for j in shown]
+        return cls(tuple(names), gram[np.ix_(shown, shown)])
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts:
+    """What the report and the card are made from.
+
+    Parameters
+    ----------
+    registered : Registered
+    examined : Examined
+    path : CoefficientPath
+    correlations : Correlations
+    left_out : sequence of (str, str)
+        Columns of the data that are no features, and why.
+    """
+
+    registered: Registered
+    examined: Examined
+    path: CoefficientPath
+    correlations: Correlations
+    left_out: Sequence[tuple[str, str]]
+
+    @property
+    def trained(self) -> str:
+        """When the model was trained, to the minute."""
+        at = self.registered.provenance.get("trained_at")
+        return "–" if at is None else f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC"
+
+
+def report_facts(
+    registered: Registered, final: Fit, examined: Examined, left_out: Sequence[tuple[str, str]]
+) -> ReportFacts:
+    """Collect the facts.
+
+    Parameters
+    ----------
+    registered : Registered
+    final : Fit
+        To all rows.
+    examined : Examined
+    left_out : sequence of (str, str)
+        Columns that are no features, and why.
+    """
+    model = registered.model
+    curve = model.curve
+    same = (curve.l1_ratios == model.l1_ratio) & (curve.gammas == model.gamma)
+    return ReportFacts(
+        registered=registered,
+        examined=examined,
+        path=CoefficientPath.of(final, model.labels, curve.alphas[same]),
+        correlations=Correlations.of(final, model.labels),
+        left_out=left_out,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoefficientRow:
+    """A coefficient that is not zero, as a row of the report's table.
+
+    Parameters
+    ----------
+    rank : int
+        By the size of ``per_sd``, from 1.
+    label : str
+    per_sd, coef : float
+        For a column of unit variance, and in original units.
+    error : float or None
+        Standard error of ``coef``, by the jackknife.
+    frequency : float or None
+        Share of the halves of the rows that select it.
+    vif, vif_of_all : float
+        Among the selected columns, and among all.
+    """
+
+    rank: int
+    label: str
+    per_sd: float
+    coef: float
+    error: float | None
+    frequency: float | None
+    vif: float
+    vif_of_all: float
+
+
+def coefficient_rows(facts: ReportFacts) -> list[CoefficientRow]:
+    """The coefficients that are not zero, the strongest first."""
+    model, vif_of_selected = facts.registered.model, facts.examined.vif.tolist()
+    stability = model.stability
+    strength = np.abs(model.standardised)
+    vif = dict(zip(np.flatnonzero(model.standardised).tolist(), vif_of_selected, strict=True))
+    order = [j for j in np.argsort(-strength, kind="stable").tolist() if j in vif]
+    return [
+        CoefficientRow(
+            rank=rank,
+            label=model.labels[j],
+            per_sd=float(model.standardised[j]),
+            coef=float(model.predictor.coef[j]),
+            error=None if stability is None else float(stability.standard_error[j]),
+            frequency=None if stability is None else float(stability.frequency[j]),
+            vif=vif[j],
+            vif_of_all=float(model.diagnostics.collinearity.vif[j]),
+        )
+        for rank, j in enumerate(order, 1)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureRow:
+    """A feature in training, as a row of the report's table.
+
+    Parameters
+    ----------
+    name : str
+    nulls : float
+        Share of the rows.
+    mean, sd, low, high : float
+        Of a number's values that are not null; NaN of a category's.
+    levels : int or None
+        Of a category: those with a coefficient of their own.
+    other : float or None
+        Share of the rows whose level shares a coefficient with others.
+    """
+
+    name: str
+    nulls: float
+    mean: float
+    sd: float
+    low: float
+    high: float
+    levels: int | None = None
+    other: float | None = None
+
+
+def feature_rows(model: Model) -> list[FeatureRow]:
+    """The features with references, those with the most nulls first, then the strongest."""
+    strength, places = np.abs(model.standardised), model.predictor.by_feature()
+    category = {each.name: each for each in model.columns.categories}
+    rows = [
+        _feature_row(model, name, category.get(name))
+        for name in model.columns.features
+        if name in model.references
+    ]
+    return sorted(rows, key=lambda row: (-row.nulls, -strength[places[row.name]].max()))
+
+
+def _feature_row(model: Model, name: str, category: Category | None = None) -> FeatureRow:
+    known = model.references[name]
+    n = None if category is None else len(category.levels)
+    other = None
+    if category is not None:
+        other = float(known.shares[n]) if category.other else 0.0
+    return FeatureRow(
+        name=name,
+        nulls=known.missing_share,
+        mean=known.mean,
+        sd=known.sd,
+        low=known.low,
+        high=known.high,
+        levels=n,
+        other=other,
+    )

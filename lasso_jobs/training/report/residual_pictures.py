@@ -1,0 +1,222 @@
+"""Draws a model's errors: those of held-out rows, and the periods of the training rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from scipy.special import ndtr, ndtri
+
+from lasso_jobs.core.inference.period_means import BAND, PeriodResiduals, autocorrelation
+from lasso_jobs.core.inference.residuals import HeldOutPredictions, binned
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.pages import svg
+from lasso_jobs.pages.page import limit, number
+
+CELLS = 32
+MOST_LAGS = 30
+MOST_POINTS = 400
+_BINS = 40
+_QUANTILES = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture under its heading."""
+
+    title: str
+    figure: Markup
+    note: str = ""
+
+
+def residuals(held: HeldOutPredictions, target: str) -> list[Picture]:
+    """Held-out rows: predicted against actual, residuals against predicted, and by themselves."""
+    errors = held.residuals
+    low, high = _middle(np.concatenate([held.predicted, held.actual]))
+    across = svg.Plot(x=(low, high), y=(low, high), height=260)
+    diagonal = svg.segment(across.at(low, low), across.at(high, high), "limit")
+    wide = _middle(errors)
+    around = (min(wide[0], 0), max(wide[1], 0))
+    flat = svg.Plot(x=_middle(held.predicted), y=around, height=260)
+    level = svg.segment(flat.at(flat.x[0], 0), flat.at(flat.x[1], 0), "limit")
+    predicted = f"predicted {target}"
+    far = held.leverage / held.mean_leverage
+    lean = svg.Plot(x=(0.0, _middle(far)[1]), y=flat.y, height=260)
+    even = svg.segment(lean.at(0, 0), lean.at(lean.x[1], 0), "limit")
+    fit = _Cells(across, held.predicted, held.actual, predicted)
+    residual = _Cells(flat, held.predicted, errors, predicted)
+    leverage = _Cells(lean, far, errors, "leverage over its mean")
+    return [
+        _density("fit", "Predicted and actual", fit, diagonal),
+        _density("res", "Predicted and residual", residual, level),
+        _distribution(errors),
+        _normal_quantiles(errors),
+        _density("lev", "Leverage and residual", leverage, even),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Two values of each row, where they are drawn, and what the first is."""
+
+    plot: svg.Plot
+    x: Floats
+    y: Floats
+    x_name: str
+
+
+def _density(key: str, title: str, values: _Cells, line: Markup) -> Picture:
+    """How many rows are in each cell, as its shade, on a scale of square roots."""
+    plot, x, y = values.plot, values.x, values.y
+    counts, x_edges, y_edges = np.histogram2d(x, y, CELLS, (plot.x, plot.y))
+    outside = len(x) - int(counts.sum())
+    cells = []
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        left, top = plot.at(x_edges[i], y_edges[j + 1])
+        right, bottom = plot.at(x_edges[i + 1], y_edges[j])
+        shade = min(1 + int(8 * np.sqrt(counts[i, j] / counts.max())), 8)
+        cells.append(svg.rect(left, top, right - left, bottom - top, kind=f"cell d{shade}"))
+    parts = [
+        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
+        plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x)], values.x_name),
+        *cells,
+        line,
+    ]
+    said = f"{len(x):,} rows; correlation {number(_correlation(x, y), 3)}."
+    note = f"{outside:,} of {len(x):,} rows lie outside." if outside else ""
+    return Picture(title, plot.figure(key, title, said, parts), note)
+
+
+def _distribution(residuals: Floats) -> Picture:
+    """The residuals' distribution, and the normal one of the same mean and deviation."""
+    low, high = _middle(residuals)
+    counts, edges = np.histogram(residuals, _BINS, (low, high))
+    shares = counts / len(residuals)
+    mean, spread = float(residuals.mean()), float(residuals.std()) or 1.0
+    normal = np.diff(ndtr((edges - mean) / spread))
+    tallest = float(max(shares.max(), normal.max())) * 1.05
+    plot = svg.Plot(x=(low, high), y=(0.0, tallest), height=240)
+    parts = [
+        plot.y_axis([(v, f"{v:.0%}") for v in svg.ticks(*plot.y)]),
+        plot.x_axis([(v, limit(v)) for v in svg.ticks(low, high)], "residual"),
+    ]
+    for share, a, b in zip(shares.tolist(), edges, edges[1:], strict=False):
+        (left, top), (right, base) = plot.at(a, share), plot.at(b, 0)
+        parts.append(svg.rect(left + 0.4, top, right - left - 0.8, base - top, kind="current"))
+    middles = (edges[:-1] + edges[1:]) / 2
+    parts.append(svg.path([plot.at(*p) for p in zip(middles, normal, strict=True)], "limit open"))
+    said = f"Mean {number(mean)}, standard deviation {number(spread)}."
+    title = "Residuals, and normal ones (dashed)"
+    return Picture(title, plot.figure("dist", title, said, parts))
+
+
+def _normal_quantiles(residuals: Floats) -> Picture:
+    """Quantiles of the standardised residuals against those of the normal distribution."""
+    spread = float(residuals.std()) or 1.0
+    ordered = np.sort((residuals - residuals.mean()) / spread)
+    # Even steps along the normal quantiles: most rows lie in the middle, and say the same.
+    last = float(ndtri(1 - 0.5 / len(ordered)))
+    even = ndtr(np.linspace(-last, last, _QUANTILES)) * len(ordered) - 0.5
+    places = np.unique(even.round().astype(int))
+    normal, own = ndtri((places + 0.5) / len(ordered)), ordered[places]
+    plot = svg.Plot(x=svg.padded(normal), y=svg.padded([*own, *normal]), height=240)
+    line = (float(normal.min()), float(normal.max()))
+    parts = [
+        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
+        plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x)], "normal quantile"),
+        svg.segment(plot.at(line[0], line[0]), plot.at(line[1], line[1]), "limit"),
+        *(svg.dot(*plot.at(a, b), 2, "point") for a, b in zip(normal, own, strict=True)),
+    ]
+    said = f"Smallest {number(own[0])} and largest {number(own[-1])} standard deviations."
+    title = "Quantiles of the residuals, in standard deviations"
+    return Picture(title, plot.figure("qq", title, said, parts))
+
+
+def partial_residuals(held: HeldOutPredictions) -> list[Picture]:
+    """For each feature: mean partial residuals in its bins, and the line of its coefficient."""
+    pictures = []
+    columns = zip(held.features, held.values, held.slopes.tolist(), strict=True)
+    for i, (name, x, slope) in enumerate(columns):
+        centre = float(x.mean())
+        bins = binned(x, held.residuals + slope * (x - centre))
+        if len(bins.n) < 2:
+            continue
+        half = 2 * bins.deviation / np.sqrt(bins.n)
+        ends = (float(bins.x.min()), float(bins.x.max()))
+        line = [(v, slope * (v - centre)) for v in ends]
+        reach = [*(bins.y - half), *(bins.y + half), *(y for _, y in line)]
+        plot = svg.Plot(x=svg.padded(ends), y=svg.padded(reach), width=300, height=170, left=46)
+        parts = [
+            plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y, 3)]),
+            plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x, 4)]),
+            svg.segment(plot.at(*line[0]), plot.at(*line[1]), "limit"),
+        ]
+        for at, y, h in zip(bins.x, bins.y, half, strict=True):
+            parts.append(svg.segment(plot.at(at, y - h), plot.at(at, y + h), "whisker"))
+            parts.append(svg.dot(*plot.at(at, y), 3, "point"))
+        said = ", ".join(
+            f"at {number(a)}: {number(b)}"
+            for a, b in zip(bins.x.tolist(), bins.y.tolist(), strict=True)
+        )
+        figure = plot.figure(f"p{i}", f"Partial residuals of {name}", said, parts)
+        pictures.append(Picture(name, figure))
+    return pictures
+
+
+def _middle(values: Floats) -> svg.Point:
+    """The range of all but the outermost thousandth on each side, and a little more."""
+    low, high = np.quantile(values, [0.001, 0.999])
+    return svg.padded([float(low), float(high)], 0.03)
+
+
+def _correlation(x: Floats, y: Floats) -> float:
+    return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0
+
+
+def over_time(periods: PeriodResiduals) -> list[Picture]:
+    """Mean residuals in the order of the periods, and their autocorrelations."""
+    return [_means(periods), _autocorrelations(periods)]
+
+
+def _means(periods: PeriodResiduals) -> Picture:
+    """One point a period, or for each of as many neighbouring ones as give few enough points."""
+    length = -(-len(periods.keys) // MOST_POINTS)
+    starts = np.arange(0, len(periods.keys), length)
+    rows = np.add.reduceat(periods.n, starts)
+    means = np.add.reduceat(periods.mean * periods.n, starts) / rows
+    plot = svg.Plot(x=(1.0, float(len(periods.keys))), y=svg.padded([*means, 0.0]))
+    at = starts + 1 + (np.diff(np.append(starts, len(periods.keys))) - 1) / 2
+    parts = [
+        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
+        plot.x_axis([(v, f"{v:,.0f}") for v in svg.ticks(*plot.x, 4) if v % 1 == 0], "period"),
+        plot.level(0.0, "limit"),
+        svg.path([plot.at(*p) for p in zip(at, means, strict=True)], "trace thin"),
+    ]
+    said = f"From {number(float(means.min()))} to {number(float(means.max()))}."
+    title = "Mean residual of each period"
+    note = "" if length == 1 else f"Each point is of {length} neighbouring periods."
+    return Picture(title, plot.figure("means", title, said, parts), note)
+
+
+def _autocorrelations(periods: PeriodResiduals) -> Picture:
+    t = len(periods.keys)
+    lags = autocorrelation(periods.scaled, min(MOST_LAGS, t // 4))
+    band = BAND / np.sqrt(t)
+    plot = svg.Plot(x=(0.0, len(lags) + 1.0), y=svg.padded([*lags, band, -band, 0.0]))
+    zero = plot.at(0, 0)[1]
+    parts = [
+        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
+        plot.x_axis([(v, f"{v:.0f}") for v in svg.ticks(*plot.x, 6) if v % 1 == 0], "lag"),
+        plot.level(0, "axis"),
+        *(plot.level(side, "limit") for side in (-band, band)),
+    ]
+    for lag, value in enumerate(lags.tolist(), 1):
+        x, y = plot.at(lag, value)
+        parts.append(svg.rect(x - 2, min(y, zero), 4, abs(y - zero), kind="current"))
+    said = ", ".join(f"lag {lag}: {number(v, 3)}" for lag, v in enumerate(lags.tolist(), 1))
+    outside = int((np.abs(lags) > band).sum())
+    note = (
+        f"{outside} of {len(lags)} lags lie outside ±{number(float(band), 3)} (dashed), as one in "
+        "twenty would if periods were independent."
+    )
+    title = "Autocorrelation of the mean residuals"
+    return Picture(title, plot.figure("acf", title, said, parts), note)

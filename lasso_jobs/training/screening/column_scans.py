@@ -1,0 +1,144 @@
+"""Scans all columns of a work unit: each by itself, and each against the residuals of some fits."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.fit.gradient_sums import Fits, GradientSums
+from lasso_jobs.core.rows import marginals as mg
+from lasso_jobs.core.rows.columns import Block, Columns
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.training.read.kept import Source, training_rows
+from lasso_jobs.training.read.reading import ReadCounts, Reading
+
+CHUNK_VALUES = 2**19
+"""Columns are taken some at a time: as many as make 4 MB, which the processor's cache holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSummary:
+    """What the first scan leaves: the marginals of each bucket, and what became of the rows."""
+
+    buckets: mg.Marginals
+    counts: ReadCounts
+
+
+def merge_columns(a: ColumnSummary, b: ColumnSummary) -> ColumnSummary:
+    """Those of two disjoint sets of rows together."""
+    return ColumnSummary(mg.merge(a.buckets, b.buckets), a.counts + b.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnsScan:
+    """The first scan: a callable for workers.
+
+    Parameters
+    ----------
+    reading : Reading
+        Of all columns; the categories are not scanned.
+    """
+
+    reading: Reading
+
+    def __call__(self, source: Source) -> ColumnSummary:
+        """Scan a work unit."""
+        n_sets, q = self.reading.n_buckets + 1, len(self.reading.columns.numeric)
+        total, counts = mg.empty((n_sets,), q), ReadCounts()
+        for rows in training_rows(source, self.reading):
+            order = np.argsort(rows.buckets, kind="stable")
+            n_rows = np.bincount(rows.buckets, minlength=n_sets)
+            weights = None if rows.weights is None else rows.weights[order]
+            parts = [
+                mg.of_rows(values, rows.target[order], n_rows, weights)
+                for _, values in _chunks(rows.block, order)
+            ]
+            total = mg.merge(total, mg.side_by_side(parts))
+            counts += rows.counts
+        return ColumnSummary(total, counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientScan:
+    """The scan that proves the zeros of the columns outside the working set: for workers.
+
+    Parameters
+    ----------
+    reading : Reading
+        Of all columns.
+    working_set : Columns
+    indicators : tuple of int
+        The numeric columns of the set whose indicators have coefficients.
+    fits : tuple of Fits
+        Of each set of training rows.
+    reference : ndarray, shape (q,)
+        About the mean of each column, so that large offsets lose no digits.
+    """
+
+    reading: Reading
+    working_set: Columns
+    indicators: tuple[int, ...]
+    fits: tuple[Fits, ...]
+    reference: Floats
+
+    def __call__(self, source: Source) -> GradientSums:
+        """Scan a work unit."""
+        n_fits = sum(len(each.coef) for each in self.fits)
+        q = len(self.reading.columns.numeric)
+        products, sums = np.zeros((q, n_fits)), np.zeros(n_fits)
+        null_products = np.zeros((q, 0))
+        for rows in training_rows(source, self.reading):
+            residuals = self._residuals(rows.block, rows.target, rows.buckets)
+            if rows.weights is not None:
+                residuals *= rows.weights
+            sums += residuals.sum(axis=1)
+            for columns, values in _chunks(rows.block):
+                values -= self.reference[columns, None]
+                null = np.isnan(values)
+                if null.any():
+                    if not null_products.size:
+                        null_products = np.zeros((q, n_fits))
+                    null_products[columns] += null.astype(float) @ residuals.T
+                    values[null] = 0.0
+                products[columns] += values @ residuals.T
+        return GradientSums(products, null_products, sums)
+
+    def _residuals(self, block: Block, target: Floats, buckets: NDArray[np.intp]) -> Floats:
+        """Of each fit, zero in the rows that it is not fitted to; shape (n_fits, n)."""
+        place = {name: j for j, name in enumerate(self.reading.columns.numeric)}
+        used = self._used()
+        numeric = [
+            block.numeric[place[name]] if j in used else np.empty(0)
+            for j, name in enumerate(self.working_set.numeric)
+        ]
+        inside = Block(block.n_rows, numeric, block.codes)
+        parts = []
+        for each in self.fits:
+            part = each.residuals(inside, self.working_set, self.indicators, target)
+            part[:, ~np.isin(buckets, each.buckets)] = 0.0
+            parts.append(part)
+        return np.concatenate(parts)
+
+    def _used(self) -> frozenset[int]:
+        """The numeric columns of the working set that some fit needs."""
+        active = np.logical_or.reduce([each.coef.any(axis=0) for each in self.fits])
+        first = self.working_set.n_columns
+        used = set(np.flatnonzero(active[: len(self.working_set.numeric)]).tolist())
+        return frozenset(used | {j for k, j in enumerate(self.indicators) if active[first + k]})
+
+
+def _chunks(block: Block, order: NDArray[np.intp] | None = None) -> Iterator[tuple[slice, Floats]]:
+    """Some numeric columns at a time, one per row of memory, which the next ones overwrite."""
+    q, n = len(block.numeric), block.n_rows
+    width = max(1, min(q, CHUNK_VALUES // max(n, 1)))
+    room = np.empty((width, n))
+    for start in range(0, q, width):
+        values = room[: min(width, q - start)]
+        for j in range(len(values)):
+            column = block.numeric[start + j]
+            if order is None:
+                values[j] = column
+            else:
+                np.take(column, order, out=values[j], mode="clip")
+        yield slice(start, start + len(values)), values

@@ -1,0 +1,129 @@
+"""Holds what every round of a screening stands on: the marginals, and the sets of training rows."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.fit.screening import Penalties
+from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.columns import Columns
+from lasso_jobs.core.rows.marginals import Marginals
+from lasso_jobs.core.rows.moments import Floats, Moments
+from lasso_jobs.training.read.reading import Reading
+from lasso_jobs.training.read.row_summary import RowSummary
+from lasso_jobs.training.read.splits import Folds
+from lasso_jobs.training.recipe import recipe_of
+from lasso_jobs.training.screening.scanner import Scanner
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Rows that a path is fitted to, by their buckets; those of a fold have rows to test it on."""
+
+    buckets: tuple[int, ...]
+    rows: Moments
+    test: Moments | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Ground:
+    """What every round stands on.
+
+    Parameters
+    ----------
+    scanner : Scanner
+    folds : KFold or RollingOrigin
+    marginals : Marginals
+        Of each bucket, the hold-out last.
+    everything : Marginals
+        Of all rows.
+    sets : tuple of tuple of int
+        The buckets of each set of training rows, those of the folds last.
+    always : ndarray of bool, shape (q,)
+        The columns that are never penalised: no working set lacks them.
+    """
+
+    scanner: Scanner
+    folds: Folds
+    marginals: Marginals
+    everything: Marginals
+    sets: tuple[tuple[int, ...], ...]
+    always: NDArray[np.bool_]
+    _kept: tuple[bytes, RowSummary] | None = None
+
+    @classmethod
+    def of(cls, scanner: Scanner, folds: Folds) -> "Ground":
+        """Scan the columns by themselves."""
+        reading = scanner.reading
+        marginals = scanner.columns()
+        n = reading.n_buckets
+        wanted = [range(n), range(n + 1), range(folds.n_before_holdout)]
+        sets = dict.fromkeys(tuple(each) for each in wanted)
+        if not float(marginals.weight[n, 0]):
+            sets.pop(tuple(range(n + 1)))
+        trainings = [tuple(training.tolist()) for training, _ in folds.splits()]
+        recipe = recipe_of(scanner.planned.job, reading.columns, m.empty(1))
+        free = Penalties.of(recipe, indicators=False).factor == 0
+        return cls(
+            scanner=scanner,
+            folds=folds,
+            marginals=marginals,
+            everything=marginals.merged(range(n + 1)),
+            sets=(*sets, *trainings),
+            always=np.asarray(free),
+        )
+
+    @property
+    def job(self) -> Any:
+        """The training job."""
+        return self.scanner.planned.job
+
+    @property
+    def n_folds(self) -> int:
+        """How many of the sets are trainings of folds."""
+        return sum(1 for _ in self.folds.splits())
+
+    @property
+    def fold_weight(self) -> Floats:
+        """Weight of the rows that each fold is tested on."""
+        weight = self.marginals.weight[:, 0]
+        return np.array([float(weight[test].sum()) for _, test in self.folds.splits()])
+
+    def columns_of(self, inside: NDArray[np.bool_]) -> Columns:
+        """The working set."""
+        columns = self.scanner.reading.columns
+        return columns.with_numeric([columns.numeric[j] for j in np.flatnonzero(inside)])
+
+    def reading_of(self, inside: NDArray[np.bool_]) -> Reading:
+        """The reading of the working set alone."""
+        return replace(self.scanner.reading, columns=self.columns_of(inside))
+
+    def summary_of(self, inside: NDArray[np.bool_]) -> RowSummary:
+        """The summary of the working set, read if it is another than the last one."""
+        key = inside.tobytes()
+        if self._kept is None or self._kept[0] != key:
+            self._kept = None
+            self._kept = key, self.scanner.summary(self.reading_of(inside))
+        return self._kept[1]
+
+    def training_sets(self, summary: RowSummary) -> list[TrainingSet]:
+        """The moments of each set of training rows."""
+        moments, n = summary.moments, self.scanner.reading.n_buckets
+        in_folds = moments.merged(range(n))
+        whole = {
+            tuple(range(n)): in_folds,
+            tuple(range(n + 1)): m.merge(in_folds, moments.holdout),
+        }
+        first = [
+            TrainingSet(each, whole.get(each) or moments.merged(each))
+            for each in self.sets[: -self.n_folds]
+        ]
+        trained = [
+            TrainingSet(buckets, fold.training, fold.test)
+            for buckets, fold in zip(
+                self.sets[-self.n_folds :], self.folds.folds(moments), strict=True
+            )
+        ]
+        return first + trained

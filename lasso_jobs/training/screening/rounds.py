@@ -1,0 +1,269 @@
+"""Finds the working set of a search over very many columns, and the alphas that it is proved for.
+
+The first scan looks at each column by itself. Then, round after round: the columns that may have a
+coefficient next join the working set, and its moments are read; every path is solved on them, for
+the folds and for all rows; one scan proves at how many of these alphas every other column is zero.
+What is left is the reading of the working set alone, as if the job had named its columns.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.fit.choice import has_turned, mean_and_error
+from lasso_jobs.core.fit.cross_validation import EPS, PathSearch
+from lasso_jobs.core.fit.screening import (
+    TOLERANCE,
+    Gradients,
+    Penalties,
+    ScreeningRecord,
+    entering,
+)
+from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.threads import Steps, in_threads
+from lasso_jobs.training.read.reading import Reading
+from lasso_jobs.training.read.row_summary import RowSummary
+from lasso_jobs.training.recipe import path_search, recipe_of
+from lasso_jobs.training.screening.ground import Ground
+from lasso_jobs.training.screening.set_paths import SetPath, Solved, solve_set
+
+ALPHAS_AT_ONCE = 12
+"""How many alphas are tried on the first candidates; twice as many as before where all are proved.
+"""
+MOST_ENTERING = 800
+"""How many candidates there are at once, or as many as active columns if those are more; whoever
+must enter comes on top. Fewer cost more scans, and more cost larger moments."""
+RIVALS = 200
+"""How many columns that have no coefficient stay in the final set, those closest to one first:
+refits to parts of the rows may choose them."""
+MOST_SUM_BYTES = 2**26
+"""Of the products of all columns with the residuals, which decide how many alphas a scan proves."""
+SATURATED = 0.999
+"""The share of the target's variance that a fit explains beyond which no smaller alpha is tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """What screening leaves.
+
+    Parameters
+    ----------
+    reading : Reading
+        Of the working set.
+    summary : RowSummary
+        Of the rows, with the columns of the working set.
+    alphas : mapping of float to ndarray
+        Of each l1_ratio, the alphas at which every other column is zero in every fit.
+    record : ScreeningRecord
+    """
+
+    reading: Reading
+    summary: RowSummary
+    alphas: Mapping[float, Floats]
+    record: ScreeningRecord
+
+
+def screen(ground: Ground) -> Screened:
+    """Screen all columns."""
+    inside, alphas, walks = ground.always, {}, []
+    for ratio in path_search(ground.job).l1_ratios or (1.0,):
+        walk = _Walk(ground=ground, ratio=ratio, active=inside)
+        walk.run()
+        inside = walk.with_rivals()
+        alphas[ratio] = walk.alphas[: walk.done]
+        walks.append(walk)
+    return Screened(
+        reading=ground.reading_of(inside),
+        summary=ground.summary_of(inside),
+        alphas=alphas,
+        record=ScreeningRecord(
+            n_columns=len(inside),
+            n_working_set=int(inside.sum()),
+            n_scans=ground.scanner.n_scans,
+            worst_violation=max(walk.worst for walk in walks),
+            n_left_out=sum(len(walk.alphas) - walk.done for walk in walks),
+            stopped=", ".join(dict.fromkeys(walk.stopped for walk in walks)),
+        ),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    """The way down the alphas for one l1_ratio.
+
+    Parameters
+    ----------
+    ground : Ground
+    ratio : float
+    active : ndarray of bool, shape (q,)
+        The columns that have a coefficient in some fit at a proved alpha, and those that are in
+        the set in any case.
+    inside : ndarray of bool, shape (q,)
+        The working set of this round: those, and the candidates.
+    alphas : ndarray
+        The whole grid.
+    done : int
+        How many of them are proved.
+    worst : float
+        The largest violation at those.
+    mse : list of ndarray, shape (n_folds, n)
+    last : list of dict of str to float
+        By coefficient, the solution of each set at the last proved alpha.
+    explained : float
+        Share of the target's variance at that alpha.
+    proved : bool
+        Whether the last round has proved an alpha.
+    stopped : str
+        Why the walk has ended.
+    """
+
+    ground: Ground
+    ratio: float
+    active: NDArray[np.bool_]
+    inside: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+    alphas: Floats = field(default_factory=lambda: np.empty(0))
+    done: int = 0
+    ahead: int = ALPHAS_AT_ONCE
+    worst: float = 0.0
+    mse: list[Floats] = field(default_factory=list)
+    last: list[dict[str, float]] = field(default_factory=list)
+    explained: float = 0.0
+    proved: bool = True
+    stopped: str = ""
+    _grown: bool = False
+    _next: tuple[Floats, float, float] = field(default_factory=lambda: (np.empty(0), 0.0, 0.0))
+
+    def run(self) -> None:
+        """Go down until the errors have turned, the fit is saturated, or the grid ends."""
+        ground, search = self.ground, self._search()
+        penalties = self._penalties()
+        entry = self._largest(
+            [Gradients.at_zero(ground.marginals.merged(s), penalties) for s in ground.sets], 0
+        )
+        start = float(entry[np.isfinite(entry)].max(initial=0.0))
+        self._admit(entry, last=start, target=start * self._step(search) ** ALPHAS_AT_ONCE)
+        while not self.stopped:
+            solved = self._solve(search)
+            gradients = solved.gradients(ground, penalties)
+            self._accept(solved, gradients)
+            self._judge(search)
+
+    def _search(self) -> PathSearch:
+        search = path_search(self.ground.job)
+        marginals = self.ground.marginals.merged(range(self.ground.scanner.reading.n_buckets))
+        n_columns = self.ground.scanner.reading.columns.n_columns
+        return replace(search, eps=search.smallest_share(int(marginals.n[0]), n_columns))
+
+    @staticmethod
+    def _step(search: PathSearch) -> float:
+        n = search.alphas if isinstance(search.alphas, int) else len(search.alphas)
+        return float((search.eps or EPS) ** (1 / max(n - 1, 1)))
+
+    def _penalties(self) -> Penalties:
+        job, columns = self.ground.job, self.ground.scanner.reading.columns
+        nothing = m.empty(1)
+        recipe = replace(recipe_of(job, columns, nothing), l1_ratio=self.ratio)
+        return Penalties.of(recipe, indicators=job.preprocess.missing == "indicator")
+
+    def _largest(self, gradients: Sequence[Gradients], at: int) -> Floats:
+        """The alpha at which each column would enter some fit."""
+        return np.asarray(np.max([each.entry[:, at] for each in gradients], axis=0))
+
+    def _admit(self, entry: Floats, *, last: float, target: float) -> None:
+        """Choose the next working set; a candidate that got no coefficient may leave it again."""
+        most = max(MOST_ENTERING, int(self.active.sum()))
+        # While nothing is proved, the set only grows: so it is the right one in the end.
+        inside = self.active if self.proved or not len(self.inside) else self.inside
+        new = entering(entry, inside, last=last, target=target, most=most)
+        self.inside = inside.copy()
+        self.inside[new] = True
+
+    def with_rivals(self) -> NDArray[np.bool_]:
+        """The final set: the active columns, and some that came closest to a coefficient."""
+        entry = np.where(self.active, -np.inf, self._next[0])
+        inside = self.active.copy()
+        inside[np.argsort(-entry, kind="stable")[:RIVALS]] = True
+        return inside
+
+    def _solve(self, search: PathSearch) -> Solved:
+        ground = self.ground
+        summary = ground.summary_of(self.inside)
+        sets = ground.training_sets(summary)
+        columns = ground.columns_of(self.inside)
+        everything = max(sets, key=lambda each: len(each.buckets)).rows
+        recipe = replace(recipe_of(ground.job, columns, everything), l1_ratio=self.ratio)
+        if not self.done:
+            self.alphas = search.grid(recipe, sets[0].rows)
+        low = max(self.done - 1, 0)
+        block = self.alphas[low : self.done + self._at_once(len(sets))]
+        steps, starts = Steps(), self.last or [{} for _ in sets]
+
+        def solve(k: int) -> SetPath:
+            return solve_set(recipe, block, sets[k], starts[k], steps=steps)
+
+        paths = in_threads(solve, range(len(sets)), steps)
+        skip = self.done - low
+        after = tuple(path.after(skip) for path in paths)
+        return Solved(recipe=recipe, paths=after, alphas=block[skip:])
+
+    def _at_once(self, n_sets: int) -> int:
+        q = max(len(self.inside), 1)
+        return max(2, min(self.ahead, MOST_SUM_BYTES // (8 * q * n_sets)))
+
+    def _accept(self, solved: Solved, gradients: Sequence[Gradients]) -> None:
+        """Accept the alphas down to the first at which a column outside should have entered."""
+        outside, alphas = ~self.inside, solved.alphas
+        violation = np.max([each.violation(alphas) for each in gradients], axis=0)
+        violation[self.inside] = 0.0
+        by_alpha = violation.max(axis=0, initial=0.0)
+        failed = np.flatnonzero(by_alpha > TOLERANCE)
+        good = int(failed[0]) if len(failed) else len(alphas)
+        last = float(alphas[max(good - 1, 0)])
+        if good:
+            self.worst = max(self.worst, float(by_alpha[:good].max()))
+            self.mse.append(np.array([p.mse[:good] for p in solved.paths[-self.ground.n_folds :]]))
+            self.last = [path.by_label(good - 1) for path in solved.paths]
+            self.explained = float(solved.paths[0].explained[good - 1])
+            self.done += good
+            self.active = self.active.copy()
+            self.active[np.flatnonzero(self.inside)] |= solved.active(good)
+        entry = self._largest(gradients, max(good - 1, 0))
+        if good < len(alphas):
+            late = (violation[:, good] > TOLERANCE) & outside
+            entry[late] = np.inf
+        self.ahead = 2 * len(alphas) if good == len(alphas) else max(ALPHAS_AT_ONCE, good)
+        target = self.alphas[min(self.done + self.ahead, len(self.alphas)) - 1]
+        self.proved = good > 0
+        self._next = entry, last, float(target)
+
+    def _judge(self, search: PathSearch) -> None:
+        """Stop, or let the next columns in."""
+        if self.done == len(self.alphas):
+            beyond = path_search(self.ground.job).beyond(self.alphas)
+            if len(beyond) and not self._grown and self._best() == self.done - 1:
+                self._grown = True
+                self.alphas = np.concatenate([self.alphas, beyond])
+            else:
+                self.stopped = "end"
+                return
+        if self.done and self.ground.job.search.early_stop is not False:
+            if self._has_turned():
+                self.stopped = "turned"
+            elif self.explained > SATURATED:
+                self.stopped = "saturated"
+        if not self.stopped:
+            entry, last, target = self._next
+            self._admit(entry, last=last, target=target)
+
+    def _has_turned(self) -> bool:
+        how = self.ground.job.search
+        mse = np.concatenate(self.mse, axis=1)
+        return has_turned(mse, self.ground.fold_weight, how.fold_means, how.repeats)
+
+    def _best(self) -> int:
+        how, mse = self.ground.job.search, np.concatenate(self.mse, axis=1)
+        mean, _ = mean_and_error(mse, self.ground.fold_weight, how.fold_means, how.repeats)
+        return int(np.argmin(mean))

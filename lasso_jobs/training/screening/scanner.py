@@ -1,0 +1,139 @@
+"""Runs the scans of a screening on the cluster, over rows that are kept in memory if they fit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lasso_jobs.core.fit.gradient_sums import GradientSums
+from lasso_jobs.core.rows.marginals import Marginals
+from lasso_jobs.core.rows.vectors import without_elements
+from lasso_jobs.data.dataset import WorkUnit
+from lasso_jobs.engine.memory import of_this_process, of_workers
+from lasso_jobs.progress import of_stage
+from lasso_jobs.training.memory import WORTH_A_LOOK, Squares, refuse_too_large
+from lasso_jobs.training.plan import TrainPlan
+from lasso_jobs.training.read.all_units import AllUnits
+from lasso_jobs.training.read.kept import KeptUnit
+from lasso_jobs.training.read.reading import ReadCounts, Reading
+from lasso_jobs.training.read.row_summary import RowSummary, merge
+from lasso_jobs.training.read.summary_read import SummaryRead
+from lasso_jobs.training.screening.column_scans import (
+    ColumnsScan,
+    ColumnSummary,
+    GradientScan,
+    merge_columns,
+)
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+SHARE_TO_KEEP = 0.3
+"""Of the workers' memory: decoded rows take no more of it, or each scan reads the files again."""
+FLOAT32 = {pa.float32(), pa.float16(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16()}
+"""The types whose every value is a float32."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Scanner:
+    """Scans the work units of a plan, again and again.
+
+    Parameters
+    ----------
+    reads : AllUnits
+    reading : Reading
+        Of all columns.
+    """
+
+    reads: AllUnits
+    reading: Reading
+    n_scans: int = 0
+    bytes_read: int = 0
+    counts: ReadCounts = field(default_factory=ReadCounts)
+    _sources: list[Any] = field(default_factory=list)
+    _kept: bool = False
+
+    @property
+    def planned(self) -> TrainPlan:
+        """What is scanned."""
+        return self.reads.planned
+
+    def columns(self) -> Marginals:
+        """Scan every column by itself, and keep the rows where memory holds them."""
+        client, units = self.reads.client(), self.planned.work_units
+        self._sources = list(units)
+        if self._kept_bytes() <= SHARE_TO_KEEP * _memory_bytes(client):
+            self._kept = True
+            self._sources = [
+                client.submit(_keep, unit, self.reading, self._dtype, pure=False) for unit in units
+            ]
+        found: ColumnSummary = self._reduced(ColumnsScan(self.reading), merge_columns, "columns")
+        self.counts = found.counts
+        self.n_scans, self.bytes_read = 1, found.counts.bytes_read
+        return found.buckets
+
+    def gradients(self, scan: GradientScan) -> GradientSums:
+        """Scan every column against residuals."""
+        self.n_scans += 1
+        if not self._kept:
+            self.bytes_read += self.counts.bytes_read
+        sums: GradientSums = self._reduced(scan, GradientSums.__add__, "gradients")
+        return sums
+
+    def summary(self, reading: Reading) -> RowSummary:
+        """Read the columns of a working set.
+
+        Raises
+        ------
+        DataError
+            If its moments need more memory than there is.
+        """
+        n_columns = reading.columns.n_columns
+        squares = Squares(n_columns + 1, reading.n_buckets, reading.n_folds)
+        if squares.driver_bytes > WORTH_A_LOOK:
+            path = self.planned.dataset.path
+            refuse_too_large(path, squares.driver_bytes, of_this_process(), "in the driver")
+        found: RowSummary = self._reduced(SummaryRead(reading), merge, "working set")
+        if not self._kept:
+            self.bytes_read += found.counts.bytes_read
+        return replace(found, counts=replace(found.counts, bytes_read=self.bytes_read))
+
+    def _reduced(self, function: Callable[[Any], Any], merge: Callable[..., Any], name: str) -> Any:
+        from lasso_jobs.engine.tasks import tree_reduce
+
+        advance = of_stage(self.reads.progress, name)
+        return tree_reduce(self.reads.client(), function, merge, self._sources, progress=advance)
+
+    @property
+    def _dtype(self) -> str:
+        schema, columns = self.planned.dataset.schema, self.reading.columns
+        derived = {date.name for date in columns.dates}
+        types = [
+            schema.field(name).type
+            for name in without_elements(columns.numeric, columns.vectors)
+            if name not in derived
+        ]
+        for vector in columns.vectors:
+            type_ = schema.field(vector.column).type
+            types.append(getattr(type_, "value_type", type_))
+        return "float32" if set(types) <= FLOAT32 else "float64"
+
+    def _kept_bytes(self) -> int:
+        size = 4 if self._dtype == "float32" else 8
+        return self.planned.dataset.n_rows * len(self.reading.columns.numeric) * size
+
+
+def _memory_bytes(client: "Client") -> int:
+    limits = [worker.limit_bytes for worker in of_workers(client)]
+    return sum(limits) if limits and all(limits) else of_this_process()
+
+
+def _keep(unit: WorkUnit, reading: Reading, dtype: str) -> KeptUnit:
+    from lasso_jobs.engine.cluster import use_one_blas_thread
+
+    use_one_blas_thread()
+    kept = KeptUnit.of(unit, reading, dtype)
+    # What was read is decoded now; Arrow would keep its memory for the next time.
+    pa.default_memory_pool().release_unused()
+    return kept

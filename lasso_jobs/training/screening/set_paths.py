@@ -1,0 +1,135 @@
+"""Solves the paths of all sets of training rows on a working set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.fit import design as d
+from lasso_jobs.core.fit.gradient_sums import Fits
+from lasso_jobs.core.fit.lasso import solve_path
+from lasso_jobs.core.fit.screening import Gradients, Penalties
+from lasso_jobs.core.fit.squared_error import evaluate
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.threads import Steps
+from lasso_jobs.training.screening.column_scans import GradientScan
+from lasso_jobs.training.screening.ground import Ground, TrainingSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """The paths of all sets on the working set, at some alphas."""
+
+    recipe: d.Recipe
+    paths: "tuple[SetPath, ...]"
+    alphas: Floats
+
+    def gradients(self, ground: Ground, penalties: Penalties) -> list[Gradients]:
+        """Scan all columns for their gradients, of each set of training rows."""
+        reference = ground.everything.mean
+        sums = ground.scanner.gradients(
+            GradientScan(
+                reading=ground.scanner.reading,
+                working_set=self.recipe.columns,
+                indicators=self.recipe.indicators,
+                fits=tuple(path.fits for path in self.paths),
+                reference=reference,
+            )
+        )
+        n = len(self.alphas)
+        return [
+            Gradients.of_sums(
+                ground.marginals.merged(buckets), penalties, sums.only(k * n, n), reference
+            )
+            for k, buckets in enumerate(ground.sets)
+        ]
+
+    def active(self, n: int) -> NDArray[np.bool_]:
+        """Of the set's numeric columns, which have a coefficient at one of the first alphas."""
+        columns = self.recipe.columns
+        coef = np.concatenate([path.fits.coef[:n] for path in self.paths])
+        used = np.asarray(np.any(coef != 0, axis=0))
+        active = np.array(used[: len(columns.numeric)])
+        indicators = np.array(self.recipe.indicators, np.intp)
+        active[indicators] |= used[columns.n_columns :]
+        return active
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPath:
+    """A path on one set of training rows.
+
+    Parameters
+    ----------
+    fits : Fits
+    labels : tuple of str
+        Of the coefficients that are usable.
+    coef : ndarray, shape (n_alphas, p_usable)
+        On the correlation scale.
+    explained : ndarray, shape (n_alphas,)
+        Share of the target's variance in training.
+    mse : ndarray, shape (n_alphas,) or (0,)
+        On the fold's test.
+    """
+
+    fits: Fits
+    labels: tuple[str, ...]
+    coef: Floats
+    explained: Floats
+    mse: Floats
+
+    def after(self, skip: int) -> "SetPath":
+        """Without the first alphas."""
+        return SetPath(
+            fits=self.fits.after(skip),
+            labels=self.labels,
+            coef=self.coef[skip:],
+            explained=self.explained[skip:],
+            mse=self.mse[skip:],
+        )
+
+    def by_label(self, at: int) -> dict[str, float]:
+        """The solution at one alpha: what is not zero."""
+        used = np.flatnonzero(self.coef[at])
+        return {self.labels[j]: float(self.coef[at, j]) for j in used.tolist()}
+
+
+def solve_set(
+    recipe: d.Recipe,
+    alphas: Floats,
+    rows: TrainingSet,
+    start: Mapping[str, float],
+    *,
+    steps: Steps,
+) -> SetPath:
+    """Solve the path of one set of training rows.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the working set.
+    alphas : ndarray
+        Descending.
+    rows : TrainingSet
+    start : mapping of str to float
+        The solution to start from, by coefficient.
+    steps : Steps
+        Takes one for each alpha, and may end the work.
+    """
+    design = d.fit(recipe, rows.rows)
+    every = design.grouping.columns.labels_with(recipe.indicators)
+    labels = tuple(every[j] for j in np.flatnonzero(design.usable))
+    problem = design.problem
+    first = np.array([start.get(name, 0.0) for name in labels])
+    path = solve_path(problem, alphas, first, steps=steps)
+    slack = problem.covariance @ path.coef.T
+    gram = np.array([coef @ (problem.gram @ coef) for coef in path.coef])
+    explained = (2 * slack - gram) / (problem.variance or 1.0)
+    mse = np.empty(0)
+    if rows.test is not None:
+        original, _ = design.original_units(path.coef)
+        mse = evaluate(design, original, rows.test).mse
+    # Not the design: those of all sets are as many squares, which nobody needs any more.
+    fits = Fits.of(recipe, design, path.coef, rows.buckets)
+    return SetPath(fits=fits, labels=labels, coef=path.coef, explained=explained, mse=mse)

@@ -1,0 +1,200 @@
+"""Searches for alpha on the moments of the read, and fits at the alpha that it chose."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lasso_jobs.core.fit import cross_validation, one_alpha
+from lasso_jobs.core.fit.choice import CrossValidation
+from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.fit.predict import Predictor
+from lasso_jobs.core.inference import diagnostics as dg
+from lasso_jobs.core.inference import stability as st
+from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.sample import Sample
+from lasso_jobs.core.threads import Steps
+from lasso_jobs.errors import DataError
+from lasso_jobs.jobs.train import TrainJob
+from lasso_jobs.progress import Progress, of_stage
+from lasso_jobs.training.gather import TrainingData
+from lasso_jobs.training.plan import TrainPlan
+from lasso_jobs.training.recipe import path_search, recipe_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """The chosen alpha, l1_ratio and gamma, and the fits at them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    cv : CrossValidation
+    evaluated : Fit or None
+        Without the held-out rows.
+    final : Fit
+        To all rows.
+    stability : Stability or None
+        Of fits to rows that are not held out.
+    diagnostics : Diagnostics
+        Of the final fit.
+    """
+
+    recipe: Recipe
+    cv: CrossValidation
+    evaluated: one_alpha.Fit | None
+    final: one_alpha.Fit
+    stability: st.Stability | None
+    diagnostics: dg.Diagnostics
+
+
+def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = None) -> Selected:
+    """Cross-validate, and fit at the chosen alpha; no data is read.
+
+    Parameters
+    ----------
+    planned : TrainPlan
+    data : TrainingData
+    progress : callable, optional
+    """
+    job, moments = planned.job, data.moments
+    buckets = range(data.reading.n_buckets)
+    in_folds = moments.merged(buckets)
+    recipe = recipe_of(job, data.columns, moments)
+    sample = sample_for_scaling(planned, data)
+    cv = cross_validate(
+        job,
+        data,
+        recipe,
+        in_folds=in_folds,
+        sample=sample,
+        steps=Steps(of_stage(progress, "alphas")),
+    )
+    recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
+    evaluated = None
+    if job.holdout is not None:
+        before = buckets[: data.folds.n_before_holdout]
+        rows = in_folds if before == buckets else moments.merged(before)
+        evaluated = one_alpha.fit(
+            recipe, rows, alphas, gamma=cv.gamma, sample=sample and sample.only(before)
+        )
+    everything = m.merge(in_folds, moments.holdout)
+    # The whole path, for AIC and BIC and for the report's picture.
+    final = one_alpha.fit(
+        recipe,
+        everything,
+        cv.path_alphas,
+        at=len(alphas) - 1,
+        gamma=cv.gamma,
+        sample=sample,
+    )
+    groups = ResamplingGroups.of(moments.buckets[:-1], sample)
+    return Selected(
+        recipe=recipe,
+        cv=cv,
+        evaluated=evaluated,
+        final=final,
+        stability=_stability(
+            job, recipe, groups, cv=cv, steps=Steps(of_stage(progress, "stability"))
+        ),
+        diagnostics=dg.diagnose(
+            recipe,
+            final,
+            everything,
+            groups,
+            holdout=moments.holdout,
+            gamma=cv.gamma,
+        ),
+    )
+
+
+def _stability(
+    job: TrainJob,
+    recipe: Recipe,
+    groups: ResamplingGroups,
+    *,
+    cv: CrossValidation,
+    steps: Steps,
+) -> st.Stability | None:
+    if (how := job.stability) is None:
+        return None
+    return st.assess(
+        recipe,
+        groups,
+        alpha=cv.alpha,
+        gamma=cv.gamma,
+        pairs=how.pairs,
+        threshold=how.threshold,
+        seed=job.seed,
+        steps=steps,
+    )
+
+
+def cross_validate(
+    job: TrainJob,
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    in_folds: m.Moments,
+    sample: Sample | None,
+    steps: Steps | None = None,
+) -> CrossValidation:
+    """Cross-validate the job's search.
+
+    Parameters
+    ----------
+    job : TrainJob
+    data : TrainingData
+    recipe : Recipe
+    in_folds : Moments
+        Of the rows that are not held out.
+    sample : Sample or None
+        For robust scaling, of all rows.
+    steps : Steps, optional
+    """
+    folds = data.folds.folds(data.moments)
+    kept = sample and sample.only(range(data.reading.n_buckets))
+    search, screened = path_search(job), data.screened
+    if screened is not None:
+        search = replace(search, proved=screened.alphas, early_stop=False)
+    cv = cross_validation.cross_validate(
+        recipe, in_folds, folds, search=search, sample=kept, steps=steps
+    )
+    if screened is None:
+        return cv
+    return replace(cv, n_left_out=screened.record.n_left_out * len(search.gammas))
+
+
+def sample_for_scaling(planned: TrainPlan, data: TrainingData) -> Sample | None:
+    """The rows that robust scaling takes quartiles from; None for another scaling.
+
+    Raises
+    ------
+    DataError
+        If a fold trains on none of them.
+    """
+    if planned.job.preprocess.scaling != "robust":
+        return None
+    sample = data.sample
+    for k, (training, _) in enumerate(data.folds.splits()):
+        if not np.isin(sample.buckets, training).any():
+            raise DataError(
+                f"{planned.dataset.path}, preprocess.scaling 'robust'",
+                f"none of the training rows of fold {k + 1} are in the sample",
+                "some, to take quartiles from",
+                "Use folds of similar sizes, or another scaling",
+            )
+    return sample
+
+
+def predictor_of(recipe: Recipe, fit: one_alpha.Fit) -> Predictor:
+    """A fit as something that predicts."""
+    columns = fit.design.grouping.columns
+    fill = fit.design.location[: len(columns.numeric)]
+    return Predictor(
+        columns=columns,
+        indicators=recipe.indicators,
+        fill=fill,
+        coef=fit.coef,
+        intercept=fit.intercept,
+    )

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from pyarrow import fs
+
+from lasso_jobs.errors import OutputError
+from lasso_jobs.sinks import delta_log
+from lasso_jobs.sinks.delta import commit, write_files
+from lasso_jobs.sinks.protocol import WrittenFile
+
+from .changes import SCHEMA, change
+
+# Some of these end a line for str.splitlines, and none of them does in the log.
+ODD = ("a", "a b", "é%2F", "x\x85y", "\u2028", None)
+
+
+def put(root: Path, rows: dict[str | None, int], run_id: str = "run") -> tuple[WrittenFile, ...]:
+    table = pa.table({"p": [*rows], "x": [*rows.values()]}, SCHEMA)
+    files = write_files(table, str(root), ["p"], run_id)
+    commit(change(root, files, run_id=run_id, metadata={"said": f"by {run_id}"}))
+    return files
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "table"
+
+
+def test_metadata_is_that_of_the_commits_newest_first(root: Path) -> None:
+    put(root, dict.fromkeys(ODD, 1), "first")
+    put(root, {"a": 2}, "second")
+    found = list(delta_log.metadata(str(root)))
+    assert [(version, m["run_id"], m["said"]) for version, m in found] == [
+        (1, "second", "by second"),
+        (0, "first", "by first"),
+    ]
+    assert list(delta_log.metadata(str(root / "nothing"))) == []
+
+
+def test_the_version_of_no_table_is_minus_one(root: Path) -> None:
+    assert delta_log.version(str(root)) == -1
+    put(root, {"a": 1})
+    assert delta_log.version(str(root)) == 0
+
+
+def test_files_of_a_version_are_those_that_were_written(root: Path) -> None:
+    first = put(root, dict.fromkeys(ODD, 1))
+    second = put(root, {"a": 2, None: 3})
+    kept = [f for f in first if f.partition not in {g.partition for g in second}]
+    assert sorted(delta_log.files_at(str(root), 0), key=repr) == sorted(first, key=repr)
+    assert sorted(delta_log.files_at(str(root), 1), key=repr) == sorted([*kept, *second], key=repr)
+    chosen = {(("p", None),), (("p", "x\x85y"),)}
+    found = delta_log.files_at(str(root), 0, chosen)
+    assert {f.partition for f in found} == chosen
+    with pytest.raises(OutputError, match="version 2"):
+        delta_log.files_at(str(root), 2)
+
+
+def test_named_files_are_all_that_any_version_has(root: Path) -> None:
+    first, second = put(root, dict.fromkeys(ODD, 1)), put(root, dict.fromkeys(ODD, 2))
+    lost = write_files(pa.table({"p": ["a"], "x": [3]}, SCHEMA), str(root), ["p"], "lost")
+    every = {file.path for file in (*first, *second)}
+    assert delta_log.named_files(str(root)) == every
+    assert lost[0].path not in every
+    assert all((root / path).exists() for path in every)
+    DeltaTable(root).create_checkpoint()
+    for path in (root / "_delta_log").glob("*.json"):
+        path.unlink()
+    # A checkpoint names what its version shows, and what was lately taken out.
+    assert {file.path for file in second} <= delta_log.named_files(str(root)) <= every
+
+
+def test_the_log_is_kept(root: Path) -> None:
+    put(root, {"a": 1})
+    configuration = DeltaTable(root).metadata().configuration
+    assert configuration == {"delta.enableExpiredLogCleanup": "false"}
+
+
+def test_a_damaged_log_is_named(root: Path) -> None:
+    put(root, {"a": 1})
+    path = root / "_delta_log" / f"{0:020d}.json"
+    path.write_text(path.read_text()[:-30])
+    with pytest.raises(OutputError, match="an intact commit"):
+        list(delta_log.metadata(str(root)))
+
+
+def test_local_files_are_opened_by_arrow_and_not_in_python(tmp_path: Path) -> None:
+    root = str(tmp_path / "a table")
+    write_deltalake(
+        root, pa.table({"größe %": ["a b", "c"], "x": [1, 2]}), partition_by=["größe %"]
+    )
+    dataset = delta_log.dataset(root)
+    assert isinstance(dataset.filesystem, fs.SubTreeFileSystem)
+    assert isinstance(dataset.filesystem.base_fs, fs.LocalFileSystem)
+    assert sorted(dataset.to_table().to_pylist(), key=str) == [
+        {"größe %": "a b", "x": 1},
+        {"größe %": "c", "x": 2},
+    ]

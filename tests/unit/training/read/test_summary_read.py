@@ -1,0 +1,129 @@
+"""Summaries that the cache gives back are those that it was given, bit by bit."""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lasso_jobs.core.rows.columns import Category, Columns
+from lasso_jobs.data.dataset import WorkUnit
+from lasso_jobs.training.read.cached_read import Caching
+from lasso_jobs.training.read.reading import Reading
+from lasso_jobs.training.read.row_summary import RowSummary, summarise
+from lasso_jobs.training.read.summary_read import SummaryRead
+
+N = 3000  # as the rows of conftest
+Write = Callable[..., WorkUnit]
+LEVELS = Category("s", ("a", "b", "c", "d"), False, "string")
+READING = Reading(
+    columns=Columns(("x", "w"), (LEVELS,)),
+    target="y",
+    weight=None,
+    group="g",
+    fold=None,
+    folds=(),
+    where=(),
+    holdout=0.2,
+    holdout_where=None,
+    n_folds=5,
+    n_buckets=10,
+    seed=0,
+    nulls_allowed=True,
+    period="day",
+)
+
+
+def assert_same(a: Any, b: Any) -> None:
+    assert type(a) is type(b)
+    if is_dataclass(a):
+        for field in fields(a):
+            assert_same(getattr(a, field.name), getattr(b, field.name))
+    elif isinstance(a, tuple):
+        assert len(a) == len(b)
+        for left, right in zip(a, b, strict=True):
+            assert_same(left, right)
+    elif isinstance(a, np.ndarray):
+        assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+    else:
+        assert a == b
+
+
+def read_of(tmp_path: Path, columns: Columns = READING.columns) -> SummaryRead:
+    caching = Caching(str(tmp_path / "models"), N)
+    return SummaryRead(replace(READING, columns=columns), caching)
+
+
+def as_cached(summary: RowSummary) -> RowSummary:
+    return replace(summary, counts=replace(summary.counts, bytes_read=0, cached=1))
+
+
+def test_what_is_stored_is_loaded(write: Write, frame: pd.DataFrame, tmp_path: Path) -> None:
+    unit, read = write(frame), read_of(tmp_path)
+    assert read.load([unit]) is None
+    summary = read(unit)
+    assert summary.counts.bytes_read > 0
+    loaded = read.load([unit])
+    assert loaded is not None
+    assert_same(loaded, as_cached(summary))
+
+
+def test_a_scatter_that_is_not_symmetric_is_kept_whole(
+    write: Write, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    unit, read = write(frame), read_of(tmp_path)
+    summary = summarise(unit, READING)
+    first, *others = summary.moments.buckets
+    scatter = first.scatter.copy()
+    scatter[0, 1] = np.nextafter(scatter[0, 1], np.inf)
+    moments = replace(summary.moments, buckets=(replace(first, scatter=scatter), *others))
+    read.store([unit], replace(summary, moments=moments))
+    loaded = read.load([unit])
+    assert loaded is not None
+    assert_same(loaded, as_cached(replace(summary, moments=moments)))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        Columns(("w",), ()),
+        Columns(("w", "x"), ()),
+        Columns((), (LEVELS,)),
+        Columns(("x",), (Category("s", ("d", "a", "c", "b", "e"), True, "string"),)),
+    ],
+)
+def test_some_of_the_columns_are_those_of_a_read_of_their_own(
+    columns: Columns, write: Write, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    unit = write(frame)
+    read_of(tmp_path)(unit)
+    loaded = read_of(tmp_path, columns).load([unit])
+    assert loaded is not None
+    assert_same(loaded, as_cached(summarise(unit, replace(READING, columns=columns))))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        Columns(("x", "f"), ()),
+        Columns((), (Category("s", ("a", "b"), True, "string"),)),
+        Columns((), (Category("s", ("a", "b", "c", "d"), False, "integer"),)),
+    ],
+)
+def test_other_columns_or_levels_are_not_loaded(
+    columns: Columns, write: Write, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    unit = write(frame)
+    read_of(tmp_path)(unit)
+    assert read_of(tmp_path, columns).load([unit]) is None
+
+
+def test_a_fresh_reading_loads_nothing(write: Write, frame: pd.DataFrame, tmp_path: Path) -> None:
+    unit, read = write(frame), read_of(tmp_path)
+    read(unit)
+    fresh = replace(read, caching=Caching(str(tmp_path / "models"), N, fresh=True))
+    assert fresh.load([unit]) is None
+    assert replace(read, caching=None).load([unit]) is None
