@@ -13,6 +13,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 COLUMNS = ["id", "date", "prediction", "model_version", "run_id"]
+NO_ROWS = pd.DataFrame({name: [] for name in COLUMNS})
 Reader = Callable[[], pd.DataFrame]
 
 
@@ -77,10 +78,8 @@ class Output:
         if self.is_local:
             places = Path(self.root, "_lasso", "done").glob("*.json")
             return {place.stem: json.loads(place.read_text()) for place in places}
-        bucket, _, key = self.root.removeprefix("s3://").partition("/")
-        store = boto3.resource("s3", **self._boto3()).Bucket(bucket)
-        objects = store.objects.filter(Prefix=f"{key}/_lasso/done/")
-        return {Path(each.key).stem: json.load(each.get()["Body"]) for each in objects}
+        objects = self._keys(f"{self.root}/_lasso/done/")
+        return {Path(key).stem: json.load(each.get()["Body"]) for key, each in objects.items()}
 
     def _boto3(self) -> dict[str, str]:
         return {
@@ -104,20 +103,34 @@ class Output:
     def _delta_duckdb(self) -> pd.DataFrame:
         files = self._delta().file_uris()
         if not files:
-            return pd.DataFrame({name: [] for name in COLUMNS})
+            return NO_ROWS
         relation = duckdb.connect().read_parquet(files, hive_partitioning=True)
         return relation.select(*COLUMNS).df()
 
     def _folder_pandas(self) -> pd.DataFrame:
+        if self._lacks_files(self.root):
+            return NO_ROWS
         frame = pd.read_parquet(self.root, columns=COLUMNS)
         return frame.astype({"date": str})
+
+    def _lacks_files(self, root: str) -> bool:
+        """Whether a folder has no data, as when its only night was emptied: no reader opens it."""
+        if self.is_local:
+            return not any(Path(root).glob("date=*/*.parquet"))
+        return not any("/date=" in key for key in self._keys(f"{root}/"))
+
+    def _keys(self, root: str) -> dict[str, Any]:
+        """The objects under an address in a bucket, by key."""
+        bucket, _, prefix = root.removeprefix("s3://").partition("/")
+        store = boto3.resource("s3", **self._boto3()).Bucket(bucket)
+        return {each.key: each for each in store.objects.filter(Prefix=prefix)}
 
     def _folder_polars(self) -> pd.DataFrame:
         return self._scan(self.root)
 
     def _scan(self, root: str) -> pd.DataFrame:
-        if self.is_local and not any(Path(root).glob("date=*/*.parquet")):
-            return pd.DataFrame({name: [] for name in COLUMNS})
+        if self._lacks_files(root):
+            return NO_ROWS
         scan = pl.scan_parquet(
             f"{root}/date=*/*.parquet",
             hive_partitioning=True,
@@ -127,8 +140,8 @@ class Output:
         return frame.assign(date=frame["date"].astype(str).str[:10])
 
     def _folder_duckdb(self) -> pd.DataFrame:
-        if not any(Path(self.root).glob("date=*/*.parquet")):
-            return pd.DataFrame({name: [] for name in COLUMNS})
+        if self._lacks_files(self.root):
+            return NO_ROWS
         places = f"{self.root}/date=*/*.parquet"
         relation = duckdb.connect().read_parquet(places, hive_partitioning=True)
         return relation.select(*COLUMNS).df().assign(date=lambda f: f["date"].astype(str).str[:10])
@@ -140,7 +153,7 @@ class Output:
         with dbapi.connect(uri) as session, session.cursor() as cursor:
             cursor.execute("SELECT to_regclass($1::text) IS NOT NULL", (table,))
             if not cursor.fetchone()[0]:
-                return pd.DataFrame({name: [] for name in COLUMNS})
+                return NO_ROWS
             cursor.execute(f"SELECT * FROM {table}")
             frame: pd.DataFrame = cursor.fetch_arrow_table().to_pandas()
             return frame
