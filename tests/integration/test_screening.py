@@ -220,6 +220,57 @@ def test_elements_of_vectors_are_screened_as_columns_are(tmp_path: Path, kind: s
     np.testing.assert_array_equal(vector.coef, plain.coef)
 
 
+@pytest.mark.parametrize("keep", [0.0, pytest.param(0.3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "weights",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("default", "indicators", "rows with nulls dropped", "minmax", "time")
+        ),
+    ],
+)
+def test_sparse_vectors_with_nulls_are_screened_as_all_pairs_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, keep: float
+) -> None:
+    """Rows without a vector, entries that are null, columns of many entries, and far offsets."""
+    from lasso_jobs.training.screening import scanner
+
+    monkeypatch.setattr(scanner, "SHARE_TO_KEEP", keep)
+    rng = np.random.default_rng(5)
+    n, q, rows = 300, 70, table(5, 300, 31)
+    X = rng.normal(2, 1, (n, q)) * (rng.random((n, q)) < 0.08)
+    X[:, 5] = rng.normal(1e5, 1, n)
+    X[:, 6] = rng.poisson(0.02, n)
+    y = rows.column("y").to_numpy() + 2 * X[:, 3] - X[:, 40] + X[:, 5] - 1e5
+    lost = 0.002 if name == "rows with nulls dropped" else 0.1
+    entries = [
+        [(j, None if rng.random() < lost else X[i, j]) for j in np.flatnonzero(X[i])]
+        for i in range(n)
+    ]
+    vectors = pa.array(
+        [None if rng.random() < lost else each for each in entries],
+        pa.map_(pa.int32(), pa.float64()),
+    )
+    wide = rows.set_column(rows.column_names.index("y"), "y", pa.array(y)).append_column(
+        "v", vectors
+    )
+    (tmp_path / "data").mkdir()
+    for i in range(3):
+        part = wide.slice(100 * i, 100)
+        pq.write_table(part, tmp_path / "data" / f"{i}.parquet", row_group_size=40)
+    options = {
+        **OPTIONS[name],
+        "features": {"exclude": ["w", "team", "fold", "t"], "sizes": {"v": q}},
+    }
+    screened = trained(tmp_path / "data", tmp_path, "screened", options)
+    search = {**options.get("search", {}), "early_stop": False}
+    whole = trained(tmp_path / "data", tmp_path, "all", {**options, "search": search})
+    assert {"v[3]", "v[5]", "v[40]"} <= set(screened.coef[screened.coef != 0].index)
+    assert_same(screened, whole)
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.3])
 def test_any_workers_and_any_memory_give_the_same_model_bit_for_bit(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: float

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.core.rows.sparse import SparseColumns
 from lasso_jobs.core.rows.vectors import Elements, Vector, elements, vector_and_index
 
 OTHER = "(other)"
@@ -237,11 +238,19 @@ class Block:
         Null is NaN. An item may be made when it is asked for, so ask once.
     codes : tuple of ndarray of int32, shape (n_rows,)
         Per category the index of the row's indicator, or -1 where it has none.
+    sparse : tuple of SparseColumns
+        Numeric columns that can be had by their entries, too. Nobody has to take them so.
     """
 
     n_rows: int
     numeric: Sequence[NDArray[np.float64]]
     codes: tuple[NDArray[np.int32], ...]
+    sparse: tuple[SparseColumns, ...] = ()
+
+    def laid_out(self) -> NDArray[np.intp]:
+        """The numeric columns that can be had laid out alone."""
+        sparse = [each.places for each in self.sparse]
+        return np.delete(np.arange(len(self.numeric)), np.concatenate([[], *sparse]).astype(int))
 
 
 def lay_out(

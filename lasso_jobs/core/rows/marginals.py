@@ -100,11 +100,11 @@ def merge(a: Marginals, b: Marginals) -> Marginals:
     sample variances").
     """
     weight = a.weight + b.weight
-    share = _ratio(b.weight, weight)
+    share = ratio(b.weight, weight)
     target_mean = a.target_mean + (b.target_mean - a.target_mean) * share
     observed_a, observed_b = a.weight * (1 - a.null_share), b.weight * (1 - b.null_share)
     observed = observed_a + observed_b
-    mean = a.mean + (b.mean - a.mean) * _ratio(observed_b, observed)
+    mean = a.mean + (b.mean - a.mean) * ratio(observed_b, observed)
     squares, products, null_products = np.zeros((3, *mean.shape))
     target_squares = np.zeros(target_mean.shape)
     for part, observed_part in ((a, observed_a), (b, observed_b)):
@@ -130,20 +130,40 @@ def merge(a: Marginals, b: Marginals) -> Marginals:
     )
 
 
-def side_by_side(parts: Sequence[Marginals]) -> Marginals:
-    """Those of several columns, from those of some of them each, of the same rows."""
-    of_rows = ("n", "weight", "target_mean", "target_squares")
-    return Marginals(
-        **{name: getattr(parts[0], name) for name in of_rows},
-        **{
-            f.name: np.concatenate([getattr(part, f.name) for part in parts], axis=-1)
-            for f in fields(Marginals)
-            if f.name not in of_rows
-        },
-    )
+OF_ROWS = ("n", "weight", "target_mean", "target_squares")
+OF_COLUMNS = (
+    "mean",
+    "low",
+    "high",
+    "null_share",
+    "squares",
+    "products",
+    "null_products",
+)
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
+def side_by_side(
+    parts: Sequence[tuple[slice | NDArray[np.intp], Marginals]], n_columns: int
+) -> Marginals:
+    """Those of all columns, from those of some of them each, of the same rows.
+
+    Parameters
+    ----------
+    parts : sequence of (slice or ndarray of intp, Marginals)
+        Which columns, and theirs.
+    n_columns : int
+    """
+    first = parts[0][1]
+    total = {name: np.empty((*first.mean.shape[:-1], n_columns)) for name in OF_COLUMNS}
+    for where, part in parts:
+        for name, values in total.items():
+            values[..., where] = getattr(part, name)
+    return Marginals(**{name: getattr(first, name) for name in OF_ROWS}, **total)
+
+
+def ratio(part: Floats, whole: Floats) -> Floats:
+    """Shares; 0 where there is nothing to have a share in."""
+    whole = np.broadcast_to(whole, np.shape(part))
     return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
 
 
@@ -179,6 +199,24 @@ def of_rows(
     )
 
 
+def of_target(
+    target: Floats, buckets: NDArray[np.intp], n_sets: int, weights: Floats | None = None
+) -> Marginals:
+    """Those of no columns: what is known of the rows and their target alone.
+
+    Parameters
+    ----------
+    target : ndarray, shape (n,)
+    buckets : ndarray of intp, shape (n,)
+        The set that each row is in.
+    n_sets : int
+    weights : ndarray, shape (n,), optional
+    """
+    order, counts = np.argsort(buckets, kind="stable"), np.bincount(buckets, minlength=n_sets)
+    weights = None if weights is None else weights[order]
+    return of_rows(np.empty((0, len(target))), target[order], counts, weights)
+
+
 def _of_set(values: Floats, target: Floats, weights: Floats | None) -> Marginals:
     n = len(target)
     if weights is not None:
@@ -209,7 +247,7 @@ def _of_set(values: Floats, target: Floats, weights: Floats | None) -> Marginals
         deviation[null] = 0.0
     weighed = deviation if weights is None else deviation * weights
     # What the rounding of a mean leaves, as large offsets have it.
-    rest = _ratio(weighed.sum(axis=1), observed)
+    rest = ratio(weighed.sum(axis=1), observed)
     rest[low == high] = 0.0
     deviation -= rest[:, None]
     if has_nulls:

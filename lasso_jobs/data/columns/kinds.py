@@ -204,3 +204,18 @@ def read_type(own: pa.DataType, common: pa.DataType) -> pa.DataType | None:
             return pa.int8()
         return decoded(own) if pa.types.is_dictionary(own) else None
     return common
+
+
+def type_of_elements(type_: pa.DataType) -> pa.DataType:
+    """The type of the numbers in vectors, of those that are null, null.
+
+    Examples
+    --------
+    >>> type_of_elements(pa.map_(pa.int32(), pa.float32()))
+    DataType(float)
+    """
+    if pa.types.is_struct(type_):
+        type_ = type_.field("values").type
+    if pa.types.is_map(type_):
+        return type_.item_type
+    return type_.value_type if is_list(type_) else type_

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lasso_jobs.core.rows.sparse import SparseColumns
+from lasso_jobs.core.rows.vectors import Elements
 from lasso_jobs.data.columns.kinds import is_list
 
 Floats = NDArray[np.float64]
@@ -38,6 +40,28 @@ class Entries:
     indices: Integers
     values: NDArray[Any]
     nulls: Mask
+
+    def columns(self, wanted: Elements, length: int) -> SparseColumns:
+        """Some elements, by their columns."""
+        from scipy.sparse import csr_array
+
+        n, (places, indices) = len(self.nulls), wanted
+        starts, own, values = self.starts, self.indices, self.values
+        if len(indices) < length or (np.diff(indices) != 1).any():
+            place = np.full(length, -1, np.intp)
+            place[indices] = np.arange(len(indices))
+            at = place[own]
+            chosen = at >= 0
+            starts = np.append(0, np.cumsum(chosen))[starts]
+            own, values = at[chosen], values[chosen]
+        matrix = csr_array((values, own, starts), shape=(n, len(indices))).tocsc()
+        return SparseColumns(
+            places=places,
+            starts=matrix.indptr.astype(np.int64),
+            rows=matrix.indices.astype(np.int32),
+            values=matrix.data,
+            nulls=self.nulls,
+        )
 
     def dense(self, wanted: NDArray[np.intp], length: int) -> Floats:
         """Some elements, shape (n_wanted, n); no other element is laid out."""

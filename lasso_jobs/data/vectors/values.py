@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.vectors import Vector
+from lasso_jobs.core.rows.sparse import SparseColumns
+from lasso_jobs.core.rows.vectors import Elements, Vector
 from lasso_jobs.data.vectors.arrays import DENSE, Entries, Floats, Mask, decoded
 from lasso_jobs.errors import DataError
 
@@ -40,6 +41,11 @@ class VectorValues:
         parts = [part.dense(wanted, self._length) for part in self._parts]
         return parts[0] if len(parts) == 1 else np.hstack([np.empty((len(wanted), 0)), *parts])
 
+    @property
+    def are_sparse(self) -> bool:
+        """Whether they are sparse, and no lists."""
+        return all(isinstance(part, Entries) for part in self._parts)
+
     def entries(self) -> Entries:
         """The entries of sparse vectors, of which none is laid out.
 
@@ -48,9 +54,9 @@ class VectorValues:
         TypeError
             If they are lists.
         """
-        parts = [part for part in self._parts if isinstance(part, Entries)]
-        if len(parts) < len(self._parts):
+        if not self.are_sparse:
             raise TypeError("lists have no entries")
+        parts = [part for part in self._parts if isinstance(part, Entries)]
         counts = [np.diff(part.starts) for part in parts]
         return Entries(
             starts=np.cumsum(np.concatenate([np.zeros(1, np.int64), *counts])),
@@ -58,6 +64,16 @@ class VectorValues:
             values=np.concatenate([np.zeros(0), *(part.values for part in parts)]),
             nulls=np.concatenate([np.zeros(0, np.bool_), *(part.nulls for part in parts)]),
         )
+
+    def columns(self, wanted: Elements) -> SparseColumns:
+        """Some elements of sparse vectors, by their columns.
+
+        Raises
+        ------
+        TypeError
+            If they are lists.
+        """
+        return self.entries().columns(wanted, self._length)
 
 
 class ElementsInTurn(Sequence[Floats]):

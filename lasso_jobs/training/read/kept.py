@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lasso_jobs.core.rows.columns import Block, Columns
 from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.rows.sparse import Places, SparseColumns
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.rows import TrainingRows, read_training_rows
@@ -22,7 +22,8 @@ class KeptUnit:
     ----------
     columns : Columns
     blocks : tuple of TrainingRows
-        Their numeric features are of float32 if no digit is lost by that.
+        Their numeric features are of float32 if no digit is lost by that; those that have few
+        entries are kept by them.
     """
 
     columns: Columns
@@ -41,20 +42,27 @@ class KeptUnit:
         """
         blocks = []
         for rows in read_training_rows(unit, reading):
-            matrix = np.empty((len(rows.block.numeric), rows.block.n_rows), dtype)
-            for j in range(len(matrix)):
-                matrix[j] = rows.block.numeric[j]
-            numeric = tuple(matrix)
-            blocks.append(replace(rows, block=replace(rows.block, numeric=numeric)))
+            block = rows.block
+            places = block.laid_out()
+            matrix = np.empty((len(places), block.n_rows), dtype)
+            for k, j in enumerate(places.tolist()):
+                matrix[k] = block.numeric[j]
+            numeric = _Kept(matrix, places, block.sparse)
+            blocks.append(replace(rows, block=replace(block, numeric=numeric)))
         return cls(reading.columns, tuple(blocks))
 
     def rows(self, reading: Reading) -> Iterator[TrainingRows]:
         """The rows with some of the columns: those of a reading that differs in nothing else."""
-        place = {name: j for j, name in enumerate(self.columns.numeric)}
-        wanted = np.array([place[name] for name in reading.columns.numeric], np.intp)
+        wanted = None
+        if reading.columns is not self.columns and reading.columns != self.columns:
+            place = {name: j for j, name in enumerate(self.columns.numeric)}
+            wanted = np.array([place[name] for name in reading.columns.numeric], np.intp)
         for rows in self.blocks:
-            numeric = _Some(rows.block.numeric, wanted)
-            yield replace(rows, block=Block(rows.block.n_rows, numeric, rows.block.codes))
+            block = rows.block
+            if wanted is not None:
+                numeric = _Some(block.numeric, wanted)
+                block = Block(block.n_rows, numeric, block.codes)
+            yield replace(rows, block=block)
 
 
 Source = WorkUnit | KeptUnit
@@ -73,14 +81,31 @@ def training_rows(source: Source, reading: Reading) -> Iterator[TrainingRows]:
     return read_training_rows(source, reading)
 
 
-class _Some(Sequence[Floats]):
-    """Some rows of a matrix."""
+class _Kept(Sequence[Floats]):
+    """Numeric columns, some of them by their entries."""
 
-    def __init__(self, matrix: Any, wanted: NDArray[np.intp]) -> None:
-        self._matrix, self._wanted = matrix, wanted
+    def __init__(self, matrix: Any, places: Places, sparse: Sequence[SparseColumns]) -> None:
+        self._parts = [(places, matrix), *((each.places, each) for each in sparse)]
+
+    def __len__(self) -> int:
+        return sum(len(places) for places, _ in self._parts)
+
+    def __getitem__(self, j: Any) -> Any:
+        for places, columns in self._parts:
+            k = int(np.searchsorted(places, j))
+            if k < len(places) and places[k] == j:
+                return np.asarray(columns[k], float)
+        raise IndexError(j)
+
+
+class _Some(Sequence[Floats]):
+    """Some columns of others."""
+
+    def __init__(self, columns: Sequence[Floats], wanted: Places) -> None:
+        self._columns, self._wanted = columns, wanted
 
     def __len__(self) -> int:
         return len(self._wanted)
 
     def __getitem__(self, j: Any) -> Any:
-        return np.asarray(self._matrix[self._wanted[j]], float)
+        return self._columns[self._wanted[j]]

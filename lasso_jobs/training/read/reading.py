@@ -9,6 +9,8 @@ from lasso_jobs.data.where import Condition
 
 BLOCK_BYTES = 256 * 2**20
 MIN_BLOCK_ROWS = 8_192
+SPARSE_COLUMNS = 2_048
+"""For how many columns a sparse vector counts: about as many as are ever laid out together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,8 @@ class Reading:
     listed, listed_buckets : tuple of int
         The groups that are listed (`lasso_jobs.core.rows.balance`) by hash, ascending, and the
         bucket of each. A group that is held out is so whatever else says its bucket.
+    sparse : tuple of str
+        Columns of sparse vectors.
     """
 
     columns: Columns
@@ -108,6 +112,7 @@ class Reading:
     period: str | None = None
     listed: tuple[int, ...] = ()
     listed_buckets: tuple[int, ...] = ()
+    sparse: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         """The columns to read."""
@@ -127,4 +132,8 @@ class Reading:
 
     def block_rows(self) -> int:
         """How many rows are decoded together: part of what makes results reproducible."""
-        return max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * (self.columns.n_columns + 1)))
+        n_columns = self.columns.n_columns + 1
+        for name, (places, _) in self.columns.elements().items():
+            if name in self.sparse:
+                n_columns -= max(0, len(places) - SPARSE_COLUMNS)
+        return max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * n_columns))

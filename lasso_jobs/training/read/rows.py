@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core.rows import buckets as b
 from lasso_jobs.core.rows.columns import Block
 from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.rows.sparse import Places, SparseColumns
 from lasso_jobs.data import arrays, blocks
 from lasso_jobs.data.columns.feature_block import with_parts
 from lasso_jobs.data.columns.kinds import kind_of
@@ -93,10 +94,12 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
     values = arrays.numbers(table.column(reading.target))
     _check_finite(piece, reading.target, values, is_target=True)
     table = with_parts(table, reading.columns.dates)
+    numbers = _Numbers(piece, rows, table, reading=reading, kept=kept, positions=positions)
     block = Block(
         len(values),
-        _Numbers(piece, rows, table, reading=reading, kept=kept, positions=positions),
+        numbers,
         tuple(arrays.codes(table.column(c.name), c) for c in reading.columns.categories),
+        numbers.sparse,
     )
     hashes = b.row_hashes(key, positions)
     times = None if reading.time is None else _times(piece, table, reading.time)
@@ -153,29 +156,60 @@ class _Numbers(Sequence[Floats]):
         self._piece, self._rows, self._table = piece, rows, table
         self._reading, self._kept = reading, kept
         self._later = frozenset(reading.later())
-        self._elements: dict[int, tuple[ElementsInTurn, int]] = {}
+        self._elements: list[tuple[Places, Sequence[Floats]]] = []
+        self.sparse: tuple[SparseColumns, ...] = ()
         elements = reading.columns.elements()
         for vector in reading.columns.vectors:
             column = table.column(vector.column)
             vectors = VectorValues(column, vector)
             check_vectors(piece.file.path, column, vectors, vector=vector, positions=positions)
-            places, indices = elements[vector.column]
-            in_turn = ElementsInTurn(vectors, indices)
-            self._elements |= {j: (in_turn, k) for k, j in enumerate(places.tolist())}
+            wanted = elements[vector.column]
+            if vector.column in reading.sparse and vectors.are_sparse:
+                columns = vectors.columns(wanted)
+                self._elements.append((wanted.places, columns))
+                self._check_entries(columns)
+                self.sparse += (columns.thin(),)
+            else:
+                in_turn = ElementsInTurn(vectors, wanted.indices)
+                self._elements.append((wanted.places, in_turn))
 
     def __len__(self) -> int:
         return len(self._reading.columns.numeric)
 
     def __getitem__(self, j: Any) -> Any:
-        name = self._reading.columns.numeric[j]
-        if j in self._elements:
-            in_turn, k = self._elements[j]
-            values = in_turn[k]
-        elif name in self._later:
+        name, values = self._reading.columns.numeric[j], self._element(j)
+        if values is None and name in self._later:
             values = self._rows.later(name)
             values = values if self._kept is None else values[self._kept]
-        else:
+        elif values is None:
             values = arrays.numbers(self._table.column(name))
+        self._check(name, values)
+        return values
+
+    def _element(self, j: int) -> Floats | None:
+        """A column that is an element of vectors."""
+        for places, columns in self._elements:
+            k = int(np.searchsorted(places, j))
+            if k < len(places) and places[k] == j:
+                return columns[k]
+        return None
+
+    def _check_entries(self, columns: SparseColumns) -> None:
+        """Check columns by their entries; the first that is refused is so as if laid out."""
+        values = columns.values.astype(float)
+        refused = np.zeros(len(values), np.bool_)
+        beyond = arrays.out_of_range(values)
+        if beyond is not None:
+            refused |= beyond
+        if not self._reading.nulls_allowed:
+            refused |= np.isnan(values)
+            if columns.nulls.any():
+                self[int(columns.places[0])]
+        if refused.any():
+            entry = int(np.flatnonzero(refused)[0])
+            self[int(columns.places[np.searchsorted(columns.starts, entry, "right") - 1])]
+
+    def _check(self, name: str, values: Floats) -> None:
         _check_finite(self._piece, name, values)
         if not self._reading.nulls_allowed and np.isnan(values).any():
             raise DataError(
@@ -184,7 +218,6 @@ class _Numbers(Sequence[Floats]):
                 "none, as preprocess.missing is error",
                 "Set it to mean, indicator or drop, or exclude the column",
             )
-        return values
 
 
 def _check_finite(piece: Piece, name: str, values: Floats, *, is_target: bool = False) -> None:

@@ -11,6 +11,7 @@ from lasso_jobs.core.rows.balance import MOST_LISTED, ListedGroups
 from lasso_jobs.core.rows.columns import Columns, stored
 from lasso_jobs.core.rows.folds import Balance, KFold, RollingOrigin, rolling_origin
 from lasso_jobs.core.rows.timeline import Timeline, last_share, segment_starts
+from lasso_jobs.data.columns.kinds import is_sparse
 from lasso_jobs.data.times import duration
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.split import HoldoutRows
@@ -185,6 +186,11 @@ def _reading(
         held_from=held_from,
         intervals=None if job.intervals is None else job.intervals.by,
         period=planned.period,
+        sparse=tuple(
+            vector.column
+            for vector in columns.vectors
+            if is_sparse(planned.dataset.schema.field(vector.column).type)
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from lasso_jobs.core.fit.gradient_sums import Fits, GradientSums
 from lasso_jobs.core.rows import marginals as mg
 from lasso_jobs.core.rows.columns import Block, Columns
 from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.rows.sparse import Places
 from lasso_jobs.training.read.kept import Source, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
 
@@ -50,11 +51,15 @@ class ColumnsScan:
             order = np.argsort(rows.buckets, kind="stable")
             n_rows = np.bincount(rows.buckets, minlength=n_sets)
             weights = None if rows.weights is None else rows.weights[order]
+            target = rows.target[order]
             parts = [
-                mg.of_rows(values, rows.target[order], n_rows, weights)
-                for _, values in _chunks(rows.block, order)
+                (places, mg.of_rows(values, target, n_rows, weights))
+                for places, values in _chunks(rows.block, order)
             ]
-            total = mg.merge(total, mg.side_by_side(parts))
+            for each in rows.block.sparse:
+                found = each.marginals(rows.target, rows.buckets, n_sets, rows.weights)
+                parts.append((_span(each.places), found))
+            total = mg.merge(total, mg.side_by_side(parts, q))
             counts += rows.counts
         return ColumnSummary(total, counts)
 
@@ -93,16 +98,29 @@ class GradientScan:
             if rows.weights is not None:
                 residuals *= rows.weights
             sums += residuals.sum(axis=1)
-            for columns, values in _chunks(rows.block):
-                values -= self.reference[columns, None]
-                null = np.isnan(values)
-                if null.any():
+            by_row = np.ascontiguousarray(residuals.T)
+            for places, part, of_nulls in self._products(rows.block, by_row):
+                products[places] += part
+                if of_nulls.size:
                     if not null_products.size:
                         null_products = np.zeros((q, n_fits))
-                    null_products[columns] += null.astype(float) @ residuals.T
-                    values[null] = 0.0
-                products[columns] += values @ residuals.T
+                    null_products[places] += of_nulls
         return GradientSums(products, null_products, sums)
+
+    def _products(
+        self, block: Block, residuals: Floats
+    ) -> Iterator[tuple[slice | Places, Floats, Floats]]:
+        """Some columns, their products with the residuals, and those of their nulls if any are."""
+        for places, values in _chunks(block):
+            values -= self.reference[places, None]
+            null, of_nulls = np.isnan(values), np.empty(0)
+            if null.any():
+                of_nulls = null.astype(float) @ residuals
+                values[null] = 0.0
+            yield places, values @ residuals, of_nulls
+        for each in block.sparse:
+            places = _span(each.places)
+            yield places, *each.products(residuals, self.reference[places])
 
     def _residuals(self, block: Block, target: Floats, buckets: NDArray[np.intp]) -> Floats:
         """Of each fit, zero in the rows that it is not fitted to; shape (n_fits, n)."""
@@ -128,17 +146,25 @@ class GradientScan:
         return frozenset(used | {j for k, j in enumerate(self.indicators) if active[first + k]})
 
 
-def _chunks(block: Block, order: NDArray[np.intp] | None = None) -> Iterator[tuple[slice, Floats]]:
-    """Some numeric columns at a time, one per row of memory, which the next ones overwrite."""
-    q, n = len(block.numeric), block.n_rows
-    width = max(1, min(q, CHUNK_VALUES // max(n, 1)))
+def _chunks(block: Block, order: Places | None = None) -> Iterator[tuple[slice | Places, Floats]]:
+    """Some laid out columns at a time, one per row of memory, which the next ones overwrite."""
+    wanted, n = block.laid_out(), block.n_rows
+    width = max(1, min(len(wanted), CHUNK_VALUES // max(n, 1)))
     room = np.empty((width, n))
-    for start in range(0, q, width):
-        values = room[: min(width, q - start)]
-        for j in range(len(values)):
-            column = block.numeric[start + j]
+    for start in range(0, len(wanted), width):
+        places = wanted[start : start + width]
+        values = room[: len(places)]
+        for k, j in enumerate(places.tolist()):
+            column = block.numeric[j]
             if order is None:
-                values[j] = column
+                values[k] = column
             else:
-                np.take(column, order, out=values[j], mode="clip")
-        yield slice(start, start + len(values)), values
+                np.take(column, order, out=values[k], mode="clip")
+        yield _span(places), values
+
+
+def _span(places: Places) -> slice | Places:
+    """The same as a slice, which copies nothing, where they follow each other."""
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places

@@ -9,6 +9,7 @@ import pyarrow as pa
 from lasso_jobs.core.fit.gradient_sums import GradientSums
 from lasso_jobs.core.rows.marginals import Marginals
 from lasso_jobs.core.rows.vectors import without_elements
+from lasso_jobs.data.columns.kinds import type_of_elements
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.engine.memory import of_this_process, of_workers
 from lasso_jobs.progress import of_stage
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 SHARE_TO_KEEP = 0.3
 """Of the workers' memory: decoded rows take no more of it, or each scan reads the files again."""
+SPARSE_BYTES = 6
+"""Of an entry in memory for each byte in a file: 12 for an index and a value, which a file has in
+two where all values are equal, and in nine where none are."""
 FLOAT32 = {pa.float32(), pa.float16(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16()}
 """The types whose every value is a float32."""
 
@@ -114,14 +118,17 @@ class Scanner:
             for name in without_elements(columns.numeric, columns.vectors)
             if name not in derived
         ]
-        for vector in columns.vectors:
-            type_ = schema.field(vector.column).type
-            types.append(getattr(type_, "value_type", type_))
+        # Of sparse vectors, the elements that have many entries are laid out, too.
+        types += [type_of_elements(schema.field(v.column).type) for v in columns.vectors]
         return "float32" if set(types) <= FLOAT32 else "float64"
 
     def _kept_bytes(self) -> int:
-        size = 4 if self._dtype == "float32" else 8
-        return self.planned.dataset.n_rows * len(self.reading.columns.numeric) * size
+        dataset, reading = self.planned.dataset, self.reading
+        size, n_columns = 4 if self._dtype == "float32" else 8, len(reading.columns.numeric)
+        elements = reading.columns.elements()
+        n_columns -= sum(len(elements[name].places) for name in reading.sparse)
+        of_entries = SPARSE_BYTES * dataset.column_bytes(reading.sparse)
+        return dataset.n_rows * n_columns * size + of_entries
 
 
 def _memory_bytes(client: "Client") -> int:

@@ -1,0 +1,183 @@
+"""Numeric columns of which only the entries are held: no zero is laid out.
+
+Sums over rows follow from the entries by algebra. With mean m, the zeros of a column, of weight W
+together, add ``W m^2`` to its centred squares; so centring leaves the entries as they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasso_jobs.core.rows import marginals as mg
+from lasso_jobs.core.rows.moments import Floats
+
+Places = NDArray[np.intp]
+
+MOST_ENTRIES = 0.5
+"""The share of the rows in which a column may have an entry. With as many zeros, its mean is no
+larger than its deviation, so that sums of values round no worse than those of deviations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseColumns(Sequence[Floats]):
+    """Some columns of rows: compressed sparse columns.
+
+    Parameters
+    ----------
+    places : ndarray of intp, shape (q,)
+        Where they are among the numeric columns of the rows.
+    starts : ndarray of int64, shape (q + 1,)
+        Where the entries of each column begin, and the last end.
+    rows : ndarray of int32, shape (n_entries,)
+    values : ndarray, shape (n_entries,)
+        Null is NaN.
+    nulls : ndarray of bool, shape (n,)
+        Rows in which every value is null, and no entry says so.
+    """
+
+    places: Places
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    values: NDArray[Any]
+    nulls: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, k: Any) -> Any:
+        """The values of one of them, laid out."""
+        entries = slice(self.starts[k], self.starts[k + 1])
+        values = np.zeros(len(self.nulls))
+        values[self.rows[entries]] = self.values[entries]
+        values[self.nulls] = np.nan
+        return values
+
+    def only(self, which: Places) -> "SparseColumns":
+        """Some of them."""
+        if len(which) == len(self.places):
+            return self
+        counts = np.diff(self.starts)[which]
+        ends = np.cumsum(counts)
+        first = np.repeat(self.starts[which] - (ends - counts), counts)
+        entries = first + np.arange(len(first))
+        return replace(
+            self,
+            places=self.places[which],
+            starts=np.append(0, ends),
+            rows=self.rows[entries],
+            values=self.values[entries],
+        )
+
+    def thin(self) -> "SparseColumns":
+        """Those whose entries are few enough for sums of entries."""
+        counts = np.diff(self.starts) + int(self.nulls.sum())
+        return self.only(np.flatnonzero(counts <= MOST_ENTRIES * len(self.nulls)))
+
+    def marginals(
+        self,
+        target: Floats,
+        buckets: NDArray[np.intp],
+        n_sets: int,
+        weights: Floats | None = None,
+    ) -> mg.Marginals:
+        """Those of each set of rows, as `lasso_jobs.core.rows.marginals.of_rows` defines them.
+
+        Parameters
+        ----------
+        target : ndarray, shape (n,)
+        buckets : ndarray of intp, shape (n,)
+            The set that each row is in.
+        n_sets : int
+        weights : ndarray, shape (n,), optional
+        """
+        shape, rows = (n_sets, len(self.places)), mg.of_target(target, buckets, n_sets, weights)
+        weight = np.ones(len(target)) if weights is None else weights
+        column = np.repeat(np.arange(shape[1]), np.diff(self.starts))
+        row, values = self.rows, self.values.astype(float)
+        if weights is not None and not weight.all():
+            counted = weight[row] > 0
+            column, row, values = column[counted], row[counted], values[counted]
+        cell, null = buckets[row] * shape[1] + column, np.isnan(values)
+        rise = weight * (target - rows.target_mean[buckets, 0])
+
+        def of_sets(each: NDArray[Any]) -> Floats:
+            return np.asarray(np.bincount(buckets, each, n_sets)[:, None], float)
+
+        def of_cells(each: Floats, at: NDArray[np.bool_] | None = None) -> Floats:
+            chosen = (cell, each) if at is None else (cell[at], each[at])
+            return np.asarray(np.bincount(*chosen, n_sets * shape[1]).reshape(shape), float)
+
+        nulls, null_rise = of_sets(weight * self.nulls), of_sets(rise * self.nulls)
+        if null.any():
+            nulls = nulls + of_cells(weight[row], null)
+            null_rise = null_rise + of_cells(rise[row], null)
+        n_zero = of_sets((weight > 0) & ~self.nulls) - of_cells(np.ones(len(row)))
+        has_zero = n_zero > 0
+        if null.any():
+            cell, row, values = cell[~null], row[~null], values[~null]
+        weighed = weight[row]
+        observed = rows.weight - nulls
+        zeros = np.where(has_zero, observed - of_cells(weighed), 0.0)
+        low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+        np.minimum.at(low.reshape(-1), cell, values)
+        np.maximum.at(high.reshape(-1), cell, values)
+        low[has_zero], high[has_zero] = (
+            np.minimum(low[has_zero], 0.0),
+            np.maximum(high[has_zero], 0.0),
+        )
+        mean = mg.ratio(of_cells(weighed * values), observed)
+        mean = np.where(low == high, low, mean)
+        deviation = values - mean.reshape(-1)[cell]
+        rest = mg.ratio(of_cells(weighed * deviation) - zeros * mean, observed)
+        mean = mean + np.where(low == high, 0.0, rest)
+        deviation = values - mean.reshape(-1)[cell]
+        zero_rise = np.where(has_zero, of_sets(rise) - null_rise - of_cells(rise[row]), 0.0)
+        return mg.Marginals(
+            n=rows.n,
+            weight=rows.weight,
+            target_mean=rows.target_mean,
+            target_squares=rows.target_squares,
+            mean=mean,
+            low=low,
+            high=high,
+            null_share=mg.ratio(np.broadcast_to(nulls, shape), rows.weight),
+            squares=of_cells(weighed * deviation**2) + zeros * mean**2,
+            products=of_cells(deviation * rise[row]) - mean * zero_rise,
+            null_products=np.broadcast_to(null_rise, shape).copy(),
+        )
+
+    def products(self, residuals: Floats, reference: Floats) -> tuple[Floats, Floats]:
+        """Sums of ``(x - reference) r`` over the rows with a value, and of ``r`` over the nulls.
+
+        Parameters
+        ----------
+        residuals : ndarray, shape (n, n_fits)
+            Contiguous by rows.
+        reference : ndarray, shape (q,)
+
+        Returns
+        -------
+        ndarray, shape (q, n_fits)
+        ndarray, shape (q, n_fits) or (q, 0)
+            Nothing where no value is null.
+        """
+        null = np.isnan(self.values)
+        n_fits, sums = residuals.shape[1], residuals.sum(axis=0)
+        of_nulls = np.zeros((len(self.places), 0))
+        if null.any() or self.nulls.any():
+            of_nulls = self._matrix(null.astype(float)) @ residuals
+            of_nulls += residuals[self.nulls].sum(axis=0)
+            sums = sums - of_nulls
+        products: Floats = self._matrix(np.where(null, 0.0, self.values)) @ residuals
+        products -= reference[:, None] * np.broadcast_to(sums, (len(self.places), n_fits))
+        return products, of_nulls
+
+    def _matrix(self, values: Floats) -> Any:
+        """The columns as the rows of a matrix."""
+        from scipy.sparse import csr_array
+
+        shape = (len(self.places), len(self.nulls))
+        return csr_array((values, self.rows, self.starts), shape=shape)
