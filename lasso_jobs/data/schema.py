@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import pyarrow as pa
 
 from lasso_jobs.core.rows.columns import DateFeature, DatePart, LevelType, stored
-from lasso_jobs.core.rows.vectors import Vector
+from lasso_jobs.core.rows.vectors import Vector, without_elements
 from lasso_jobs.data.columns.aside import remedy_of_range
 from lasso_jobs.data.columns.kinds import (
     NUMBERS,
@@ -49,6 +49,11 @@ class SelectedFeatures:
     def names(self) -> tuple[str, ...]:
         """The names of the features."""
         return (*self.numeric, *(name for name, _ in self.categorical))
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """The numeric ones that are no elements of vectors."""
+        return without_elements(self.numeric, self.vectors)
 
     @property
     def stored(self) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from lasso_jobs.core.rows.vectors import without_elements
 from lasso_jobs.data import schema
 from lasso_jobs.data.columns import column_fates
 from lasso_jobs.data.columns.column_fates import ColumnFate, odd_columns
@@ -58,13 +57,13 @@ class TrainPlan:
 
     def as_values(self) -> dict[str, Any]:
         """What ``plan --json`` prints."""
-        numbers, vectors = self.features.numeric, self.features.vectors
+        vectors = self.features.vectors
         return {
             "job": "train",
             "run_id": self.run_id,
             **self.dataset.as_values(self.columns_read, self.work_units),
             "target": self.job.target,
-            "numeric_features": list(without_elements(numbers, vectors)),
+            "numeric_features": list(self.features.scalars),
             "vector_features": {v.column: v.length for v in vectors},
             "categorical_features": [name for name, _ in self.features.categorical],
             "left_out": dict(self.features.left_out),
@@ -148,16 +147,21 @@ def _refuse_quartiles_of_weighted_rows(job: TrainJob) -> None:
 
 
 def _refuse_unknown_features(job: TrainJob, features: schema.SelectedFeatures) -> None:
-    names = (*features.names, *(vector.column for vector in features.vectors))
-    known = frozenset(names)
+    if not (job.penalty_factors or job.bounds):
+        return
+    vectors = tuple(vector.column for vector in features.vectors)
+    categories = tuple(name for name, _ in features.categorical)
+    known = {*job.penalty_factors, *job.bounds}.intersection((*features.names, *vectors))
     for key in ("penalty_factors", "bounds"):
         for name in getattr(job, key):
             if name not in known:
-                close = get_close_matches(name, known, 1)
+                # A look at a million names of elements would take minutes.
+                named = (*features.scalars, *categories, *vectors)
+                close = get_close_matches(name, named, 1)
                 raise JobError(
                     key,
                     f"{name!r} is no feature",
-                    f"one of {schema.listed(names)}",
+                    f"one of {schema.listed(named)}",
                     f"Did you mean {close[0]!r}?" if close else "Correct it, or remove it",
                 )
 

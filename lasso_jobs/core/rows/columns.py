@@ -1,16 +1,17 @@
 """Says what the columns of a matrix mean: numeric features, indicators of levels, the target."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
-from typing import Literal
+from functools import cached_property, lru_cache
+from itertools import chain, count
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows.sparse import SparseColumns
-from lasso_jobs.core.rows.vectors import Elements, Vector, elements, vector_and_index
+from lasso_jobs.core.rows.vectors import Elements, Places, Vector, elements, without_elements
 
 OTHER = "(other)"
 NULL = "(null)"
@@ -81,9 +82,12 @@ class DateFeature:
         return f"{self.column}.{self.part}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Columns:
     """The features of a model, in the order of the matrix: numeric ones, then indicators.
+
+    There may be a million, and every block of rows asks for some of what follows from them. So that
+    is found once; and it travels to the workers as little more than the vectors' lengths.
 
     Parameters
     ----------
@@ -99,6 +103,10 @@ class Columns:
     categories: tuple[Category, ...]
     dates: tuple[DateFeature, ...] = ()
     vectors: tuple[Vector, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        runs = _runs(self.numeric, self.vectors)
+        return _columns_of_runs, (runs, self.categories, self.dates, self.vectors)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -143,20 +151,39 @@ class Columns:
         """Names of the features."""
         return self.numeric + tuple(c.name for c in self.categories)
 
-    @property
+    @cached_property
     def stored(self) -> tuple[str, ...]:
         """Names of the columns of the data that they are made of."""
         return stored(self.features, self.dates, self.vectors)
 
     def elements(self) -> dict[str, Elements]:
         """The numeric features that are elements of vectors, by the vector's column."""
+        return self._elements
+
+    @cached_property
+    def _elements(self) -> dict[str, Elements]:
         return elements(self.numeric, self.vectors)
+
+    @cached_property
+    def scalars(self) -> tuple[str, ...]:
+        """The numeric features that are no elements of vectors."""
+        return without_elements(self.numeric, self.vectors)
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Where each numeric feature is among them."""
+        return {name: j for j, name in enumerate(self.numeric)}
+
+    def places(self, numeric: tuple[str, ...]) -> Places:
+        """Where some numeric features are among them."""
+        return np.array([self.place[name] for name in numeric], np.intp)
 
     def has(self, wanted: "Columns") -> bool:
         """Whether it has every feature of others, of the same parts of dates and vectors."""
         vectors, theirs = ({v.column for v in c.vectors} for c in (self, wanted))
         return (
-            set(wanted.features) <= set(self.features)
+            self.place.keys() >= set(wanted.numeric)
+            and {c.name for c in self.categories} >= {c.name for c in wanted.categories}
             and set(wanted.dates) <= set(self.dates)
             and theirs <= vectors
         )
@@ -178,6 +205,8 @@ class Columns:
         """The columns that belong to a feature, or to all elements of a vector."""
         if name in (vector.column for vector in self.vectors):
             return self.elements()[name].places
+        if name in self.place:
+            return np.array([self.place[name]], np.intp)
         span = dict(self.spans())[name]
         return np.arange(span.start, span.stop)
 
@@ -191,6 +220,32 @@ class Columns:
             tuple(date for date in self.dates if date.name in features),
             tuple(vector for vector in self.vectors if vector.column in kept),
         )
+
+
+_Runs = tuple[str | int, ...]
+"""Names; a number stands for all names of the vector that has it."""
+
+
+def _runs(numeric: tuple[str, ...], vectors: Sequence[Vector]) -> _Runs:
+    whole = {vector.all_within(numeric): number for number, vector in enumerate(vectors)}
+    runs: list[str | int] = []
+    start = 0
+    for first, number in sorted((at, number) for at, number in whole.items() if at is not None):
+        runs += [*numeric[start:first], number]
+        start = first + vectors[number].length
+    return (*runs, *numeric[start:])
+
+
+@lru_cache(maxsize=8)
+def _columns_of_runs(
+    runs: _Runs,
+    categories: tuple[Category, ...],
+    dates: tuple[DateFeature, ...],
+    vectors: tuple[Vector, ...],
+) -> Columns:
+    """The same object for all tasks of a process, with what it has found."""
+    parts = (vectors[run].names if isinstance(run, int) else (run,) for run in runs)
+    return Columns(tuple(chain.from_iterable(parts)), categories, dates, vectors)
 
 
 def distinct(spellings: Sequence[Spellings]) -> tuple[str, ...]:
@@ -214,17 +269,16 @@ def distinct(spellings: Sequence[Spellings]) -> tuple[str, ...]:
 
 
 def stored(
-    features: Iterable[str], dates: Iterable[DateFeature], vectors: Iterable[Vector] = ()
+    features: Sequence[str], dates: Iterable[DateFeature], vectors: Sequence[Vector] = ()
 ) -> tuple[str, ...]:
     """The columns that features are made of: a part's date, an element's vector, or themselves."""
     made_of = {date.name: date.column for date in dates}
-    columns = {vector.column for vector in vectors}
-
-    def column_of(name: str) -> str:
-        element = vector_and_index(name) if columns else None
-        return element[0] if element and element[0] in columns else made_of.get(name, name)
-
-    return tuple(dict.fromkeys(map(column_of, features)))
+    column, others = {}, np.ones(len(features), np.bool_)
+    for name, within in elements(features, vectors).items():
+        column[int(within.places[0])], others[within.places] = name, False
+    for place in np.flatnonzero(others).tolist():
+        column[place] = made_of.get(features[place], features[place])
+    return tuple(dict.fromkeys(column[place] for place in sorted(column)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,101 +305,3 @@ class Block:
         """The numeric columns that can be had laid out alone."""
         sparse = [each.places for each in self.sparse]
         return np.delete(np.arange(len(self.numeric)), np.concatenate([[], *sparse]).astype(int))
-
-
-def lay_out(
-    values: NDArray[np.float64],
-    columns: Columns,
-    block: Block,
-    *,
-    order: NDArray[np.intp],
-    target: NDArray[np.float64] | None = None,
-) -> Iterator[int]:
-    """Lay out rows as one contiguous row of memory per column.
-
-    Parameters
-    ----------
-    values : ndarray of float64, shape (n_columns [+ 1], n)
-        Where to.
-    columns, block
-        The features and their values.
-    order : ndarray of intp, shape (n,)
-        The rows to take, in this order.
-    target : ndarray, optional
-        Becomes the last column.
-
-    Yields
-    ------
-    int
-        The number of each column when it has just been laid out, and is in the processor's cache.
-    """
-    for j, column in enumerate(block.numeric):
-        np.take(column, order, out=values[j], mode="clip")
-        yield j
-    j = len(block.numeric)
-    for category, codes in zip(columns.categories, block.codes, strict=True):
-        ordered = codes[order]
-        for code in range(category.width):
-            np.equal(ordered, code, out=values[j], casting="unsafe")
-            yield j
-            j += 1
-    if target is not None:
-        np.take(target, order, out=values[j], mode="clip")
-        yield j
-
-
-def block_of(values: NDArray[np.float64], columns: Columns, wanted: Columns) -> Block | None:
-    """The rows of a matrix as the features that a model wants.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_columns [+ more], n)
-    columns : Columns
-        Of the matrix.
-    wanted : Columns
-
-    Returns
-    -------
-    Block or None
-        None where a feature is not among the columns, or where rows in ``(other)`` might be of a
-        level that is wanted by itself.
-    """
-    place = dict(columns.spans())
-    known = {category.name: category for category in columns.categories}
-    if not columns.has(wanted):
-        return None
-    codes = []
-    for category in wanted.categories:
-        own, indicators = known.get(category.name), values[place[category.name]]
-        if own is None:
-            return None
-        lookup = lookup_of(own, category, hidden=bool(own.other and indicators[-1].any()))
-        if lookup is None:
-            return None
-        theirs = lookup[indicators.argmax(axis=0)]
-        codes.append(np.where(indicators.any(axis=0), theirs, lookup[-1]))
-    numeric = tuple(values[place[name].start] for name in wanted.numeric)
-    return Block(values.shape[1], numeric, tuple(codes))
-
-
-def lookup_of(own: Category, wanted: Category, *, hidden: bool) -> NDArray[np.int32] | None:
-    """For each indicator that a matrix has of a category, and for none, the wanted one's index.
-
-    Parameters
-    ----------
-    own, wanted : Category
-    hidden : bool
-        Whether some rows are in the matrix's ``(other)``.
-
-    Returns
-    -------
-    ndarray of int32, shape (own.width + 1,), or None
-        -1 where no wanted indicator is 1. None if the types differ, or hidden rows might be of a
-        wanted level.
-    """
-    if own.type != wanted.type or (hidden and not set(wanted.levels) <= set(own.levels)):
-        return None
-    rest = wanted.width - 1 if wanted.other else -1
-    code = {level: i for i, level in enumerate(wanted.levels)}
-    known = [code.get(level, rest) for level in own.levels] + [rest] * own.other
-    return np.array([*known, rest], np.int32)

@@ -1,7 +1,12 @@
-"""Names the elements of columns of vectors, each of which is a numeric feature."""
+"""Names the elements of columns of vectors, each of which is a numeric feature.
 
-from collections.abc import Iterable, Sequence
+There may be a million names. What all of them are asked is answered once, and for vectors whose
+elements are all features, as they mostly are, without a look at each.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +36,19 @@ class Vector:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the features that its elements are."""
-        return tuple(f"{self.column}[{index}]" for index in range(self.length))
+        return _names_of(self)
+
+    def all_within(self, names: Sequence[str]) -> int | None:
+        """Where all of its names are in others, one after the other; None if they are not so."""
+        if not 0 < self.length <= len(names) or self.names[0] not in names:
+            return None
+        first = names.index(self.names[0])
+        return first if tuple(names[first : first + self.length]) == self.names else None
+
+
+@lru_cache(maxsize=8)
+def _names_of(vector: Vector) -> tuple[str, ...]:
+    return tuple(f"{vector.column}[{index}]" for index in range(vector.length))
 
 
 class Elements(NamedTuple):
@@ -63,16 +80,7 @@ def vector_and_index(name: str) -> tuple[str, int] | None:
     return None
 
 
-def without_elements(names: Iterable[str], vectors: Sequence[Vector]) -> tuple[str, ...]:
-    """The names that are not of elements of these vectors."""
-    columns = {vector.column for vector in vectors}
-    if not columns:
-        return tuple(names)
-    each = ((name, vector_and_index(name)) for name in names)
-    return tuple(name for name, element in each if not (element and element[0] in columns))
-
-
-def elements(names: Iterable[str], vectors: Sequence[Vector]) -> dict[str, Elements]:
+def elements(names: Sequence[str], vectors: Sequence[Vector]) -> dict[str, Elements]:
     """The features that are elements of vectors, by the vector's column.
 
     Examples
@@ -80,11 +88,23 @@ def elements(names: Iterable[str], vectors: Sequence[Vector]) -> dict[str, Eleme
     >>> elements(["price", "v[1]"], [Vector("v", 2)])["v"]
     Elements(places=array([1]), indices=array([1]))
     """
-    found: dict[str, list[tuple[int, int]]] = {vector.column: [] for vector in vectors}
-    for place, name in enumerate(names if vectors else ()):
-        element = vector_and_index(name)
-        if element is not None and element[0] in found:
-            found[element[0]].append((place, element[1]))
-    return {
-        column: Elements(*np.array(pairs, np.intp).T) for column, pairs in found.items() if pairs
-    }
+    found = {}
+    for vector in vectors:
+        first = vector.all_within(names)
+        if first is not None:
+            every = np.arange(vector.length)
+            found[vector.column] = Elements(first + every, every)
+            continue
+        named = ((place, vector_and_index(name)) for place, name in enumerate(names))
+        pairs = [(place, of[1]) for place, of in named if of and of[0] == vector.column]
+        if pairs:
+            found[vector.column] = Elements(*np.array(pairs, np.intp).T)
+    return found
+
+
+def without_elements(names: Sequence[str], vectors: Sequence[Vector]) -> tuple[str, ...]:
+    """The names that are not of elements of these vectors."""
+    others = np.ones(len(names), np.bool_)
+    for within in elements(names, vectors).values():
+        others[within.places] = False
+    return tuple(names[place] for place in np.flatnonzero(others).tolist())

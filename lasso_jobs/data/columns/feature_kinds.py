@@ -3,7 +3,6 @@
 import pyarrow as pa
 
 from lasso_jobs.core.rows.columns import Columns
-from lasso_jobs.core.rows.vectors import without_elements
 from lasso_jobs.data.columns.kinds import Kind, kind_of, kinds_with_part
 from lasso_jobs.errors import DataError
 
@@ -17,7 +16,7 @@ def expected_kinds(columns: Columns) -> dict[str, tuple[Kind, ...]]:
         "integer": ("integer", "number", "boolean"),
     }
     number: tuple[Kind, ...] = ("number", "integer", "boolean")
-    wanted = dict.fromkeys(without_elements(columns.numeric, columns.vectors), number)
+    wanted = dict.fromkeys(columns.scalars, number)
     wanted |= {vector.column: ("vector",) for vector in columns.vectors}
     wanted |= {c.name: kinds[c.type] for c in columns.categories}
     for date in columns.dates:

@@ -54,9 +54,8 @@ class KeptUnit:
     def rows(self, reading: Reading) -> Iterator[TrainingRows]:
         """The rows with some of the columns: those of a reading that differs in nothing else."""
         wanted = None
-        if reading.columns is not self.columns and reading.columns != self.columns:
-            place = {name: j for j, name in enumerate(self.columns.numeric)}
-            wanted = np.array([place[name] for name in reading.columns.numeric], np.intp)
+        if reading.columns != self.columns:
+            wanted = self.columns.places(reading.columns.numeric)
         for rows in self.blocks:
             block = rows.block
             if wanted is not None:

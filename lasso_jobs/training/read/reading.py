@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 from lasso_jobs.core.rows.columns import Columns
-from lasso_jobs.core.rows.vectors import without_elements
 from lasso_jobs.data.where import Condition
 
 BLOCK_BYTES = 256 * 2**20
@@ -127,8 +126,7 @@ class Reading:
         at_once = {c for w in self.holdout_where or () for c in w.columns}
         at_once.update(self.complete, (date.name for date in self.columns.dates))
         at_once.update(name for name in (self.weight, self.intervals, self.period) if name)
-        columns = without_elements(self.columns.numeric, self.columns.vectors)
-        return [name for name in columns if name not in at_once]
+        return [name for name in self.columns.scalars if name not in at_once]
 
     def block_rows(self) -> int:
         """How many rows are decoded together: part of what makes results reproducible."""

@@ -10,7 +10,8 @@ from lasso_jobs.core.rows import buckets as b
 from lasso_jobs.core.rows import periods
 from lasso_jobs.core.rows import sample as s
 from lasso_jobs.core.rows.centring import Centring, room_for
-from lasso_jobs.core.rows.columns import Columns, lay_out
+from lasso_jobs.core.rows.columns import Columns
+from lasso_jobs.core.rows.matrix import lay_out
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods, Summing
 from lasso_jobs.training.read.held_out import HeldOutRows

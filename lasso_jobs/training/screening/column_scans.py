@@ -124,7 +124,7 @@ class GradientScan:
 
     def _residuals(self, block: Block, target: Floats, buckets: NDArray[np.intp]) -> Floats:
         """Of each fit, zero in the rows that it is not fitted to; shape (n_fits, n)."""
-        place = {name: j for j, name in enumerate(self.reading.columns.numeric)}
+        place = self.reading.columns.place
         used = self._used()
         numeric = [
             block.numeric[place[name]] if j in used else np.empty(0)

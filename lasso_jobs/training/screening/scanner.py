@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from lasso_jobs.core.fit.gradient_sums import GradientSums
 from lasso_jobs.core.rows.marginals import Marginals
-from lasso_jobs.core.rows.vectors import without_elements
 from lasso_jobs.data.columns.kinds import type_of_elements
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.engine.memory import of_this_process, of_workers
@@ -113,11 +112,7 @@ class Scanner:
     def _dtype(self) -> str:
         schema, columns = self.planned.dataset.schema, self.reading.columns
         derived = {date.name for date in columns.dates}
-        types = [
-            schema.field(name).type
-            for name in without_elements(columns.numeric, columns.vectors)
-            if name not in derived
-        ]
+        types = [schema.field(name).type for name in columns.scalars if name not in derived]
         # Of sparse vectors, the elements that have many entries are laid out, too.
         types += [type_of_elements(schema.field(v.column).type) for v in columns.vectors]
         return "float32" if set(types) <= FLOAT32 else "float64"

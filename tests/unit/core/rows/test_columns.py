@@ -9,9 +9,8 @@ from lasso_jobs.core.rows.columns import (
     Category,
     Columns,
     DateFeature,
-    block_of,
-    lay_out,
 )
+from lasso_jobs.core.rows.matrix import block_of, lay_out
 
 CARRIER = Category("carrier", ("AA", "UA", None), True, "string")
 LATE = Category("late", ("false", "true"), False, "boolean")

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from lasso_jobs.core.rows.columns import Columns, DateFeature, stored
@@ -44,3 +46,39 @@ def test_fewer_features_have_fewer_vectors() -> None:
     assert COLUMNS.has(some)
     assert not some.has(COLUMNS)
     assert not Columns(("v[2]",), ()).has(Columns(("v[2]",), (), (), (Vector("v", 3),)))
+
+
+WHOLE = (
+    (),
+    ("v[0]",),
+    ("x", "v[0]", "v[1]"),
+    ("v[1]", "v[0]"),
+    ("x", "v[0]", "v[1]", "w[0]", "w[1]", "w[2]", "y"),
+    ("w[0]", "w[1]", "w[2]", "v[1]", "x", "v[0]"),
+    ("v[0]", "x", "v[1]", "w[1]", "w[2]"),
+)
+
+
+@pytest.mark.parametrize("numeric", WHOLE)
+def test_columns_arrive_as_they_were_sent(numeric: tuple[str, ...]) -> None:
+    every = Columns(numeric, (), (), (Vector("v", 2), Vector("w", 3)))
+    arrived = pickle.loads(pickle.dumps(every))
+    assert arrived == every
+    assert arrived is pickle.loads(pickle.dumps(every))
+    for columns in (every, arrived):
+        for vector in columns.vectors:
+            places, indices = columns.elements().get(vector.column, ([], []))
+            names = [vector.names[i] for i in indices]
+            assert names == [numeric[j] for j in places]
+            assert names == [name for name in numeric if name.startswith(vector.column)]
+        assert columns.scalars == tuple(name for name in numeric if name in "xy")
+        assert [columns.place[name] for name in numeric] == list(range(len(numeric)))
+        assert columns.places(numeric[1:]).tolist() == list(range(len(numeric)))[1:]
+
+
+def test_a_million_names_are_sent_as_a_few() -> None:
+    vector = Vector("v", 1_000_000)
+    columns = Columns(("x", *vector.names), (), (), (vector,))
+    sent = pickle.dumps(columns)
+    assert len(sent) < 1_000
+    assert pickle.loads(sent).numeric == columns.numeric
