@@ -12,6 +12,7 @@ from sklearn.linear_model import Lasso
 from sklearn.preprocessing import StandardScaler
 
 from lasso_jobs import TrainJob, train
+from lasso_jobs.core.fit.choice import has_turned
 from lasso_jobs.models.model import Model
 from lasso_jobs.training.screening import rounds
 
@@ -76,6 +77,7 @@ def trained(files: Path, tmp_path: Path, engine: str, options: Values, workers: 
 
 
 ROLE = {"exclude": ["w", "team", "fold", "t", "store"]}
+LAST: Values = {"early_stop": False}
 OPTIONS: dict[str, Values] = {
     "default": {},
     "no hold-out": {"holdout": None},
@@ -96,6 +98,9 @@ OPTIONS: dict[str, Values] = {
     "one standard error": {"search": {"rule": "1se"}},
     "alphas by hand": {"search": {"alphas": [2.0, 0.9, 0.05], "eps": None}},
     "the whole grid": {"search": {"early_stop": False}},
+    "beyond the grid": {"search": {"l1_ratio": [0.2, 1.0], "alphas": 8, "eps": None, **LAST}},
+    "beyond the grid, relaxed": {"search": {"relax": [0, 1], "alphas": 8, "eps": None, **LAST}},
+    "beyond the grid, 1se": {"search": {"rule": "1se", "alphas": 4, "eps": None, **LAST}},
 }
 
 
@@ -123,6 +128,20 @@ def test_screened_equals_all_pairs_of_columns(files: Path, tmp_path: Path, name:
     assert record.worst_violation <= 1e-10
     if name == "the whole grid":
         assert (record.n_left_out, record.stopped) == (0, "end")
+
+
+@pytest.mark.parametrize("gammas", [[0, 1], [0, 0.5]])
+def test_a_relaxed_search_stops_when_every_gamma_has_turned(
+    files: Path, tmp_path: Path, gammas: list[float]
+) -> None:
+    options = {"search": {"relax": gammas, "alphas": 40, "eps": 0.01}, "features": ROLE}
+    model = trained(files, tmp_path, "screened", options)
+    record, curve = model.certificate.screening, model.curve
+    assert record is not None and record.stopped == "turned"
+    n = len(curve.alphas) // len(gammas)
+    by_gamma = curve.fold_mse.reshape(len(curve.fold_mse), len(gammas), n)
+    assert has_turned(by_gamma, curve.fold_weight)
+    assert curve.alpha_min > curve.alphas.min()
 
 
 def assert_same(screened: Model, whole: Model) -> None:

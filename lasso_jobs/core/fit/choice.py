@@ -1,5 +1,6 @@
 """Holds the errors of cross-validation, and chooses alpha, l1_ratio and gamma by them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ is clearly larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrossValidation:
+class SearchErrors:
     """The CV errors of every combination of l1_ratio, gamma and alpha that was tried.
 
     The combinations are ordered by l1_ratio and gamma as given, then by alpha, descending.
@@ -29,20 +30,10 @@ class CrossValidation:
         The folds of the first repeat, then those of the next.
     fold_weight : ndarray, shape (repeats * n_folds,)
         Weight of each fold's rows.
-    n_nonzero : ndarray of int, shape (n,)
-        Non-zero coefficients of the fits to all folds together.
     rule : {"min", "1se"}
         Which of the two combinations is chosen.
     fold_means : {"size", "equal"}
         Whether folds count by the weight of their rows, or all alike.
-    n_left_out : int
-        Combinations that an early stop left out.
-    worst_dual_gap, worst_kkt : float
-        Over all folds and combinations, relaxed fits too.
-    converged : bool
-        Whether every fit did that could be chosen: those down to the alpha of the smallest error.
-    worst_sse_bound : float
-        Largest relative rounding error of a fold's squared error.
     repeats : int
         How many times over the folds are all rows.
     """
@@ -52,14 +43,8 @@ class CrossValidation:
     alphas: Floats
     fold_mse: Floats
     fold_weight: Floats
-    n_nonzero: NDArray[np.int64]
     rule: Rule
     fold_means: FoldMeans
-    n_left_out: int
-    worst_dual_gap: float
-    worst_kkt: float
-    converged: bool
-    worst_sse_bound: float
     repeats: int = 1
 
     @property
@@ -123,6 +108,62 @@ class CrossValidation:
         """The alphas that were tried, down to the chosen one."""
         alphas = self.path_alphas
         return np.asarray(alphas[alphas >= self.alpha])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossValidation(SearchErrors):
+    """The errors of a finished search, and how well its fits converged.
+
+    Parameters
+    ----------
+    n_nonzero : ndarray of int, shape (n,)
+        Non-zero coefficients of the fits to all folds together.
+    n_left_out : int
+        Combinations that an early stop left out.
+    worst_dual_gap, worst_kkt : float
+        Over all folds and combinations, relaxed fits too.
+    converged : bool
+        Whether every fit did that could be chosen: those down to the alpha of the smallest error.
+    worst_sse_bound : float
+        Largest relative rounding error of a fold's squared error.
+    """
+
+    n_nonzero: NDArray[np.int64]
+    n_left_out: int
+    worst_dual_gap: float
+    worst_kkt: float
+    converged: bool
+    worst_sse_bound: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveErrors:
+    """The errors of one l1_ratio.
+
+    Parameters
+    ----------
+    l1_ratio : float
+    alphas : ndarray, shape (n_alphas,)
+        Descending.
+    fold_mse : ndarray, shape (n_folds, n_gammas, n_alphas)
+    """
+
+    l1_ratio: float
+    alphas: Floats
+    fold_mse: Floats
+
+
+def combinations(curves: Sequence[CurveErrors], gammas: Sequence[float]) -> dict[str, Floats]:
+    """The fields of `SearchErrors` that name the combinations, and their errors."""
+    each, n_alphas = np.asarray(gammas, float), [len(curve.alphas) for curve in curves]
+    ratios = np.array([curve.l1_ratio for curve in curves], float)
+    errors = [curve.fold_mse.reshape(len(curve.fold_mse), -1) for curve in curves]
+    return {
+        "l1_ratios": np.repeat(ratios, [len(each) * n for n in n_alphas]),
+        "gammas": np.concatenate([np.repeat(each, n) for n in n_alphas]),
+        "alphas": np.concatenate([np.tile(curve.alphas, len(each)) for curve in curves]),
+        "fold_mse": np.hstack(errors),
+    }
 
 
 def mean_and_error(

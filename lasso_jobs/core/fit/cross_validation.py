@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
-from lasso_jobs.core.fit.choice import CrossValidation, FoldMeans, Rule, has_turned, mean_and_error
+from lasso_jobs.core.fit.choice import (
+    CrossValidation,
+    CurveErrors,
+    FoldMeans,
+    Rule,
+    combinations,
+    has_turned,
+    mean_and_error,
+)
 from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.fit.problem import GAP_TOLERANCE
 from lasso_jobs.core.fit.relaxed import mixed
@@ -141,18 +149,17 @@ def cross_validate(
 
 
 def _combined(curves: Sequence["_Curve"], search: PathSearch) -> CrossValidation:
-    n_alphas, gammas = [len(curve.alphas) for curve in curves], np.asarray(search.gammas, float)
-    ratios, folds = [curve.recipe.l1_ratio for curve in curves], curves[0].folds
+    errors = [
+        CurveErrors(l1_ratio=curve.recipe.l1_ratio, alphas=curve.alphas, fold_mse=curve.fold_mse())
+        for curve in curves
+    ]
     return CrossValidation(
-        l1_ratios=np.repeat(np.asarray(ratios, float), [len(gammas) * n for n in n_alphas]),
-        gammas=np.concatenate([np.repeat(gammas, n) for n in n_alphas]),
-        alphas=np.concatenate([np.tile(curve.alphas, len(gammas)) for curve in curves]),
-        fold_mse=np.hstack([curve.fold_mse().reshape(len(folds), -1) for curve in curves]),
+        **combinations(errors, search.gammas),
         fold_weight=curves[0].weight,
         n_nonzero=np.concatenate([curve.n_nonzero().ravel() for curve in curves]),
         rule=search.rule,
         fold_means=search.fold_means,
-        n_left_out=sum(curve.n_left_out for curve in curves) * len(gammas),
+        n_left_out=sum(curve.n_left_out for curve in curves) * len(search.gammas),
         worst_dual_gap=max(float(curve.dual_gap.max(initial=0.0)) for curve in curves),
         worst_kkt=max(float(curve.kkt.max(initial=0.0)) for curve in curves),
         converged=all(curve.converged_to_candidates() for curve in curves),
@@ -174,6 +181,16 @@ class _Part:
     dual_gap: Floats
     kkt: Floats
     worst_sse_bound: float
+
+    def first(self, n: int) -> "_Part":
+        """Those of the first alphas."""
+        return replace(
+            self,
+            n_nonzero=self.n_nonzero[:, :n],
+            mse=self.mse[:, :n] if self.mse.size else self.mse,
+            dual_gap=self.dual_gap[:n],
+            kkt=self.kkt[:n],
+        )
 
 
 def _solved(
@@ -255,9 +272,11 @@ class _Curve:
             if self.search.early_stop and self._has_turned():
                 break
             parts = self._fits(block)
-            if not _converged(parts).all():
+            n = int(np.cumprod(_converged(parts)).sum())
+            if n:
+                self._append(block[:n], [part.first(n) for part in parts])
+            if n < len(block):
                 break
-            self._append(block, parts)
 
     def _fits(self, alphas: Floats) -> list[_Part]:
         splits = [None, *self.folds]

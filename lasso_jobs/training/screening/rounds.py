@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.core.fit.choice import has_turned, mean_and_error
+from lasso_jobs.core.fit.choice import CurveErrors, SearchErrors, combinations, has_turned
 from lasso_jobs.core.fit.cross_validation import EPS, PathSearch
 from lasso_jobs.core.fit.screening import (
     TOLERANCE,
@@ -24,6 +24,7 @@ from lasso_jobs.core.fit.screening import (
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps, in_threads
+from lasso_jobs.progress import of_stage
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.row_summary import RowSummary
 from lasso_jobs.training.recipe import path_search, recipe_of
@@ -68,17 +69,22 @@ class Screened:
 
 def screen(ground: Ground) -> Screened:
     """Screen all columns."""
-    inside, alphas, walks = ground.always, {}, []
+    inside, walks = ground.always, list[_Walk]()
     for ratio in path_search(ground.job).l1_ratios or (1.0,):
         walk = _Walk(ground=ground, ratio=ratio, active=inside)
         walk.run()
         inside = walk.with_rivals()
-        alphas[ratio] = walk.alphas[: walk.done]
         walks.append(walk)
+    chosen = _errors(walks)
+    for walk in walks:
+        if walk.ratio == chosen.l1_ratio and walk.ends_at(chosen.alpha):
+            walk.go_on(inside)
+            inside = walk.with_rivals()
+            break
     return Screened(
         reading=ground.reading_of(inside),
         summary=ground.summary_of(inside),
-        alphas=alphas,
+        alphas={walk.ratio: walk.alphas[: walk.done] for walk in walks},
         record=ScreeningRecord(
             n_columns=len(inside),
             n_working_set=int(inside.sum()),
@@ -87,6 +93,19 @@ def screen(ground: Ground) -> Screened:
             n_left_out=sum(len(walk.alphas) - walk.done for walk in walks),
             stopped=", ".join(dict.fromkeys(walk.stopped for walk in walks)),
         ),
+    )
+
+
+def _errors(walks: "Sequence[_Walk]") -> SearchErrors:
+    """The errors of all walks, as the search will find them again."""
+    ground = walks[0].ground
+    how = ground.job.search
+    return SearchErrors(
+        **combinations([walk.errors for walk in walks], how.gammas),
+        fold_weight=ground.fold_weight,
+        rule=how.rule,
+        fold_means=how.fold_means,
+        repeats=how.repeats,
     )
 
 
@@ -109,13 +128,15 @@ class _Walk:
         How many of them are proved.
     worst : float
         The largest violation at those.
-    mse : list of ndarray, shape (n_folds, n)
+    mse : list of ndarray, shape (n_folds, n_gammas, n)
     last : list of dict of str to float
         By coefficient, the solution of each set at the last proved alpha.
     explained : float
         Share of the target's variance at that alpha.
     proved : bool
         Whether the last round has proved an alpha.
+    beyond : bool
+        Whether the grid goes on, for as long as its fits converge.
     stopped : str
         Why the walk has ended.
     """
@@ -132,9 +153,9 @@ class _Walk:
     last: list[dict[str, float]] = field(default_factory=list)
     explained: float = 0.0
     proved: bool = True
+    beyond: bool = False
     stopped: str = ""
-    _grown: bool = False
-    _next: tuple[Floats, float, float] = field(default_factory=lambda: (np.empty(0), 0.0, 0.0))
+    _next: tuple[Floats, float] = field(default_factory=lambda: (np.empty(0), 0.0))
 
     def run(self) -> None:
         """Go down until the errors have turned, the fit is saturated, or the grid ends."""
@@ -145,11 +166,40 @@ class _Walk:
         )
         start = float(entry[np.isfinite(entry)].max(initial=0.0))
         self._admit(entry, last=start, target=start * self._step(search) ** ALPHAS_AT_ONCE)
+        self._rounds(search, penalties)
+
+    def ends_at(self, alpha: float) -> bool:
+        """Whether the grid has ended, at this alpha."""
+        return self.stopped == "end" and alpha == self.alphas[-1]
+
+    def go_on(self, inside: NDArray[np.bool_]) -> None:
+        """Go on beyond the end of the grid, where the job leaves it open.
+
+        The set keeps the columns that other walks have let in.
+        """
+        search = self._search()
+        more = path_search(self.ground.job).beyond(self.alphas)
+        if len(more):
+            self.active = self.active | inside
+            self.alphas = np.concatenate([self.alphas, more])
+            self.beyond, self.stopped = True, ""
+            self._judge()
+            self._rounds(search, self._penalties())
+
+    def _rounds(self, search: PathSearch, penalties: Penalties) -> None:
         while not self.stopped:
             solved = self._solve(search)
-            gradients = solved.gradients(ground, penalties)
-            self._accept(solved, gradients)
-            self._judge(search)
+            self._accept(solved, solved.gradients(self.ground, penalties))
+            self._judge()
+
+    @property
+    def errors(self) -> CurveErrors:
+        """Those at the proved alphas."""
+        return CurveErrors(
+            l1_ratio=self.ratio,
+            alphas=self.alphas[: self.done],
+            fold_mse=np.concatenate(self.mse, axis=2),
+        )
 
     def _search(self) -> PathSearch:
         search = path_search(self.ground.job)
@@ -199,10 +249,13 @@ class _Walk:
             self.alphas = search.grid(recipe, sets[0].rows)
         low = max(self.done - 1, 0)
         block = self.alphas[low : self.done + self._at_once(len(sets))]
-        steps, starts = Steps(), self.last or [{} for _ in sets]
+        steps = Steps(of_stage(ground.scanner.reads.progress, "fits"))
+        steps.expect(len(sets) * len(block))
+        starts = self.last or [{} for _ in sets]
 
         def solve(k: int) -> SetPath:
-            return solve_set(recipe, block, sets[k], starts[k], steps=steps)
+            start = starts[k]
+            return solve_set(recipe, block, sets[k], start, gammas=search.gammas, steps=steps)
 
         paths = in_threads(solve, range(len(sets)), steps)
         skip = self.done - low
@@ -221,10 +274,12 @@ class _Walk:
         by_alpha = violation.max(axis=0, initial=0.0)
         failed = np.flatnonzero(by_alpha > TOLERANCE)
         good = int(failed[0]) if len(failed) else len(alphas)
+        if self.beyond and (end := solved.n_converged(self.ground.n_folds)) < good:
+            good, self.alphas = end, self.alphas[: self.done + end]
         last = float(alphas[max(good - 1, 0)])
         if good:
             self.worst = max(self.worst, float(by_alpha[:good].max()))
-            self.mse.append(np.array([p.mse[:good] for p in solved.paths[-self.ground.n_folds :]]))
+            self.mse.append(solved.mse(self.ground.n_folds, good))
             self.last = [path.by_label(good - 1) for path in solved.paths]
             self.explained = float(solved.paths[0].explained[good - 1])
             self.done += good
@@ -235,35 +290,24 @@ class _Walk:
             late = (violation[:, good] > TOLERANCE) & outside
             entry[late] = np.inf
         self.ahead = 2 * len(alphas) if good == len(alphas) else max(ALPHAS_AT_ONCE, good)
-        target = self.alphas[min(self.done + self.ahead, len(self.alphas)) - 1]
         self.proved = good > 0
-        self._next = entry, last, float(target)
+        self._next = entry, last
 
-    def _judge(self, search: PathSearch) -> None:
+    def _judge(self) -> None:
         """Stop, or let the next columns in."""
         if self.done == len(self.alphas):
-            beyond = path_search(self.ground.job).beyond(self.alphas)
-            if len(beyond) and not self._grown and self._best() == self.done - 1:
-                self._grown = True
-                self.alphas = np.concatenate([self.alphas, beyond])
-            else:
-                self.stopped = "end"
-                return
-        if self.done and self.ground.job.search.early_stop is not False:
+            self.stopped = "end"
+        elif self.done and self.ground.job.search.early_stop is not False:
             if self._has_turned():
                 self.stopped = "turned"
             elif self.explained > SATURATED:
                 self.stopped = "saturated"
         if not self.stopped:
-            entry, last, target = self._next
-            self._admit(entry, last=last, target=target)
+            entry, last = self._next
+            target = self.alphas[min(self.done + self.ahead, len(self.alphas)) - 1]
+            self._admit(entry, last=last, target=float(target))
 
     def _has_turned(self) -> bool:
         how = self.ground.job.search
-        mse = np.concatenate(self.mse, axis=1)
+        mse = self.errors.fold_mse
         return has_turned(mse, self.ground.fold_weight, how.fold_means, how.repeats)
-
-    def _best(self) -> int:
-        how, mse = self.ground.job.search, np.concatenate(self.mse, axis=1)
-        mean, _ = mean_and_error(mse, self.ground.fold_weight, how.fold_means, how.repeats)
-        return int(np.argmin(mean))

@@ -1,6 +1,6 @@
 """Solves the paths of all sets of training rows on a working set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit.gradient_sums import Fits
 from lasso_jobs.core.fit.lasso import solve_path
+from lasso_jobs.core.fit.problem import GAP_TOLERANCE
+from lasso_jobs.core.fit.relaxed import mixed
 from lasso_jobs.core.fit.screening import Gradients, Penalties
 from lasso_jobs.core.fit.squared_error import evaluate
 from lasso_jobs.core.rows.moments import Floats
@@ -45,6 +47,15 @@ class Solved:
             for k, buckets in enumerate(ground.sets)
         ]
 
+    def mse(self, n_folds: int, n: int) -> Floats:
+        """Errors of the folds, whose sets are the last, at the first n alphas."""
+        return np.array([path.mse[:, :n] for path in self.paths[-n_folds:]])
+
+    def n_converged(self, n_folds: int) -> int:
+        """Down to which alpha the fits converged that cross-validation has."""
+        fits = (self.paths[0], *self.paths[-n_folds:])
+        return int(np.cumprod(np.all([path.converged for path in fits], axis=0)).sum())
+
     def active(self, n: int) -> NDArray[np.bool_]:
         """Of the set's numeric columns, which have a coefficient at one of the first alphas."""
         columns = self.recipe.columns
@@ -69,8 +80,10 @@ class SetPath:
         On the correlation scale.
     explained : ndarray, shape (n_alphas,)
         Share of the target's variance in training.
-    mse : ndarray, shape (n_alphas,) or (0,)
+    mse : ndarray, shape (n_gammas, n_alphas) or (n_gammas, 0)
         On the fold's test.
+    converged : ndarray of bool, shape (n_alphas,)
+        Whether the fit did, and its relaxed fit.
     """
 
     fits: Fits
@@ -78,6 +91,7 @@ class SetPath:
     coef: Floats
     explained: Floats
     mse: Floats
+    converged: NDArray[np.bool_]
 
     def after(self, skip: int) -> "SetPath":
         """Without the first alphas."""
@@ -86,7 +100,8 @@ class SetPath:
             labels=self.labels,
             coef=self.coef[skip:],
             explained=self.explained[skip:],
-            mse=self.mse[skip:],
+            mse=self.mse[:, skip:],
+            converged=self.converged[skip:],
         )
 
     def by_label(self, at: int) -> dict[str, float]:
@@ -101,6 +116,7 @@ def solve_set(
     rows: TrainingSet,
     start: Mapping[str, float],
     *,
+    gammas: Sequence[float],
     steps: Steps,
 ) -> SetPath:
     """Solve the path of one set of training rows.
@@ -114,6 +130,8 @@ def solve_set(
     rows : TrainingSet
     start : mapping of str to float
         The solution to start from, by coefficient.
+    gammas : sequence of float
+        The mixtures with the relaxed fit that are measured on the test.
     steps : Steps
         Takes one for each alpha, and may end the work.
     """
@@ -126,10 +144,19 @@ def solve_set(
     slack = problem.covariance @ path.coef.T
     gram = np.array([coef @ (problem.gram @ coef) for coef in path.coef])
     explained = (2 * slack - gram) / (problem.variance or 1.0)
-    mse = np.empty(0)
+    coef, relaxed = mixed(problem, path.coef, gammas)
+    mse: Floats = np.empty((len(gammas), 0))
     if rows.test is not None:
-        original, _ = design.original_units(path.coef)
-        mse = evaluate(design, original, rows.test).mse
+        original, _ = design.original_units(np.concatenate(coef))
+        mse = evaluate(design, original, rows.test).mse.reshape(coef.shape[:2])
+    fits = [path, relaxed] if len(relaxed.coef) else [path]
+    worst = np.max([np.maximum(each.dual_gap, each.kkt) for each in fits], axis=0)
     # Not the design: those of all sets are as many squares, which nobody needs any more.
-    fits = Fits.of(recipe, design, path.coef, rows.buckets)
-    return SetPath(fits=fits, labels=labels, coef=path.coef, explained=explained, mse=mse)
+    return SetPath(
+        fits=Fits.of(recipe, design, path.coef, rows.buckets),
+        labels=labels,
+        coef=path.coef,
+        explained=explained,
+        mse=mse,
+        converged=worst <= GAP_TOLERANCE,
+    )
