@@ -10,9 +10,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lasso_jobs.data.arrays import array, numbers, plain, plain_type, values_of
-from lasso_jobs.data.columns.file_columns import leaf_owners
 from lasso_jobs.data.dataset import FileIdentity, Piece
-from lasso_jobs.data.parquet_file import opened, read_columns, read_in_parts, unreadable
+from lasso_jobs.data.parquet_file import (
+    PART_VALUES,
+    leaves_of,
+    n_values,
+    opened,
+    read_columns,
+    read_in_parts,
+    unreadable,
+)
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 from lasso_jobs.storage import files as storage
@@ -87,12 +94,13 @@ def read(
         file = opened(piece.file.path, piece.file.state)
         gone = dict(zip(piece.row_groups, piece.deleted, strict=False))
         schema = file.schema_arrow
-        leaves, nested = _leaves(schema, wanted.physical), _any_nested(schema, wanted.physical)
+        leaves, nested = leaves_of(schema, wanted.physical), _any_nested(schema, wanted.physical)
         for index in piece.row_groups:
             group = _RowGroup(piece, file, index)
             n_bytes = group.n_bytes(leaves)
             most = block_rows or BLOCK_ROWS
-            read_blocks = group.in_parts if nested and group.n_rows > most else group.at_once
+            in_parts = nested and (group.n_rows > most or group.is_large(wanted.physical))
+            read_blocks = group.in_parts if in_parts else group.at_once
             for start, part in read_blocks(wanted, most, absent):
                 every = np.arange(first_row + start, first_row + start + part.num_rows)
                 part, kept = _without(part, every, gone[index], start) if gone else (part, every)
@@ -170,6 +178,10 @@ class _RowGroup:
     def n_rows(self) -> int:
         return int(self.file.metadata.row_group(self.index).num_rows)
 
+    def is_large(self, columns: Sequence[str]) -> bool:
+        """Whether these columns have more values than are read together."""
+        return n_values(self.file, self.index, columns) > PART_VALUES
+
     def at_once(self, wanted: _Wanted, most: int, absent: Collection[str]) -> _Blocks:
         """All rows, cut into blocks, each with the place of its first row."""
         # What is wanted later is read later if a block is the row group, and worth it.
@@ -200,13 +212,6 @@ class _RowGroup:
 def _any_nested(schema: pa.Schema, columns: Collection[str]) -> bool:
     places = (schema.get_field_index(name) for name in columns)
     return any(pa.types.is_nested(schema.field(place).type) for place in places if place >= 0)
-
-
-def _leaves(schema: pa.Schema, columns: Collection[str]) -> list[int]:
-    """The leaves of the file that belong to these columns."""
-    wanted = frozenset(columns)
-    chosen = [name in wanted for name in schema.names]
-    return [j for j, owner in enumerate(leaf_owners(schema)) if chosen[owner]]
 
 
 @dataclass(frozen=True, slots=True)

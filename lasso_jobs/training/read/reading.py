@@ -7,7 +7,8 @@ from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.where import Condition
 
 BLOCK_BYTES = 256 * 2**20
-MIN_BLOCK_ROWS = 8_192
+MIN_BLOCK_ROWS = 256
+"""However many columns there are: a scan of fewer rows takes longer to add up its sums."""
 SPARSE_COLUMNS = 2_048
 """For how many columns a sparse vector counts: about as many as are ever laid out together."""
 

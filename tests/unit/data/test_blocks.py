@@ -15,6 +15,7 @@ from lasso_jobs.data.arrays import numbers
 from lasso_jobs.data.blocks import read
 from lasso_jobs.data.dataset import Piece
 from lasso_jobs.data.discover import discover
+from lasso_jobs.data.parquet_file import PART_VALUES
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError, LassoJobsError
 
@@ -102,13 +103,19 @@ def test_filtered_rows_of_a_large_block_stay_in_order(write: Write) -> None:
         assert positions(path, "x != 7") == [*range(7), *range(8, n)]
 
 
+@pytest.mark.parametrize("at_once", [1, 11, PART_VALUES])
 @pytest.mark.parametrize("where", [None, "x >= 3 and x < 25", "day == '2'"])
 @pytest.mark.parametrize(
     "type_", [pa.list_(pa.float32(), 2), pa.list_(pa.float64()), pa.map_(pa.int8(), pa.int8())]
 )
 def test_vectors_of_a_large_row_group_are_read_in_parts(
-    write: Write, type_: pa.DataType, where: str | None
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    type_: pa.DataType,
+    where: str | None,
+    at_once: int,
 ) -> None:
+    monkeypatch.setattr("lasso_jobs.data.parquet_file.PART_VALUES", at_once)
     vectors: list[Any] = [None if i % 5 == 0 else [i, i + 1] for i in range(30)]
     if pa.types.is_map(type_):
         vectors = [None if v is None else [(v[0], 1)] for v in vectors]
@@ -125,6 +132,18 @@ def test_vectors_of_a_large_row_group_are_read_in_parts(
     assert found["x"].to_pylist() == kept
     assert found["day"].to_pylist() == ["2"] * len(kept)
     assert found["none"].null_count == len(kept)
+
+
+def test_many_columns_are_read_some_at_a_time(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns: dict[str, Any] = {f"x{j}": [j, j + 0.5] for j in range(7)}
+    columns |= {"s.a": ["a", "b"], "s": [{"a": 1, "b": 2}, None]}
+    path, wanted = write("a.parquet", columns), ["x5", "s", "x0", "s.a", "x6", "x1", "x2"]
+    monkeypatch.setattr("lasso_jobs.data.parquet_file.COLUMNS_AT_ONCE", 2)
+    found = table(path, wanted)
+    assert found.column_names == wanted
+    assert found.to_pydict() == {name: columns[name] for name in wanted}
 
 
 def test_a_damaged_part_of_vectors_is_refused_by_name(write: Write) -> None:
