@@ -37,12 +37,27 @@ def show_plan(options: argparse.Namespace) -> int:
     odd = []
     if not options.json:
         odd = [row for row in values.pop("schema_columns", []) if row["fate"] != "ok"]
-        values |= {"extra_columns": ", ".join(values.pop("extra_columns", [])) or "none"}
+        values = {name: _short(value) for name, value in values.items()}
     terminal.result(values, options.json, options.quiet)
     if odd and not options.quiet:
         terminal.heading("Columns that deviate")
         terminal.table(odd)
     return DONE
+
+
+def _short(value: Any) -> Any:
+    """A list or mapping for people: its first entries.
+
+    Examples
+    --------
+    >>> _short([f"x{j}" for j in range(5_000)])[-20:], _short({"v": 768}), _short([])
+    (', x11 and 4,988 more', 'v (768)', 'none')
+    """
+    from lasso_jobs.data.schema import listed
+
+    if isinstance(value, dict):
+        value = [f"{name} ({said})" for name, said in value.items()]
+    return (listed(value) or "none") if isinstance(value, list) else value
 
 
 def _schema(options: argparse.Namespace) -> int:

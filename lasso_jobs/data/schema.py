@@ -338,4 +338,4 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     'a, b and 1 more'
     """
     shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

@@ -34,6 +34,18 @@ def engine_for(job: TrainJob, features: SelectedFeatures) -> Engine:
     return "screened" if wide and reason is None else "all"
 
 
+def reason_for_engine(job: TrainJob, features: SelectedFeatures) -> str:
+    """Why the job has its engine."""
+    if job.search.engine != "auto":
+        return "search.engine says so"
+    n, reason = len(features.numeric), _needs_all(job)
+    if n <= MOST_OF_ALL:
+        return f"the numeric columns are {n:,}, and at most {MOST_OF_ALL:,} are few"
+    if reason is None:
+        return f"the numeric columns are {n:,}, more than {MOST_OF_ALL:,}"
+    return f"{reason[0]} {reason[1]}: expected {reason[2]}, for screening {n:,} numeric columns"
+
+
 def _needs_all(job: TrainJob) -> tuple[str, str, str] | None:
     """What of a job needs the moments of all pairs, if anything does."""
     search = job.search

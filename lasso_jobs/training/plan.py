@@ -19,7 +19,8 @@ from lasso_jobs.jobs.split import HoldoutRows
 from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.storage.json_text import json_text
 from lasso_jobs.training import memory
-from lasso_jobs.training.engine import Engine, engine_for
+from lasso_jobs.training.engine import Engine, engine_for, reason_for_engine
+from lasso_jobs.training.outlook import outlook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,8 @@ class TrainPlan:
 
     def as_values(self) -> dict[str, Any]:
         """What ``plan --json`` prints."""
-        vectors = self.features.vectors
+        vectors, job = self.features.vectors, self.job
+        expected = outlook(job.registry, job.name, self.engine, self.n_bytes)
         return {
             "job": "train",
             "run_id": self.run_id,
@@ -68,11 +70,19 @@ class TrainPlan:
             "categorical_features": [name for name, _ in self.features.categorical],
             "left_out": dict(self.features.left_out),
             "engine": self.engine,
+            "engine_because": reason_for_engine(self.job, self.features),
+            "expected_scans": expected.scans,
+            "expected_seconds": expected.seconds,
             "memory_bytes_at_most": self.memory_bytes,
             "schema": column_fates.in_words(self.odd_columns),
             "schema_columns": column_fates.as_values(self.odd_columns),
             "extra_columns": self.extra_columns,
         }
+
+    @property
+    def n_bytes(self) -> int:
+        """Compressed bytes of the columns that are read."""
+        return self.dataset.column_bytes(self.columns_read)
 
     @property
     def memory_bytes(self) -> int:

@@ -155,7 +155,8 @@ def register(
     """
     model = build(planned, data, selected, evaluation)
     examined = examine(planned, data, selected, model)
-    registered = Registry(planned.job.registry).register(model, _provenance(planned, data))
+    provenance = _provenance(planned, data, clock)
+    registered = Registry(planned.job.registry).register(model, provenance)
     clock.lap("register")
     left_out = planned.features.left_out
     # Before the promotion: a champion has a report, or the training fails and is repeated.
@@ -172,12 +173,14 @@ def register(
     )
 
 
-def _provenance(planned: TrainPlan, data: TrainingData) -> dict[str, Any]:
+def _provenance(planned: TrainPlan, data: TrainingData, clock: Clock) -> dict[str, Any]:
     return {
         "run_id": planned.run_id,
         "trained_at": datetime.now(UTC).isoformat(),
         "as_of": planned.job.date,
+        "bytes_to_read": planned.n_bytes,
         "bytes_read": data.counts.bytes_read,
+        "seconds": None if data.counts.cached else clock.seconds()["total"],
         "rows": data.counts.rows,
         "rows_filtered": data.counts.filtered,
         "rows_without_target": data.counts.without_target,

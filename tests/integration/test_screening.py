@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from lasso_jobs import TrainJob, train
 from lasso_jobs.core.fit.choice import has_turned
 from lasso_jobs.models.model import Model
+from lasso_jobs.training.plan import plan
 from lasso_jobs.training.screening import rounds
 
 Values = dict[str, Any]
@@ -301,6 +302,47 @@ def test_any_workers_and_any_memory_give_the_same_model_bit_for_bit(
     monkeypatch.setattr(scanner, "SHARE_TO_KEEP", keep)
     again = trained(files, tmp_path, "screened", {}, workers=2)
     assert digest(again) == digest(first)
+
+
+def test_the_plan_says_what_screening_will_cost(files: Path, tmp_path: Path) -> None:
+    values: Values = {
+        "name": "wide",
+        "data": {"path": str(files)},
+        "target": "y",
+        "registry": str(tmp_path / "models"),
+        "search": {"engine": "screened", "alphas": 5},
+    }
+    job = TrainJob.from_values(values)
+    before = plan(job).as_values()
+    assert (before["expected_scans"], before["expected_seconds"]) == (6, None)
+    result = train(job, workers=1)
+    after = plan(job).as_values()
+    record = result.model.certificate.screening
+    assert record is not None
+    assert (after["engine"], after["expected_scans"]) == ("screened", record.n_scans)
+    assert 0 < after["expected_seconds"] <= result.seconds["total"]
+    every = plan(TrainJob.from_values({**values, "search": {"engine": "all"}})).as_values()
+    assert (every["expected_scans"], every["expected_seconds"]) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("n", "search", "engine", "because"),
+    [
+        (1_000, {}, "all", "the numeric columns are 1,000, and at most 1,000 are few"),
+        (1_001, {}, "screened", "the numeric columns are 1,001, more than 1,000"),
+        (1_001, {"engine": "all"}, "all", "search.engine says so"),
+        (1_001, {"adaptive": True}, "all", "search.adaptive is true"),
+    ],
+)
+def test_the_plan_says_why_it_screens(
+    tmp_path: Path, n: int, search: Values, engine: str, because: str
+) -> None:
+    vectors = pa.FixedSizeListArray.from_arrays(np.arange(3.0 * n), n)
+    pq.write_table(pa.table({"v": vectors, "y": [1.0, 2.0, 4.0]}), tmp_path / "0.parquet")
+    values: Values = {"name": "m", "data": {"path": str(tmp_path)}, "target": "y", "search": search}
+    said = plan(TrainJob.from_values({**values, "registry": str(tmp_path / "m")})).as_values()
+    assert said["engine"] == engine
+    assert said["engine_because"].startswith(because)
 
 
 def adversarial(kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
