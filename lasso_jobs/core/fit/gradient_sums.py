@@ -124,10 +124,10 @@ class GradientSums:
             self.sums + other.sums,
         )
 
-    def only(self, start: int, n: int) -> "GradientSums":
-        """Those of some of the fits."""
-        fits = slice(start, start + n)
-        return GradientSums(self.products[:, fits], self.null_products[:, fits], self.sums[fits])
+    def only(self, columns: slice, fits: slice) -> "GradientSums":
+        """Those of some columns and some fits."""
+        nulls = self.null_products[columns, fits]
+        return GradientSums(self.products[columns, fits], nulls, self.sums[fits])
 
 
 def _sum(a: Floats, b: Floats) -> Floats:

@@ -9,7 +9,8 @@ lasso-type problems"), many at a time, as in BASIL (Qian et al. 2020, "A fast an
 for large-scale and ultrahigh-dimensional sparse regression").
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,11 @@ from lasso_jobs.core.rows.moments import Floats
 TOLERANCE = 1e-10
 """The largest violation of a column that is left out, as a share of the target's deviation: above
 the rounding of its gradient, and far below what a converged fit may have."""
+
+
+COLUMNS_AT_ONCE = 2**14
+"""Columns whose gradients are judged together: those of all columns in all fits would be several
+times as large as the sums that they follow from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,11 @@ class Penalties:
                 low[place], high[place] = recipe.bounds[name]
         factor = factor * recipe.l1_ratio
         return cls(scaling=recipe.scaling, factor=factor, low=low, high=high, indicators=indicators)
+
+    def of_columns(self, which: slice) -> "Penalties":
+        """Those of some of the columns."""
+        of_each = {name: getattr(self, name)[which] for name in ("factor", "low", "high")}
+        return replace(self, **of_each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +197,60 @@ class Gradients:
             known = self.rows.high > self.rows.low
             scale[known] = (self.rows.high - self.rows.low)[known]
         return how.factor * _per_unit(scale, deviation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientsOfSets:
+    """The gradients of all numeric columns in the fits of several sets of training rows.
+
+    Parameters
+    ----------
+    rows : tuple of Marginals
+        Each set's.
+    penalties : Penalties
+    sums : GradientSums
+        Of the fits at all alphas, set after set.
+    reference : ndarray, shape (q,)
+        What the columns were taken around.
+    alphas : ndarray
+    """
+
+    rows: tuple[Marginals, ...]
+    penalties: Penalties
+    sums: GradientSums
+    reference: Floats
+    alphas: Floats
+
+    def worst(self, outside: NDArray[np.bool_]) -> Floats:
+        """The largest violation at each alpha, of some columns in any fit."""
+        worst = np.zeros(len(self.alphas))
+        for start in range(0, len(outside), COLUMNS_AT_ONCE):
+            columns = slice(start, start + COLUMNS_AT_ONCE)
+            for each in self._each(columns, slice(0, len(self.alphas))):
+                violation = each.violation(self.alphas)[outside[columns]]
+                np.maximum(worst, violation.max(axis=0, initial=0.0), out=worst)
+        return worst
+
+    def violation(self, at: int) -> Floats:
+        """Each column's largest in any fit at one of the alphas, shape (q,)."""
+        alphas = self.alphas[at : at + 1]
+        found: Floats = np.max([each.violation(alphas)[:, 0] for each in self._at(at)], axis=0)
+        return found
+
+    def entry(self, at: int) -> Floats:
+        """The alpha at which each column would enter some fit, shape (q,)."""
+        found: Floats = np.max([each.entry[:, 0] for each in self._at(at)], axis=0)
+        return found
+
+    def _at(self, at: int) -> Iterator[Gradients]:
+        return self._each(slice(0, len(self.reference)), slice(at, at + 1))
+
+    def _each(self, columns: slice, alphas: slice) -> Iterator[Gradients]:
+        penalties, reference = self.penalties.of_columns(columns), self.reference[columns]
+        for k, rows in enumerate(self.rows):
+            start = k * len(self.alphas)
+            sums = self.sums.only(columns, slice(start + alphas.start, start + alphas.stop))
+            yield Gradients.of_sums(rows.of_columns(columns), penalties, sums, reference)
 
 
 def _per_unit(values: Floats, deviation: Floats) -> Floats:

@@ -7,7 +7,7 @@ filled with the mean of its own set's observed values.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
@@ -54,6 +54,11 @@ class Marginals:
     def __getitem__(self, which: Any) -> "Marginals":
         """Those of some of the sets."""
         return Marginals(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
+    def of_columns(self, which: slice) -> "Marginals":
+        """Those of some of the columns."""
+        chosen = {name: getattr(self, name)[..., which] for name in OF_COLUMNS}
+        return replace(self, **chosen)
 
     def merged(self, which: Iterable[int]) -> "Marginals":
         """Those of some sets together, merged in the given order."""

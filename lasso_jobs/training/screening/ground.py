@@ -35,21 +35,25 @@ class Ground:
     ----------
     scanner : Scanner
     folds : KFold or RollingOrigin
-    marginals : Marginals
-        Of each bucket, the hold-out last.
     everything : Marginals
         Of all rows.
     sets : tuple of tuple of int
-        The buckets of each set of training rows, those of the folds last.
+        The buckets of each set of training rows: first all but the hold-out, those of the folds
+        last.
+    marginals : tuple of Marginals
+        Of each set.
+    fold_weight : ndarray, shape (n_folds,)
+        Weight of the rows that each fold is tested on.
     always : ndarray of bool, shape (q,)
         The columns that are never penalised: no working set lacks them.
     """
 
     scanner: Scanner
     folds: Folds
-    marginals: Marginals
     everything: Marginals
     sets: tuple[tuple[int, ...], ...]
+    marginals: tuple[Marginals, ...]
+    fold_weight: Floats
     always: NDArray[np.bool_]
     _kept: tuple[bytes, RowSummary] | None = None
 
@@ -66,12 +70,14 @@ class Ground:
         trainings = [tuple(training.tolist()) for training, _ in folds.splits()]
         recipe = recipe_of(scanner.planned.job, reading.columns, m.empty(1))
         free = Penalties.of(recipe, indicators=False).factor == 0
+        weight = marginals.weight[:, 0]
         return cls(
             scanner=scanner,
             folds=folds,
-            marginals=marginals,
             everything=marginals.merged(range(n + 1)),
             sets=(*sets, *trainings),
+            marginals=tuple(marginals.merged(each) for each in (*sets, *trainings)),
+            fold_weight=np.array([float(weight[test].sum()) for _, test in folds.splits()]),
             always=np.asarray(free),
         )
 
@@ -84,12 +90,6 @@ class Ground:
     def n_folds(self) -> int:
         """How many of the sets are trainings of folds."""
         return sum(1 for _ in self.folds.splits())
-
-    @property
-    def fold_weight(self) -> Floats:
-        """Weight of the rows that each fold is tested on."""
-        weight = self.marginals.weight[:, 0]
-        return np.array([float(weight[test].sum()) for _, test in self.folds.splits()])
 
     def columns_of(self, inside: NDArray[np.bool_]) -> Columns:
         """The working set."""

@@ -6,7 +6,7 @@ the folds and for all rows; one scan proves at how many of these alphas every ot
 What is left is the reading of the working set alone, as if the job had named its columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from lasso_jobs.core.fit.cross_validation import EPS, PathSearch
 from lasso_jobs.core.fit.screening import (
     TOLERANCE,
     Gradients,
+    GradientsOfSets,
     Penalties,
     ScreeningRecord,
     entering,
@@ -161,8 +162,8 @@ class _Walk:
         """Go down until the errors have turned, the fit is saturated, or the grid ends."""
         ground, search = self.ground, self._search()
         penalties = self._penalties()
-        entry = self._largest(
-            [Gradients.at_zero(ground.marginals.merged(s), penalties) for s in ground.sets], 0
+        entry = np.max(
+            [Gradients.at_zero(rows, penalties).entry[:, 0] for rows in ground.marginals], axis=0
         )
         start = float(entry[np.isfinite(entry)].max(initial=0.0))
         self._admit(entry, last=start, target=start * self._step(search) ** ALPHAS_AT_ONCE)
@@ -203,9 +204,9 @@ class _Walk:
 
     def _search(self) -> PathSearch:
         search = path_search(self.ground.job)
-        marginals = self.ground.marginals.merged(range(self.ground.scanner.reading.n_buckets))
+        n_rows = int(self.ground.marginals[0].n[0])
         n_columns = self.ground.scanner.reading.columns.n_columns
-        return replace(search, eps=search.smallest_share(int(marginals.n[0]), n_columns))
+        return replace(search, eps=search.smallest_share(n_rows, n_columns))
 
     @staticmethod
     def _step(search: PathSearch) -> float:
@@ -217,10 +218,6 @@ class _Walk:
         nothing = m.empty(1)
         recipe = replace(recipe_of(job, columns, nothing), l1_ratio=self.ratio)
         return Penalties.of(recipe, indicators=job.preprocess.missing == "indicator")
-
-    def _largest(self, gradients: Sequence[Gradients], at: int) -> Floats:
-        """The alpha at which each column would enter some fit."""
-        return np.asarray(np.max([each.entry[:, at] for each in gradients], axis=0))
 
     def _admit(self, entry: Floats, *, last: float, target: float) -> None:
         """Choose the next working set; a candidate that got no coefficient may leave it again."""
@@ -266,12 +263,10 @@ class _Walk:
         q = max(len(self.inside), 1)
         return max(2, min(self.ahead, MOST_SUM_BYTES // (8 * q * n_sets)))
 
-    def _accept(self, solved: Solved, gradients: Sequence[Gradients]) -> None:
+    def _accept(self, solved: Solved, gradients: GradientsOfSets) -> None:
         """Accept the alphas down to the first at which a column outside should have entered."""
         outside, alphas = ~self.inside, solved.alphas
-        violation = np.max([each.violation(alphas) for each in gradients], axis=0)
-        violation[self.inside] = 0.0
-        by_alpha = violation.max(axis=0, initial=0.0)
+        by_alpha = gradients.worst(outside)
         failed = np.flatnonzero(by_alpha > TOLERANCE)
         good = int(failed[0]) if len(failed) else len(alphas)
         if self.beyond and (end := solved.n_converged(self.ground.n_folds)) < good:
@@ -285,10 +280,9 @@ class _Walk:
             self.done += good
             self.active = self.active.copy()
             self.active[np.flatnonzero(self.inside)] |= solved.active(good)
-        entry = self._largest(gradients, max(good - 1, 0))
+        entry = gradients.entry(max(good - 1, 0))
         if good < len(alphas):
-            late = (violation[:, good] > TOLERANCE) & outside
-            entry[late] = np.inf
+            entry[(gradients.violation(good) > TOLERANCE) & outside] = np.inf
         self.ahead = 2 * len(alphas) if good == len(alphas) else max(ALPHAS_AT_ONCE, good)
         self.proved = good > 0
         self._next = entry, last

@@ -11,7 +11,7 @@ from lasso_jobs.core.fit.gradient_sums import Fits
 from lasso_jobs.core.fit.lasso import solve_path
 from lasso_jobs.core.fit.problem import GAP_TOLERANCE
 from lasso_jobs.core.fit.relaxed import mixed
-from lasso_jobs.core.fit.screening import Gradients, Penalties
+from lasso_jobs.core.fit.screening import GradientsOfSets, Penalties
 from lasso_jobs.core.fit.squared_error import evaluate
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps
@@ -27,7 +27,7 @@ class Solved:
     paths: "tuple[SetPath, ...]"
     alphas: Floats
 
-    def gradients(self, ground: Ground, penalties: Penalties) -> list[Gradients]:
+    def gradients(self, ground: Ground, penalties: Penalties) -> GradientsOfSets:
         """Scan all columns for their gradients, of each set of training rows."""
         reference = ground.everything.mean
         sums = ground.scanner.gradients(
@@ -39,13 +39,13 @@ class Solved:
                 reference=reference,
             )
         )
-        n = len(self.alphas)
-        return [
-            Gradients.of_sums(
-                ground.marginals.merged(buckets), penalties, sums.only(k * n, n), reference
-            )
-            for k, buckets in enumerate(ground.sets)
-        ]
+        return GradientsOfSets(
+            rows=ground.marginals,
+            penalties=penalties,
+            sums=sums,
+            reference=reference,
+            alphas=self.alphas,
+        )
 
     def mse(self, n_folds: int, n: int) -> Floats:
         """Errors of the folds, whose sets are the last, at the first n alphas."""
