@@ -6,7 +6,7 @@ the folds and for all rows; one scan proves at how many of these alphas every ot
 What is left is the reading of the working set alone, as if the job had named its columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
