@@ -39,6 +39,9 @@ def end_in_words(model: Model) -> str | None:
     listed = isinstance(search.get("alphas"), list | tuple)
     if end == "smallest":
         lead = "the smallest alpha that was tried is chosen, and a smaller one may be better"
+        screening = model.certificate.screening
+        if screening is not None and "end" not in screening.stopped:  # what has turned ends at none
+            return f"{lead}: set search.early_stop to false, as the fit is nearly perfect there"
         if listed:
             return f"{lead}: add smaller ones to search.alphas"
         return (

@@ -27,15 +27,15 @@ def as_values(model: Model) -> Values:
         if stability is None
         else {
             **_plain(stability),
-            "frequency": _by_label(model, stability.frequency),
-            "standard_error": _by_label(model, stability.standard_error),
+            "frequency": by_label(model, stability.frequency),
+            "standard_error": by_label(model, stability.standard_error),
             "stable": [label for label, s in zip(labels, stability.stable, strict=True) if s],
         },
         "diagnostics": {
             "condition_number": collinear.condition_number,
             "constant": [labels[j] for j in collinear.constant],
             "duplicates": {labels[j]: labels[first] for j, first in collinear.duplicates},
-            "vif": _by_label(model, collinear.vif),
+            "vif": by_label(model, collinear.vif),
             "information": None
             if criteria is None
             else {
@@ -47,7 +47,7 @@ def as_values(model: Model) -> Values:
             if least is None
             else {
                 **_plain(least),
-                **{name: _by_label(model, getattr(least, name)) for name in _LEAST_SQUARES},
+                **{name: by_label(model, getattr(least, name)) for name in _LEAST_SQUARES},
             },
             "learning": _plain(diagnostics.learning),
             "notes": list(diagnostics.notes),
@@ -63,10 +63,20 @@ def _plain(value: Any) -> Values:
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
 
 
-def _by_label(model: Model, values: Floats) -> dict[str, float | None]:
-    """Values by coefficient; what is not finite is None."""
+def by_label(model: Model, values: Floats) -> dict[str, float | None]:
+    """Values by coefficient; what is not finite is None.
+
+    A screened model's are those that are not zero and the stable ones: it stands for very many
+    columns, of which it has some hundreds without a coefficient, as no more than rivals.
+    """
+    wanted = model.predictor.coef != 0
+    if model.stability is not None:
+        wanted = wanted | model.stability.stable
+    if model.certificate.screening is None:
+        wanted[:] = True
     finite = [v if math.isfinite(v) else None for v in values.tolist()]
-    return dict(zip(model.labels, finite, strict=True))
+    listed = zip(model.labels, finite, wanted, strict=True)
+    return {label: value for label, value, shown in listed if shown}
 
 
 def in_words(model: Model) -> Mapping[str, str]:

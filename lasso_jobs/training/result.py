@@ -79,8 +79,8 @@ class TrainResult:
                 "repeats": curve.repeats,
             },
             "intercept": model.intercept,
-            "coef": dict(zip(model.labels, model.predictor.coef.tolist(), strict=True)),
-            "per_sd": dict(zip(model.labels, model.standardised.tolist(), strict=True)),
+            "coef": findings.by_label(model, model.predictor.coef),
+            "per_sd": findings.by_label(model, model.standardised),
             "holdout": None if model.holdout is None else dataclasses.asdict(model.holdout),
             "certificate": dataclasses.asdict(model.certificate),
             **findings.as_values(model),
@@ -94,13 +94,14 @@ class TrainResult:
     def in_words(self) -> dict[str, str]:
         """What ``train`` prints: a line for each topic."""
         model, held, curve = self.model, self.model.holdout, self.model.curve
+        n_kept = int((model.predictor.coef != 0).sum())
         lines = {
             "model": f"{self.registered.reference} ({self.promotion.reason})",
             "rows": f"{model.n_rows:,}",
             "alpha": f"{model.alpha:.6g} (min {curve.alpha_min:.6g}, 1se {curve.alpha_1se:.6g})",
             "l1_ratio": f"{model.l1_ratio:g}",
             "gamma": f"{model.gamma:g}",
-            "kept": f"{int((model.predictor.coef != 0).sum())} of {len(model.labels)} coefficients",
+            "kept": f"{n_kept:,} of {model.n_looked_at:,} coefficients",
         }
         if curve.n_left_out:
             lines["left out"] = f"{curve.n_left_out} of the search, by the early stop"

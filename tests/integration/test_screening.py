@@ -13,7 +13,9 @@ from sklearn.preprocessing import StandardScaler
 
 from lasso_jobs import TrainJob, train
 from lasso_jobs.core.fit.choice import has_turned
+from lasso_jobs.models import summary
 from lasso_jobs.models.model import Model
+from lasso_jobs.models.registry import Registry
 from lasso_jobs.training.plan import plan
 from lasso_jobs.training.screening import rounds
 
@@ -343,6 +345,59 @@ def test_the_plan_says_why_it_screens(
     said = plan(TrainJob.from_values({**values, "registry": str(tmp_path / "m")})).as_values()
     assert said["engine"] == engine
     assert said["engine_because"].startswith(because)
+
+
+def test_json_has_the_coefficients_of_a_screened_model_that_are_not_zero(
+    files: Path, tmp_path: Path
+) -> None:
+    values: Values = {
+        "name": "wide",
+        "data": {"path": str(files)},
+        "target": "y",
+        "registry": str(tmp_path / "models"),
+        "search": {"engine": "screened", "alphas": 20, "eps": 0.05},
+    }
+    result = train(TrainJob.from_values(values), workers=1)
+    model, said = result.model, result.as_values()
+    assert model.stability is not None
+    stable = {s for s, yes in zip(model.labels, model.stability.stable, strict=True) if yes}
+    kept = model.coef[model.coef != 0]
+    assert 0 < len(kept) < len(model.labels)
+    expected = stable | set(kept.index)
+    shown = summary.as_values(Registry(tmp_path / "models"), "wide")
+    assert shown["coef"] == said["coef"]
+    assert {name: value for name, value in said["coef"].items() if value} == kept.to_dict()
+    parts = [said["coef"], said["per_sd"], said["diagnostics"]["vif"]]
+    for part in (*parts, said["stability"]["frequency"], said["stability"]["standard_error"]):
+        assert set(part) == expected
+    values["search"] = {"alphas": 20, "eps": 0.05, "engine": "all"}
+    whole = train(TrainJob.from_values(values), workers=1)
+    assert list(whole.as_values()["coef"]) == list(whole.model.labels)
+
+
+def test_a_perfect_fit_ends_the_search_and_people_are_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(60, 200))
+    columns: Values = {f"x{j}": X[:, j] for j in range(200)}
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({**columns, "y": X[:, 3] - X[:, 4]}), tmp_path / "data" / "0.parquet")
+    values: Values = {
+        "name": "perfect",
+        "data": {"path": str(tmp_path / "data")},
+        "target": "y",
+        "registry": str(tmp_path / "models"),
+        "search": {"engine": "screened"},
+    }
+    result = train(TrainJob.from_values(values), workers=1)
+    record = result.model.certificate.screening
+    assert record is not None and record.stopped == "saturated"
+    said = result.in_words()
+    assert "set search.early_stop to false" in said["grid"]
+    assert "it stopped where a fit explained 99.9 % of the target's variance" in said["screened"]
+    assert said["kept"] == "2 of 200 coefficients"
+    html = (tmp_path / "models" / "perfect" / "v1" / "report.html").read_text()
+    assert "2 of 200 coefficients are not zero" in html
+    assert f"200 (of which the working set has {record.n_working_set})" in html
 
 
 def adversarial(kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -20,6 +20,11 @@ from lasso_jobs.core.fit.gradient_sums import GradientSums
 from lasso_jobs.core.rows.marginals import Marginals
 from lasso_jobs.core.rows.moments import Floats
 
+_REASONS = {
+    "turned": "the errors had turned",
+    "saturated": "a fit explained 99.9 % of the target's variance",
+    "end": "the grid ended",
+}
 TOLERANCE = 1e-10
 """The largest violation of a column that is left out, as a share of the target's deviation: above
 the rounding of its gradient, and far below what a converged fit may have."""
@@ -60,11 +65,12 @@ class ScreeningRecord:
     stopped: str
 
     def in_words(self) -> str:
-        """What was looked at, and what is proved."""
+        """What was looked at, what is proved, and why no smaller alpha was tried."""
+        reasons = ", or ".join(_REASONS[reason] for reason in self.stopped.split(", "))
         return (
             f"{self.n_working_set:,} of {self.n_columns:,} columns in the working set, after "
             f"{self.n_scans} scans of all; the others are zero in every fit "
-            f"(largest violation {self.worst_violation:.2g})"
+            f"(largest violation {self.worst_violation:.2g}); it stopped where {reasons}"
         )
 
 

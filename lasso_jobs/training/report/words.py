@@ -26,7 +26,8 @@ def lead(model: Model) -> str:
     """The errors and the size of a model in a sentence or two."""
     kept = int(np.count_nonzero(model.predictor.coef))
     size = (
-        f"{kept} of {len(model.labels)} coefficients are not zero, at alpha {number(model.alpha)}."
+        f"{kept:,} of {model.n_looked_at:,} coefficients are not zero, "
+        f"at alpha {number(model.alpha)}."
     )
     held = model.holdout
     if held is None:
@@ -128,6 +129,13 @@ def certificate_facts(model: Model) -> Facts:
     ]
 
 
+def _n_numeric(model: Model) -> str:
+    screening = model.certificate.screening
+    if screening is None:
+        return f"{len(model.columns.numeric):,}"
+    return f"{screening.n_columns:,} (of which the working set has {screening.n_working_set:,})"
+
+
 def data_facts(facts: ReportFacts) -> Facts:
     """What a model was trained on."""
     model, known = facts.registered.model, facts.registered.provenance
@@ -146,8 +154,8 @@ def data_facts(facts: ReportFacts) -> Facts:
         ("Rows dropped for nulls", whole(known.get("rows_with_nulls"))),
         ("Target", model.target),
         ("Weight", str(model.job.get("weight") or "none")),
-        ("Features", f"{len(columns.numeric)} numeric, {len(columns.categories)} categorical with "
-         f"{n_levels} levels; {len(model.labels)} coefficients"),
+        ("Features", f"{_n_numeric(model)} numeric, {len(columns.categories)} categorical with "
+         f"{n_levels:,} levels; {model.n_looked_at:,} coefficients"),
         ("Columns of no use", ", ".join([*left_out, *([f"{more} more"] if more > 0 else [])])
          or "none"),
         ("Trained", facts.trained),
