@@ -1,7 +1,8 @@
 """Says what the columns of a matrix mean: numeric features, indicators of levels, the target."""
 
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain, count
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from lasso_jobs.core.rows.sparse import SparseColumns
 from lasso_jobs.core.rows.vectors import Elements, Places, Vector, elements, without_elements
 
+CHUNK_VALUES = 2**19
+"""Columns are taken some at a time: as many as make 4 MB, which the processor's cache holds."""
 OTHER = "(other)"
 NULL = "(null)"
 
@@ -281,6 +284,14 @@ def stored(
     return tuple(dict.fromkeys(column[place] for place in sorted(column)))
 
 
+class Together(Sequence[NDArray[np.float64]]):
+    """Numeric columns that can be had one by one, or faster, several together."""
+
+    @abstractmethod
+    def several(self, places: Places) -> NDArray[Any]:
+        """Those at some places, one per row of memory, of float64 or float32."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Rows in memory, one array per column.
@@ -305,3 +316,16 @@ class Block:
         """The numeric columns that can be had laid out alone."""
         sparse = [each.places for each in self.sparse]
         return np.delete(np.arange(len(self.numeric)), np.concatenate([[], *sparse]).astype(int))
+
+    def several(self, places: Places) -> NDArray[Any]:
+        """Some numeric columns, at least one, as `Together.several`."""
+        if isinstance(self.numeric, Together):
+            return self.numeric.several(places)
+        return np.stack([self.numeric[j] for j in places.tolist()])
+
+    def chunks(self) -> Iterator[tuple[Places, NDArray[Any]]]:
+        """The numeric columns that are laid out, some at a time, with their places."""
+        wanted, width = self.laid_out(), max(1, CHUNK_VALUES // max(self.n_rows, 1))
+        for start in range(0, len(wanted), width):
+            places = wanted[start : start + width]
+            yield places, self.several(places)

@@ -51,6 +51,32 @@ def _names_of(vector: Vector) -> tuple[str, ...]:
     return tuple(f"{vector.column}[{index}]" for index in range(vector.length))
 
 
+def as_slice(places: Places) -> slice | Places:
+    """The same as a slice, which copies nothing, where they follow each other.
+
+    Examples
+    --------
+    >>> as_slice(np.array([4, 5, 6])), as_slice(np.array([4, 6]))
+    (slice(4, 7, None), array([4, 6]))
+    """
+    if len(places) and (np.diff(places) == 1).all():
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def within(places: Places, wanted: Places) -> Places | None:
+    """Where some places are in an ascending list of places; None if one is not.
+
+    Examples
+    --------
+    >>> within(np.array([3, 5, 8]), np.array([8, 5])), within(np.array([3, 5, 8]), np.array([9]))
+    (array([2, 1]), None)
+    """
+    at = np.searchsorted(places, wanted)
+    there = at.max(initial=0) < len(places) and np.array_equal(places[at], wanted)
+    return at if there else None
+
+
 class Elements(NamedTuple):
     """Some elements of a vector.
 

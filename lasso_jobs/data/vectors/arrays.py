@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows.sparse import SparseColumns
-from lasso_jobs.core.rows.vectors import Elements
+from lasso_jobs.core.rows.vectors import Elements, as_slice
 from lasso_jobs.data.columns.kinds import is_list
 
 Floats = NDArray[np.float64]
@@ -93,13 +93,13 @@ class Lists:
     starts: Integers
     nulls: Mask
 
-    def dense(self, wanted: NDArray[np.intp], length: int) -> Floats:
-        """Some elements, shape (n_wanted, n)."""
+    def dense(self, wanted: NDArray[np.intp], length: int) -> NDArray[Any]:
+        """Some elements, shape (n_wanted, n), perhaps as a view."""
         n, starts = len(self.starts), self.starts
         regular = n > 0 and bool((np.diff(starts) == length).all()) and not self.nulls.any()
         if regular:
             rows = self.flat[starts[0] : starts[0] + n * length].reshape(n, length)
-            return np.ascontiguousarray(rows[:, wanted].T, np.float64)
+            return rows[:, as_slice(wanted)].T
         values = np.full((len(wanted), n), np.nan)
         there = np.flatnonzero(~self.nulls)
         values[:, there] = self.flat[starts[there] + wanted[:, None]]

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lasso_jobs.core.rows.columns import Together
 from lasso_jobs.core.rows.sparse import SparseColumns
-from lasso_jobs.core.rows.vectors import Elements, Vector
+from lasso_jobs.core.rows.vectors import Elements, Places, Vector
 from lasso_jobs.data.vectors.arrays import DENSE, Entries, Floats, Mask, decoded
 from lasso_jobs.errors import DataError
 
@@ -38,8 +39,12 @@ class VectorValues:
 
     def dense(self, wanted: NDArray[np.intp]) -> Floats:
         """Some elements, shape (n_wanted, n); null is NaN."""
-        parts = [part.dense(wanted, self._length) for part in self._parts]
-        return parts[0] if len(parts) == 1 else np.hstack([np.empty((len(wanted), 0)), *parts])
+        values, start = np.empty((len(wanted), len(self.unfit))), 0
+        for part in self._parts:
+            end = start + len(part.nulls)
+            values[:, start:end] = part.dense(wanted, self._length)
+            start = end
+        return values
 
     @property
     def are_sparse(self) -> bool:
@@ -76,7 +81,7 @@ class VectorValues:
         return self.entries().columns(wanted, self._length)
 
 
-class ElementsInTurn(Sequence[Floats]):
+class ElementsInTurn(Together):
     """Some elements of vectors, of which a few are laid out when the first of them is asked for."""
 
     def __init__(self, values: VectorValues, indices: NDArray[np.intp]) -> None:
@@ -92,6 +97,10 @@ class ElementsInTurn(Sequence[Floats]):
             self._laid_out = self._values.dense(self._indices[first : first + AT_ONCE])
             self._first = first
         return self._laid_out[k - first]
+
+    def several(self, places: Places) -> Floats:
+        """Some of them, which are laid out at once."""
+        return self._values.dense(self._indices[places])
 
 
 def check_vectors(

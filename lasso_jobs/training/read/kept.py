@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lasso_jobs.core.rows.columns import Block, Columns
-from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.rows.columns import Block, Columns, Together
 from lasso_jobs.core.rows.sparse import Places, SparseColumns
+from lasso_jobs.core.rows.vectors import as_slice, within
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.rows import TrainingRows, read_training_rows
@@ -45,8 +45,10 @@ class KeptUnit:
             block = rows.block
             places = block.laid_out()
             matrix = np.empty((len(places), block.n_rows), dtype)
-            for k, j in enumerate(places.tolist()):
-                matrix[k] = block.numeric[j]
+            done = 0
+            for _, values in block.chunks():
+                matrix[done : done + len(values)] = values
+                done += len(values)
             numeric = _Kept(matrix, places, block.sparse)
             blocks.append(replace(rows, block=replace(block, numeric=numeric)))
         return cls(reading.columns, tuple(blocks))
@@ -59,8 +61,7 @@ class KeptUnit:
         for rows in self.blocks:
             block = rows.block
             if wanted is not None:
-                numeric = _Some(block.numeric, wanted)
-                block = Block(block.n_rows, numeric, block.codes)
+                block = Block(block.n_rows, _Some(block, wanted), block.codes)
             yield replace(rows, block=block)
 
 
@@ -80,7 +81,7 @@ def training_rows(source: Source, reading: Reading) -> Iterator[TrainingRows]:
     return read_training_rows(source, reading)
 
 
-class _Kept(Sequence[Floats]):
+class _Kept(Together):
     """Numeric columns, some of them by their entries."""
 
     def __init__(self, matrix: Any, places: Places, sparse: Sequence[SparseColumns]) -> None:
@@ -96,15 +97,25 @@ class _Kept(Sequence[Floats]):
                 return np.asarray(columns[k], float)
         raise IndexError(j)
 
+    def several(self, places: Places) -> Any:
+        laid_out, matrix = self._parts[0]
+        at = within(laid_out, places)
+        if at is not None:
+            return matrix[as_slice(at)]
+        return np.stack([self[j] for j in places.tolist()])
 
-class _Some(Sequence[Floats]):
-    """Some columns of others."""
 
-    def __init__(self, columns: Sequence[Floats], wanted: Places) -> None:
-        self._columns, self._wanted = columns, wanted
+class _Some(Together):
+    """Some columns of a block."""
+
+    def __init__(self, block: Block, wanted: Places) -> None:
+        self._block, self._wanted = block, wanted
 
     def __len__(self) -> int:
         return len(self._wanted)
 
     def __getitem__(self, j: Any) -> Any:
-        return self._columns[self._wanted[j]]
+        return self._block.numeric[self._wanted[j]]
+
+    def several(self, places: Places) -> Any:
+        return self._block.several(self._wanted[places])

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import buckets as b
-from lasso_jobs.core.rows.columns import Block
+from lasso_jobs.core.rows.columns import Block, Together
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.sparse import Places, SparseColumns
+from lasso_jobs.core.rows.vectors import within
 from lasso_jobs.data import arrays, blocks
 from lasso_jobs.data.columns.feature_block import with_parts
 from lasso_jobs.data.columns.kinds import kind_of
@@ -140,7 +141,7 @@ def _nulls(table: pa.Table, names: Sequence[str]) -> NDArray[np.bool_]:
     return missing
 
 
-class _Numbers(Sequence[Floats]):
+class _Numbers(Together):
     """The numeric features of some rows; each is decoded and checked when it is asked for."""
 
     def __init__(
@@ -185,6 +186,17 @@ class _Numbers(Sequence[Floats]):
             values = arrays.numbers(self._table.column(name))
         self._check(name, values)
         return values
+
+    def several(self, places: Places) -> Any:
+        for own, columns in self._elements:
+            at = within(own, places)
+            if isinstance(columns, Together) and at is not None:
+                values = columns.several(at)
+                refused = arrays.out_of_range(values.ravel()) is not None
+                if not refused and (self._reading.nulls_allowed or not np.isnan(values).any()):
+                    return values
+        # One by one, also to name what is refused.
+        return np.stack([self[j] for j in places.tolist()])
 
     def _element(self, j: int) -> Floats | None:
         """A column that is an element of vectors."""

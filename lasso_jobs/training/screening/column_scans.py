@@ -11,11 +11,9 @@ from lasso_jobs.core.rows import marginals as mg
 from lasso_jobs.core.rows.columns import Block, Columns
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.sparse import Places
+from lasso_jobs.core.rows.vectors import as_slice
 from lasso_jobs.training.read.kept import Source, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
-
-CHUNK_VALUES = 2**19
-"""Columns are taken some at a time: as many as make 4 MB, which the processor's cache holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class ColumnsScan:
             ]
             for each in rows.block.sparse:
                 found = each.marginals(rows.target, rows.buckets, n_sets, rows.weights)
-                parts.append((_span(each.places), found))
+                parts.append((as_slice(each.places), found))
             total = mg.merge(total, mg.side_by_side(parts, q))
             counts += rows.counts
         return ColumnSummary(total, counts)
@@ -119,7 +117,7 @@ class GradientScan:
                 values[null] = 0.0
             yield places, values @ residuals, of_nulls
         for each in block.sparse:
-            places = _span(each.places)
+            places = as_slice(each.places)
             yield places, *each.products(residuals, self.reference[places])
 
     def _residuals(self, block: Block, target: Floats, buckets: NDArray[np.intp]) -> Floats:
@@ -148,23 +146,10 @@ class GradientScan:
 
 def _chunks(block: Block, order: Places | None = None) -> Iterator[tuple[slice | Places, Floats]]:
     """Some laid out columns at a time, one per row of memory, which the next ones overwrite."""
-    wanted, n = block.laid_out(), block.n_rows
-    width = max(1, min(len(wanted), CHUNK_VALUES // max(n, 1)))
-    room = np.empty((width, n))
-    for start in range(0, len(wanted), width):
-        places = wanted[start : start + width]
-        values = room[: len(places)]
-        for k, j in enumerate(places.tolist()):
-            column = block.numeric[j]
-            if order is None:
-                values[k] = column
-            else:
-                np.take(column, order, out=values[k], mode="clip")
-        yield _span(places), values
-
-
-def _span(places: Places) -> slice | Places:
-    """The same as a slice, which copies nothing, where they follow each other."""
-    if len(places) and places[-1] - places[0] + 1 == len(places):
-        return slice(int(places[0]), int(places[-1]) + 1)
-    return places
+    room = np.empty((0, block.n_rows))
+    for places, columns in block.chunks():
+        if len(columns) > len(room):
+            room = np.empty(columns.shape)
+        values = room[: len(columns)]
+        values[:] = columns if order is None else columns.take(order, axis=1)
+        yield as_slice(places), values
