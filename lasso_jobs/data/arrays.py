@@ -110,7 +110,7 @@ def check_text(where: str, name: str, column: pa.ChunkedArray) -> None:
 def _is_text(type_: pa.DataType) -> bool:
     if isinstance(type_, pa.BaseExtensionType):
         return _is_text(type_.storage_type)
-    if pa.types.is_dictionary(type_):
+    if pa.types.is_dictionary(type_) or kind_of(type_) == "texts":
         return _is_text(type_.value_type)
     is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(test(type_) for test in is_text)
@@ -119,6 +119,7 @@ def _is_text(type_: pa.DataType) -> bool:
 def _first_wrong(column: pa.ChunkedArray) -> bytes | None:
     for chunk in column.chunks:
         array = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
+        array = pc.list_flatten(array) if kind_of(array.type) == "texts" else array
         array = array.dictionary if pa.types.is_dictionary(array.type) else array
         for value in array:
             content: bytes = value.as_buffer().to_pybytes() if value.is_valid else b""

@@ -12,42 +12,14 @@ from pydantic import (
     field_validator,
 )
 
-from lasso_jobs.core.rows.columns import DatePart
 from lasso_jobs.jobs.alpha_search import AlphaSearch
 from lasso_jobs.jobs.base import DATE, Data, Job, Name, Place, Section, Share
 from lasso_jobs.jobs.compare import CompareOptions
+from lasso_jobs.jobs.feature_selection import FeatureSelection
 from lasso_jobs.jobs.split import HoldoutRows
 
 Factor = Annotated[float, Field(ge=0)]
 Bound = Annotated[float, Field(allow_inf_nan=True)]
-
-
-class FeatureSelection(Section):
-    """Which columns are features, by name or by a pattern such as ``*``."""
-
-    include: tuple[str, ...] = Field(
-        ("*",),
-        description="Columns to use as features; patterns do not take indexes of pandas, and "
-        "columns of extension types such as its periods, which are to be named",
-    )
-    exclude: tuple[str, ...] = Field(
-        (), description="Columns to leave out of those that include names"
-    )
-    categorical: tuple[str, ...] = Field(
-        (),
-        description="Integer columns to treat as categories; columns of text and booleans always "
-        "are",
-    )
-    sizes: dict[str, PositiveInt] = Field(
-        {},
-        description="Lengths of vectors by column, such as {words: 50000}: sparse vectors that "
-        "state none are else as long as the largest index needs",
-    )
-    dates: dict[str, Annotated[tuple[DatePart, ...], Field(min_length=1)]] = Field(
-        {},
-        description="Parts of date and timestamp columns to use as features, such as {when: "
-        "[month, weekday]}",
-    )
 
 
 class PreprocessOptions(Section):

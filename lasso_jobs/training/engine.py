@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from lasso_jobs.data.schema import SelectedFeatures
+from lasso_jobs.data.columns.selection import SelectedFeatures
 from lasso_jobs.errors import JobError
 from lasso_jobs.jobs.train import TrainJob
 
@@ -30,7 +30,8 @@ def engine_for(job: TrainJob, features: SelectedFeatures) -> Engine:
         )
     if job.search.engine != "auto":
         return job.search.engine
-    wide = len(features.numeric) > MOST_OF_ALL
+    # How many tokens there are, only a scan can tell: as a rule they are many.
+    wide = len(features.numeric) > MOST_OF_ALL or bool(features.tokens)
     return "screened" if wide and reason is None else "all"
 
 

@@ -12,8 +12,8 @@ from math import ceil, log2
 
 from lasso_jobs.core.rows.buckets import n_buckets_for
 from lasso_jobs.core.rows.vectors import elements, without_elements
+from lasso_jobs.data.columns.selection import SelectedFeatures
 from lasso_jobs.data.dataset import Dataset
-from lasso_jobs.data.schema import SelectedFeatures
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.training.engine import Engine

@@ -10,9 +10,12 @@ from lasso_jobs.data.columns import column_fates
 from lasso_jobs.data.columns.column_fates import ColumnFate, odd_columns
 from lasso_jobs.data.columns.date_features import date_features
 from lasso_jobs.data.columns.kinds import kind_of
+from lasso_jobs.data.columns.selection import SelectedFeatures, select_features
+from lasso_jobs.data.columns.vector_options import vector_options
 from lasso_jobs.data.dataset import Dataset, WorkUnit
 from lasso_jobs.data.discover import discover
 from lasso_jobs.data.times import FORMS, is_date, is_number, is_time
+from lasso_jobs.data.vectors.features import VectorOptions
 from lasso_jobs.engine.memory import of_this_process
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.split import HoldoutRows
@@ -47,7 +50,7 @@ class TrainPlan:
 
     job: TrainJob
     dataset: Dataset
-    features: schema.SelectedFeatures
+    features: SelectedFeatures
     engine: Engine
     period: str | None
     columns_read: tuple[str, ...]
@@ -67,6 +70,7 @@ class TrainPlan:
             "target": self.job.target,
             "numeric_features": list(self.features.scalars),
             "vector_features": {v.column: v.length for v in vectors},
+            "token_features": {each.column: each.tokens.how for each in self.features.tokens},
             "categorical_features": [name for name, _ in self.features.categorical],
             "left_out": dict(self.features.left_out),
             "engine": self.engine,
@@ -110,17 +114,16 @@ def plan(job: TrainJob) -> TrainPlan:
     dataset = discover(job.data.path, job.data.conditions(), job.data.version)
     roles = _columns_with_roles(dataset, job)
     filters = _columns_of_filters(dataset, job)
-    _require_vectors(dataset, job)
-    features = schema.select_features(
+    features = select_features(
         dataset,
         include=job.features.include,
         exclude=job.features.exclude,
         categorical=job.features.categorical,
         reserved=roles,
         dates=date_features(dataset, job.features.dates),
-        sizes=job.features.sizes,
+        options=options_of(job, dataset),
     )
-    _refuse_unknown_features(job, features)
+    refuse_unknown_features(job, features)
     period = _period(dataset, job)
     groups = dict.fromkeys(_groups(dataset, job), "intervals.by")
     others = roles | dict.fromkeys(filters, "filter") | groups
@@ -156,15 +159,38 @@ def _refuse_quartiles_of_weighted_rows(job: TrainJob) -> None:
         )
 
 
-def _refuse_unknown_features(job: TrainJob, features: schema.SelectedFeatures) -> None:
+def options_of(job: TrainJob, dataset: Dataset) -> VectorOptions:
+    """What a job says of vectors.
+
+    Raises
+    ------
+    DataError
+        If the data has no such columns, or a file of names is not as it should be.
+    """
+    return vector_options(
+        dataset,
+        sizes=job.features.sizes,
+        files_of_names=job.features.names,
+        tokens=job.features.token_columns(),
+    )
+
+
+def refuse_unknown_features(job: TrainJob, features: SelectedFeatures) -> None:
+    """Refuse what the job says of features that are none; tokens may not be known yet.
+
+    Raises
+    ------
+    JobError
+    """
     if not (job.penalty_factors or job.bounds):
         return
-    vectors = tuple(vector.column for vector in features.vectors)
+    awaited = tuple(each.column for each in features.tokens)
+    vectors = (*(vector.column for vector in features.vectors), *awaited)
     categories = tuple(name for name, _ in features.categorical)
     known = {*job.penalty_factors, *job.bounds}.intersection((*features.names, *vectors))
     for key in ("penalty_factors", "bounds"):
         for name in getattr(job, key):
-            if name not in known:
+            if name not in known and not name.startswith(tuple(f"{column}[" for column in awaited)):
                 # A look at a million names of elements would take minutes.
                 named = (*features.scalars, *categories, *vectors)
                 close = get_close_matches(name, named, 1)
@@ -174,19 +200,6 @@ def _refuse_unknown_features(job: TrainJob, features: schema.SelectedFeatures) -
                     f"one of {schema.listed(named)}",
                     f"Did you mean {close[0]!r}?" if close else "Correct it, or remove it",
                 )
-
-
-def _require_vectors(dataset: Dataset, job: TrainJob) -> None:
-    for name in job.features.sizes:
-        schema.require(dataset, name, "features.sizes")
-        type_ = dataset.schema.field(name).type
-        if kind_of(type_) != "vector":
-            raise DataError(
-                f"{dataset.path}, features.sizes {name!r}",
-                f"has type {type_}",
-                "lists of numbers, or sparse vectors",
-                "Name another column, or leave it out",
-            )
 
 
 def _columns_with_roles(dataset: Dataset, job: TrainJob) -> dict[str, str]:

@@ -183,12 +183,12 @@ class Columns:
 
     def has(self, wanted: "Columns") -> bool:
         """Whether it has every feature of others, of the same parts of dates and vectors."""
-        vectors, theirs = ({v.column for v in c.vectors} for c in (self, wanted))
+        own = {vector.column: vector for vector in self.vectors}
         return (
             self.place.keys() >= set(wanted.numeric)
             and {c.name for c in self.categories} >= {c.name for c in wanted.categories}
             and set(wanted.dates) <= set(self.dates)
-            and theirs <= vectors
+            and all(v.column in own and own[v.column].has(v) for v in wanted.vectors)
         )
 
     def with_numeric(self, names: Iterable[str]) -> "Columns":
@@ -221,7 +221,7 @@ class Columns:
             numeric,
             tuple(c for c in self.categories if c.name in features),
             tuple(date for date in self.dates if date.name in features),
-            tuple(vector for vector in self.vectors if vector.column in kept),
+            tuple(v.only(kept[v.column].indices) for v in self.vectors if v.column in kept),
         )
 
 
@@ -235,7 +235,7 @@ def _runs(numeric: tuple[str, ...], vectors: Sequence[Vector]) -> _Runs:
     start = 0
     for first, number in sorted((at, number) for at, number in whole.items() if at is not None):
         runs += [*numeric[start:first], number]
-        start = first + vectors[number].length
+        start = first + len(vectors[number].names)
     return (*runs, *numeric[start:])
 
 

@@ -5,14 +5,35 @@ elements are all features, as they mostly are, without a look at each.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Places = NDArray[np.intp]
+
+
+TokensHow = Literal["words", "items", "value"]
+TokensCount = Literal["counts", "binary", "tf"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How the tokens of a row become a sparse vector.
+
+    Parameters
+    ----------
+    how : {"words", "items", "value"}
+        Whether the tokens are the words of a text, the items of a list, or the value itself.
+    count : {"counts", "binary", "tf"}
+        Whether an element is the number of times that the row has the token, or 1, or the share of
+        the token in all tokens of the row.
+    """
+
+    how: TokensHow
+    count: TokensCount = "counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,32 +44,74 @@ class Vector:
     ----------
     column : str
     length : int
+    own : tuple of str or None
+        Names of elements; None where they are called by their indices.
+    at : tuple of int or None
+        The indices of the elements that have these names; None if all have one, in their order.
+    tokens : Tokens or None
+        How the vectors are made of tokens, where the column has those. The names are tokens then;
+        without names, a hash of a token says its element.
 
     Examples
     --------
     >>> Vector("embedding", 2).names
     ('embedding[0]', 'embedding[1]')
+    >>> Vector("review", 2, ("bad", "good")).names
+    ('review[bad]', 'review[good]')
     """
 
     column: str
     length: int
+    own: tuple[str, ...] | None = None
+    at: tuple[int, ...] | None = None
+    tokens: Tokens | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the features that its elements are."""
         return _names_of(self)
 
+    @property
+    def indices(self) -> Places:
+        """The indices of the elements that have these names."""
+        return np.arange(self.length) if self.at is None else np.array(self.at, np.intp)
+
     def all_within(self, names: Sequence[str]) -> int | None:
         """Where all of its names are in others, one after the other; None if they are not so."""
-        if not 0 < self.length <= len(names) or self.names[0] not in names:
+        n = self.length if self.own is None else len(self.own)
+        if not 0 < n <= len(names) or self.names[0] not in names:
             return None
         first = names.index(self.names[0])
-        return first if tuple(names[first : first + self.length]) == self.names else None
+        return first if tuple(names[first : first + n]) == self.names else None
+
+    def only(self, indices: Places) -> "Vector":
+        """The same without the names of other elements; of tokens, without other tokens."""
+        if self.own is None or len(indices) == len(self.own):
+            return self
+        name_at = dict(zip(self.indices.tolist(), self.own, strict=True))
+        at = tuple(indices.tolist())
+        own = tuple(name_at[index] for index in at)
+        if self.tokens is not None:
+            return replace(self, length=len(own), own=own)
+        return replace(self, own=own, at=at)
+
+    def has(self, other: "Vector") -> bool:
+        """Whether the elements of another vector are its own, those of the same names."""
+        if self.tokens != other.tokens or (self.own is None) != (other.own is None):
+            return False
+        if self.own is None:
+            return self.tokens is None or self.length == other.length
+        if self.tokens is not None:
+            return True
+        place = dict(zip(self.own, self.indices.tolist(), strict=True))
+        theirs = zip(other.own or (), other.indices.tolist(), strict=True)
+        return all(place.get(name) == index for name, index in theirs)
 
 
 @lru_cache(maxsize=8)
 def _names_of(vector: Vector) -> tuple[str, ...]:
-    return tuple(f"{vector.column}[{index}]" for index in range(vector.length))
+    own = range(vector.length) if vector.own is None else vector.own
+    return tuple(f"{vector.column}[{name}]" for name in own)
 
 
 def as_slice(places: Places) -> slice | Places:
@@ -118,14 +181,20 @@ def elements(names: Sequence[str], vectors: Sequence[Vector]) -> dict[str, Eleme
     for vector in vectors:
         first = vector.all_within(names)
         if first is not None:
-            every = np.arange(vector.length)
-            found[vector.column] = Elements(first + every, every)
-            continue
-        named = ((place, vector_and_index(name)) for place, name in enumerate(names))
-        pairs = [(place, of[1]) for place, of in named if of and of[0] == vector.column]
-        if pairs:
+            indices = vector.indices
+            found[vector.column] = Elements(first + np.arange(len(indices)), indices)
+        elif pairs := _some_within(names, vector):
             found[vector.column] = Elements(*np.array(pairs, np.intp).T)
     return found
+
+
+def _some_within(names: Sequence[str], vector: Vector) -> list[tuple[int, int]]:
+    """Where the names of elements are, and the indices of these."""
+    if vector.own is not None:
+        index = dict(zip(vector.names, vector.indices.tolist(), strict=True))
+        return [(place, index[name]) for place, name in enumerate(names) if name in index]
+    named = ((place, vector_and_index(name)) for place, name in enumerate(names))
+    return [(place, of[1]) for place, of in named if of and of[0] == vector.column]
 
 
 def without_elements(names: Sequence[str], vectors: Sequence[Vector]) -> tuple[str, ...]:

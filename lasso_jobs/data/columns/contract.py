@@ -20,7 +20,7 @@ from lasso_jobs.data.columns.column_fates import (
     types_in_files,
 )
 from lasso_jobs.data.columns.feature_kinds import expected_kinds
-from lasso_jobs.data.columns.kinds import common_type, exact_type, kind_of
+from lasso_jobs.data.columns.kinds import Kind, common_type, exact_type, is_kind
 from lasso_jobs.data.dataset import Dataset, SourceFile
 from lasso_jobs.data.schema import listed
 from lasso_jobs.data.vectors.features import check_lengths
@@ -95,6 +95,7 @@ def contract_of(dataset: Dataset, needs: Needs) -> Contract:
     """
     fates: dict[str, ColumnFate] = {}
     absent = set()
+    of_tokens = {v.column for v in needs.features.vectors if v.tokens is not None}
     for name, kinds in expected_kinds(needs.features).items():
         column = needs.sources[name]
         types = types_in_files(dataset, column)
@@ -104,11 +105,11 @@ def contract_of(dataset: Dataset, needs: Needs) -> Contract:
                 raise _lacking(dataset, column, f"a feature of {needs.model}", impute)
             absent.add(column)
         plain = ColumnFate(column, "feature" if column == name else f"feature {name}")
-        fate = _of_feature(plain, types, kinds, needs.nulls_allowed)
+        fate = _of_feature(plain, types, kinds, needs.nulls_allowed or name in of_tokens)
         lacking = plain.lacking(dataset)
         fates[column] = fate if lacking == plain else lacking
-    vectors = needs.features.vectors
-    check_lengths(dataset, {needs.sources[v.column]: v.length for v in vectors})
+    lengths = {v.column: v.length for v in needs.features.vectors if v.tokens is None}
+    check_lengths(dataset, {needs.sources[name]: length for name, length in lengths.items()})
     carried = {}
     for name, role in [*needs.carried.items(), *needs.others.items()]:
         types = types_in_files(dataset, name)
@@ -153,10 +154,10 @@ def _lacking(dataset: Dataset, column: str, role: str, impute: str = "") -> Data
 
 
 def _of_feature(
-    plain: ColumnFate, types: Sequence[TypeInFile], kinds: Sequence[str], nulls_allowed: bool
+    plain: ColumnFate, types: Sequence[TypeInFile], kinds: Sequence[Kind], nulls_allowed: bool
 ) -> ColumnFate:
     for file, type_ in types:
-        if type_ is not None and kind_of(type_) not in (*kinds, "null"):
+        if type_ is not None and not is_kind(type_, kinds):
             raise DataError(
                 f"{file.identity.path}, column {plain.column!r}",
                 f"has type {type_}",

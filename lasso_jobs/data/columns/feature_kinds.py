@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from lasso_jobs.core.rows.columns import Columns
-from lasso_jobs.data.columns.kinds import Kind, kind_of, kinds_with_part
+from lasso_jobs.data.columns.kinds import Kind, is_kind, kinds_with_part, kinds_with_tokens
 from lasso_jobs.errors import DataError
 
 
@@ -17,7 +17,9 @@ def expected_kinds(columns: Columns) -> dict[str, tuple[Kind, ...]]:
     }
     number: tuple[Kind, ...] = ("number", "integer", "boolean")
     wanted = dict.fromkeys(columns.scalars, number)
-    wanted |= {vector.column: ("vector",) for vector in columns.vectors}
+    for vector in columns.vectors:
+        how = None if vector.tokens is None else vector.tokens.how
+        wanted[vector.column] = ("vector",) if how is None else kinds_with_tokens(how)
     wanted |= {c.name: kinds[c.type] for c in columns.categories}
     for date in columns.dates:
         del wanted[date.name]
@@ -35,7 +37,7 @@ def check_types(schema: pa.Schema, columns: Columns, where: str) -> None:
     """
     for name, expected in expected_kinds(columns).items():
         type_ = schema.field(name).type
-        if kind_of(type_) not in (*expected, "null"):
+        if not is_kind(type_, expected):
             raise DataError(
                 f"{where}, column {name!r}",
                 f"has type {type_}",

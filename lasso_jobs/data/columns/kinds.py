@@ -2,18 +2,29 @@
 
 Files of one dataset write one column in several types: an integer that has a null is a float in
 pandas, text may be large or a dictionary, a column without a value has the type ``null``. They are
-of one kind, and the column is read as one. Numbers, texts and vectors are read by their value,
-whatever their types; what else differs is converted where it is read.
+of one kind, and the column is read as one. Numbers, texts, lists of texts and vectors are read by
+their value, whatever their types; what else differs is converted where it is read.
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 import pyarrow as pa
 
 from lasso_jobs.core.rows.columns import DatePart
+from lasso_jobs.core.rows.vectors import TokensHow
 
 Kind = Literal[
-    "number", "integer", "string", "boolean", "timestamp", "date", "vector", "null", "other"
+    "number",
+    "integer",
+    "string",
+    "boolean",
+    "timestamp",
+    "date",
+    "vector",
+    "texts",
+    "null",
+    "other",
 ]
 
 NUMBERS: tuple[Kind, ...] = ("integer", "number")
@@ -46,6 +57,8 @@ def kind_of(type_: pa.DataType) -> Kind:
         return "date"
     if is_list(type_) or is_sparse(type_):
         return "vector"
+    if _is_list_of(type_, "string"):
+        return "texts"
     return "null" if pa.types.is_null(type_) else "other"
 
 
@@ -54,10 +67,36 @@ def kinds_with_part(part: DatePart) -> tuple[Kind, ...]:
     return ("timestamp",) if part == "hour" else ("timestamp", "date")
 
 
+def kinds_with_tokens(how: TokensHow) -> tuple[Kind, ...]:
+    """The kinds of columns that have tokens of a sort."""
+    kinds: dict[TokensHow, tuple[Kind, ...]] = {
+        "words": ("string",),
+        "items": ("texts",),
+        "value": ("string", "integer", "number", "boolean"),
+    }
+    return kinds[how]
+
+
 def is_list(type_: pa.DataType) -> bool:
     """Whether values are lists of numbers: vectors that are written element by element."""
+    return _is_list_of(type_, *NUMBERS, "null")
+
+
+def is_kind(type_: pa.DataType, kinds: Collection[Kind]) -> bool:
+    """Whether a column can be used as one of some kinds: one of nulls, or of empty lists, can be.
+
+    Examples
+    --------
+    >>> is_kind(pa.list_(pa.null()), ["texts"]), is_kind(pa.list_(pa.int8()), ["texts"])
+    (True, False)
+    """
+    kind = kind_of(type_)
+    return kind in (*kinds, "null") or ("texts" in kinds and _is_list_of(type_, "null"))
+
+
+def _is_list_of(type_: pa.DataType, *kinds: Kind) -> bool:
     tests = (pa.types.is_fixed_size_list, pa.types.is_list, pa.types.is_large_list)
-    return any(test(type_) for test in tests) and kind_of(type_.value_type) in (*NUMBERS, "null")
+    return any(test(type_) for test in tests) and kind_of(type_.value_type) in kinds
 
 
 def is_sparse(type_: pa.DataType) -> bool:
@@ -117,6 +156,8 @@ def common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         return None if values is None else pa.dictionary(pa.int32(), values)
     a, b = decoded(a), decoded(b)
     kinds = {kind_of(a), kind_of(b)}
+    if "texts" in kinds:
+        return (a if kind_of(a) == "texts" else b) if _are_texts(a, b) else None
     if kinds == {"boolean"} or kinds == {"boolean", "integer"}:
         return b if kind_of(a) == "boolean" else a
     if kinds <= {"boolean", *NUMBERS} and kinds != {"integer"}:
@@ -173,6 +214,10 @@ def _common_vector(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
     return fixed[0] if fixed else a
 
 
+def _are_texts(*types: pa.DataType) -> bool:
+    return all(is_kind(type_, ["texts"]) for type_ in types)
+
+
 def _common_timestamp(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
     unit = a.unit if a.unit == b.unit else "us"
     if a.tz == b.tz:
@@ -198,6 +243,8 @@ def read_type(own: pa.DataType, common: pa.DataType) -> pa.DataType | None:
     """
     kinds = (kind_of(own), kind_of(common))
     if own == common or kinds in (("string", "string"), ("vector", "vector")):
+        return None
+    if kinds[1] == "texts" and _are_texts(own):
         return None
     if kinds[1] in NUMBERS and not pa.types.is_dictionary(common):
         if kinds[0] == "boolean":

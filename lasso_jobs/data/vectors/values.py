@@ -15,6 +15,7 @@ from lasso_jobs.core.rows.columns import Together
 from lasso_jobs.core.rows.sparse import SparseColumns
 from lasso_jobs.core.rows.vectors import Elements, Places, Vector
 from lasso_jobs.data.vectors.arrays import DENSE, Entries, Floats, Mask, decoded
+from lasso_jobs.data.vectors.tokens import entries_of
 from lasso_jobs.errors import DataError
 
 AT_ONCE = 64
@@ -33,7 +34,11 @@ class VectorValues:
 
     def __init__(self, column: pa.ChunkedArray, vector: Vector) -> None:
         self._length = vector.length
-        parts = [decoded(chunk, vector.length) for chunk in column.chunks]
+        if vector.tokens is None:
+            parts = [decoded(chunk, vector.length) for chunk in column.chunks]
+        else:
+            every = [entries_of(chunk, vector, vector.tokens) for chunk in column.chunks]
+            parts = [(entries, np.zeros(len(entries.nulls), np.bool_)) for entries in every]
         self._parts = [part for part, _ in parts]
         self.unfit: Mask = np.concatenate([np.zeros(0, np.bool_), *(wrong for _, wrong in parts)])
 

@@ -12,6 +12,7 @@ from lasso_jobs.core.rows.columns import Columns, stored
 from lasso_jobs.core.rows.folds import Balance, KFold, RollingOrigin, rolling_origin
 from lasso_jobs.core.rows.timeline import Timeline, last_share, segment_starts
 from lasso_jobs.data.columns.kinds import is_sparse
+from lasso_jobs.data.columns.selection import SelectedFeatures
 from lasso_jobs.data.times import duration
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.split import HoldoutRows
@@ -164,7 +165,6 @@ def _reading(
     held_from: float = math.inf,
 ) -> Reading:
     job, features = planned.job, planned.features
-    complete = job.preprocess.missing == "drop"
     rows = job.holdout.conditions() if isinstance(job.holdout, HoldoutRows) else ()
     return Reading(
         columns=columns,
@@ -180,7 +180,7 @@ def _reading(
         n_buckets=n_buckets,
         seed=job.seed,
         nulls_allowed=job.preprocess.missing != "error",
-        complete=stored(features.numeric, features.dates, features.vectors) if complete else (),
+        complete=_complete(features) if job.preprocess.missing == "drop" else (),
         time=job.time,
         edges=edges,
         held_from=held_from,
@@ -189,9 +189,17 @@ def _reading(
         sparse=tuple(
             vector.column
             for vector in columns.vectors
-            if is_sparse(planned.dataset.schema.field(vector.column).type)
+            if vector.tokens is not None
+            or is_sparse(planned.dataset.schema.field(vector.column).type)
         ),
     )
+
+
+def _complete(features: SelectedFeatures) -> tuple[str, ...]:
+    """The columns of which no value is null; a row without tokens has no null."""
+    of_tokens = {vector.column for vector in features.vectors if vector.tokens is not None}
+    columns = stored(features.numeric, features.dates, features.vectors)
+    return tuple(name for name in columns if name not in of_tokens)
 
 
 def _held_from(planned: TrainPlan, timeline: Timeline) -> float:

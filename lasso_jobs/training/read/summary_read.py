@@ -123,7 +123,7 @@ class SummaryHeader:
         if any(dates.get(date.name) != date for date in mine.dates):
             return None
         # A column of the data may have the name that a part of a date has in the entry.
-        if not set(mine.features) <= set(spans) or set(dates) & (set(mine.features) - own_dates):
+        if not theirs.has(mine) or set(dates) & (set(mine.features) - own_dates):
             return None
         place = [spans[name].start for name in mine.numeric]
         known = {category.name: category for category in theirs.categories}

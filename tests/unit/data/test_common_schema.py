@@ -26,9 +26,10 @@ from lasso_jobs.data.blocks import read
 from lasso_jobs.data.columns.column_fates import in_words, odd_columns
 from lasso_jobs.data.columns.contract import Needs, contract_of
 from lasso_jobs.data.columns.kinds import common_type, exact_type
+from lasso_jobs.data.columns.selection import SelectedFeatures, select_features
 from lasso_jobs.data.dataset import Dataset
 from lasso_jobs.data.discover import discover
-from lasso_jobs.data.schema import SelectedFeatures, check_files, select_features
+from lasso_jobs.data.schema import check_files
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError
 
@@ -216,7 +217,7 @@ def test_a_period_is_the_same_whatever_has_been_imported(write: Write, imported:
 import json, sys
 from lasso_jobs.data.blocks import read
 from lasso_jobs.data.discover import discover
-from lasso_jobs.data.schema import select_features
+from lasso_jobs.data.columns.selection import select_features
 dataset = discover({str(path)!r})
 found = select_features(dataset, include=["*"], reserved={{}})
 named = select_features(dataset, include=["month"], reserved={{}})

@@ -10,13 +10,9 @@ from lasso_jobs.core.rows.columns import Columns, DateFeature
 from lasso_jobs.data.columns.date_features import date_features
 from lasso_jobs.data.columns.feature_kinds import check_types
 from lasso_jobs.data.columns.kinds import kind_of
+from lasso_jobs.data.columns.selection import SelectedFeatures, select_features
 from lasso_jobs.data.discover import discover
-from lasso_jobs.data.schema import (
-    SelectedFeatures,
-    check_files,
-    require,
-    select_features,
-)
+from lasso_jobs.data.schema import check_files, require
 from lasso_jobs.errors import DataError
 
 from ...counted_schema import CountedSchema, counted
@@ -83,7 +79,8 @@ def one_line(error: pytest.ExceptionInfo[DataError]) -> str:
         *[(t, "date") for t in (pa.date32(), pa.date64())],
         *[(t, "timestamp") for t in (pa.timestamp("ns"), pa.timestamp("s", "Asia/Tokyo"))],
         *[(t, "other") for t in (pa.binary(), pa.time32("s"))],
-        *[(t, "other") for t in (pa.list_(pa.string()), pa.struct([("x", pa.int64())]))],
+        (pa.struct([("x", pa.int64())]), "other"),
+        *[(t, "texts") for t in (pa.list_(pa.string()), pa.large_list(pa.large_string()))],
         (pa.duration("s"), "other"),
     ],
     ids=str,

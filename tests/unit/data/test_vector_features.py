@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 
 from lasso_jobs.core.rows.vectors import Vector
+from lasso_jobs.data.columns.selection import SelectedFeatures, select_features
 from lasso_jobs.data.discover import discover
-from lasso_jobs.data.schema import SelectedFeatures, check_files, select_features
-from lasso_jobs.data.vectors.features import check_lengths
+from lasso_jobs.data.schema import check_files
+from lasso_jobs.data.vectors.features import VectorOptions, check_lengths
 from lasso_jobs.errors import DataError
 
 Write = Callable[..., Path]
@@ -31,8 +32,13 @@ def spark(size: int | None, *indices: int) -> dict[str, Any]:
 
 
 def select(path: Path, include: tuple[str, ...] = ("*",), **options: Any) -> SelectedFeatures:
+    of_vectors = VectorOptions(sizes=options.pop("sizes", {}))
     return select_features(
-        discover(str(path)), include=include, reserved={"y": "target"}, **options
+        discover(str(path)),
+        include=include,
+        reserved={"y": "target"},
+        options=of_vectors,
+        **options,
     )
 
 
