@@ -30,9 +30,12 @@ def engine_for(job: TrainJob, features: SelectedFeatures) -> Engine:
         )
     if job.search.engine != "auto":
         return job.search.engine
+    return "screened" if _are_many(features) and reason is None else "all"
+
+
+def _are_many(features: SelectedFeatures) -> bool:
     # How many tokens there are, only a scan can tell: as a rule they are many.
-    wide = len(features.numeric) > MOST_OF_ALL or bool(features.tokens)
-    return "screened" if wide and reason is None else "all"
+    return len(features.numeric) > MOST_OF_ALL or bool(features.tokens)
 
 
 def reason_for_engine(job: TrainJob, features: SelectedFeatures) -> str:
@@ -40,8 +43,10 @@ def reason_for_engine(job: TrainJob, features: SelectedFeatures) -> str:
     if job.search.engine != "auto":
         return "search.engine says so"
     n, reason = len(features.numeric), _needs_all(job)
-    if n <= MOST_OF_ALL:
+    if not _are_many(features):
         return f"the numeric columns are {n:,}, and at most {MOST_OF_ALL:,} are few"
+    if reason is None and features.tokens:
+        return f"tokens of {features.tokens[0].column!r} are to be listed, as a rule very many"
     if reason is None:
         return f"the numeric columns are {n:,}, more than {MOST_OF_ALL:,}"
     return f"{reason[0]} {reason[1]}: expected {reason[2]}, for screening {n:,} numeric columns"

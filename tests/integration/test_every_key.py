@@ -78,7 +78,11 @@ JOBS: dict[str, Values] = {
     "by a column": {
         **COMMON,
         "search": {"split": {"fold": "origin"}, "alphas": [1.0]},
-        "features": {**COMMON["features"], "include": ["dep_delay", "distance"]},
+        "features": {
+            **COMMON["features"],
+            "include": ["dep_delay", "distance", "at[noon]"],
+            "tokens": {"dest": {"how": "value", "count": "binary", "min_rows": 500}},
+        },
         "penalty_factors": {},
         "bounds": {},
     },
@@ -130,15 +134,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(folder: Path, case: str) -> TrainJob:
+    values = JOBS[case]
     place: Values = {"path": str(folder / "data")}
     if case == "by a column":
         place: Values = {"path": str(folder / "table"), "version": 0}
+        (folder / "quarters.txt").write_text("early\nmorning\nnoon\nevening\nlate\n")
+        names = {"at": str(folder / "quarters.txt")}
+        values = {**values, "features": {**values["features"], "names": names}}
     return TrainJob.from_values(
         {
             "name": "delay-" + case.replace(" ", "-"),
             "data": {**place, "where": "carrier != 'HA'"},
             "registry": str(folder / "registry"),
-            **JOBS[case],
+            **values,
         }
     )
 
@@ -197,3 +205,12 @@ def test_folds_by_time_and_dropped_rows_compose(folder: Path) -> None:
 def test_folds_of_a_column_are_its_values(folder: Path) -> None:
     found = train(job(folder, "by a column"), workers=2).as_values()
     assert np.shape(found["cv"]["fold_mse"]) == (3, 1)
+
+
+def test_elements_and_tokens_have_names(folder: Path) -> None:
+    model = train(job(folder, "by a column"), workers=2).model
+    assert "at[noon]" in model.labels
+    flights = pq.read_table(folder / "data", columns=["dest", "carrier"]).to_pandas()
+    counts = flights["dest"][flights["carrier"] != "HA"].value_counts()
+    frequent = {f"dest[{name}]" for name in counts.index[counts >= 500]}
+    assert {label for label in model.labels if label.startswith("dest[")} == frequent

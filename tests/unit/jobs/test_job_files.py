@@ -91,7 +91,7 @@ def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     given["search"]["split"] = RANDOM
     given["search"]["repeats"] = 1
     given["search"]["engine"] = "auto"
-    given["features"]["sizes"] = {}
+    given["features"] |= {"sizes": {}, "names": {}, "tokens": {}}
     given["intervals"] = None
     given["period"] = None
     given["cache"] = True
