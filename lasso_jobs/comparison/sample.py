@@ -17,8 +17,9 @@ from lasso_jobs.errors import DataError
 from lasso_jobs.progress import Progress, of_stage
 from lasso_jobs.training.gather import TrainingData
 from lasso_jobs.training.plan import TrainPlan
+from lasso_jobs.training.read.batches import in_batches
 from lasso_jobs.training.read.reading import Reading
-from lasso_jobs.training.read.rows import in_batches, read_training_rows
+from lasso_jobs.training.read.rows import read_training_rows
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -13,7 +13,7 @@ from lasso_jobs.core.inference import checks as c
 from lasso_jobs.core.inference.independence import CohortResiduals, independence
 from lasso_jobs.core.inference.period_means import PeriodResiduals, mean_residuals
 from lasso_jobs.core.inference.residuals import HeldOutPredictions, inflation
-from lasso_jobs.core.rows.columns import Block
+from lasso_jobs.core.rows.block import Block
 from lasso_jobs.core.rows.matrix import block_of
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.models.model import Model

@@ -211,11 +211,16 @@ def test_folds_equal_those_that_scikit_learn_fits(tmp_path: Path, dtype: str) ->
     np.testing.assert_allclose(found, expected, atol=1e-8)
 
 
-@pytest.mark.parametrize("kind", ["lists", "sparse"])
-def test_elements_of_vectors_are_screened_as_columns_are(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "share"),
+    [("lists", 0.4), ("sparse", 0.4), pytest.param("sparse", 0.05, marks=pytest.mark.slow)],
+)
+def test_elements_of_vectors_are_screened_as_columns_are(
+    tmp_path: Path, kind: str, share: float
+) -> None:
     rng = np.random.default_rng(8)
     n, q = 150, 80
-    X = rng.normal(size=(n, q)) * (rng.random((n, q)) < 0.4)
+    X = rng.normal(size=(n, q)) * (rng.random((n, q)) < share)
     y = X[:, 3] - 2 * X[:, 40] + rng.normal(size=n)
     if kind == "lists":
         vectors = pa.array(X.tolist(), pa.list_(pa.float64()))
@@ -235,11 +240,14 @@ def test_elements_of_vectors_are_screened_as_columns_are(tmp_path: Path, kind: s
     options: Values = {"features": {}, "holdout": None}
     vector = trained(tmp_path / "vector", tmp_path, "screened", {**options, **sizes})
     plain = trained(tmp_path / "columns", tmp_path, "screened", options)
-    assert vector.certificate.screening == plain.certificate.screening
-    np.testing.assert_array_equal(vector.curve.fold_mse, plain.curve.fold_mse)
+    blur = 0.0 if share > 0.1 else 1e-11  # sums of few entries are not those of whole columns
+    mine, theirs = vector.certificate.screening, plain.certificate.screening
+    assert mine is not None and theirs is not None
+    assert mine.n_working_set == theirs.n_working_set and mine.n_scans == theirs.n_scans
+    np.testing.assert_allclose(vector.curve.fold_mse, plain.curve.fold_mse, rtol=blur)
     names = [name.replace("[", "").replace("]", "") for name in vector.coef.index]
     assert names == list(plain.coef.index)
-    np.testing.assert_array_equal(vector.coef, plain.coef)
+    np.testing.assert_allclose(vector.coef, plain.coef, rtol=blur, atol=blur)
 
 
 @pytest.mark.parametrize("keep", [0.0, pytest.param(0.3, marks=pytest.mark.slow)])

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lasso_jobs.core.fit.design import Design, Recipe
-from lasso_jobs.core.rows.columns import Block, Columns
+from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows.moments import Floats, Moments, empty
+from lasso_jobs.core.rows.sparse_centring import SparseSets
 
 WIDTH = 8
 """The number of columns is rounded up to a multiple of it: OpenBLAS's kernels, of any processor
@@ -122,20 +123,20 @@ class Centring:
         mean += np.divide(shift, total, out=np.zeros_like(shift), where=total > 0)
         return mean, low, high
 
-    def moments(self) -> tuple[Moments, ...]:
-        """Moments of each set, once all columns are centred."""
+    def moments(self, sparse: SparseSets | None = None) -> tuple[Moments, ...]:
+        """Moments of each set, once all columns are centred, with those of sparse columns."""
         ends = np.cumsum(self.counts)
         return tuple(
-            self._of_set(k, slice(end - n, end))
+            self._of_set(k, slice(end - n, end), sparse)
             for k, (n, end) in enumerate(zip(self.counts.tolist(), ends.tolist(), strict=True))
         )
 
-    def _of_set(self, k: int, rows: slice) -> Moments:
+    def _of_set(self, k: int, rows: slice, sparse: SparseSets | None) -> Moments:
         q, n, nulls = len(self.mean), int(self.counts[k]), np.flatnonzero(self.has_nulls[:, k])
         weights = None if self.weights is None else self.weights[rows]
         weight = float(n) if weights is None else float(weights.sum())
         if weight == 0:
-            return replace(empty(q), n=n)
+            return replace(empty(q if sparse is None else sparse.n_values), n=n)
         deviations, mean = self.values[:, rows], self.mean[:, k].copy()
         if len(nulls):
             null = np.isnan(deviations[nulls])
@@ -145,13 +146,17 @@ class Centring:
             more[: len(nulls)] = null - share[:, None]
             deviations = np.vstack([deviations[:q], more])
             deviations[nulls] = np.where(null, 0.0, deviations[nulls])
-        if weights is not None:
-            deviations = deviations * np.sqrt(weights)
+        roots = None if weights is None else np.sqrt(weights)
+        if roots is not None:
+            deviations = deviations * roots
         low, high = self.low[:, k].copy(), self.high[:, k].copy()
         scatter = (deviations @ deviations.T)[: len(mean), : len(mean)].copy()
-        return Moments(
+        moments = Moments(
             n=n, weight=weight, mean=mean, scatter=scatter, low=low, high=high, nulls=nulls
         )
+        if sparse is None or not len(sparse.places):
+            return moments
+        return sparse.beside(moments, k, rows, roots=roots, deviations=deviations)
 
 
 def room_for(n_values: int, n: int) -> int:

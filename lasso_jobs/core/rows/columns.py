@@ -1,8 +1,7 @@
 """Says what the columns of a matrix mean: numeric features, indicators of levels, the target."""
 
-from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain, count
@@ -11,11 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.sparse import SparseColumns
 from lasso_jobs.core.rows.vectors import Elements, Places, Vector, elements, without_elements
 
-CHUNK_VALUES = 2**19
-"""Columns are taken some at a time: as many as make 4 MB, which the processor's cache holds."""
 OTHER = "(other)"
 NULL = "(null)"
 
@@ -282,50 +278,3 @@ def stored(
     for place in np.flatnonzero(others).tolist():
         column[place] = made_of.get(features[place], features[place])
     return tuple(dict.fromkeys(column[place] for place in sorted(column)))
-
-
-class Together(Sequence[NDArray[np.float64]]):
-    """Numeric columns that can be had one by one, or faster, several together."""
-
-    @abstractmethod
-    def several(self, places: Places) -> NDArray[Any]:
-        """Those at some places, one per row of memory, of float64 or float32."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Rows in memory, one array per column.
-
-    Parameters
-    ----------
-    n_rows : int
-    numeric : sequence of ndarray of float64, shape (n_rows,)
-        Null is NaN. An item may be made when it is asked for, so ask once.
-    codes : tuple of ndarray of int32, shape (n_rows,)
-        Per category the index of the row's indicator, or -1 where it has none.
-    sparse : tuple of SparseColumns
-        Numeric columns that can be had by their entries, too. Nobody has to take them so.
-    """
-
-    n_rows: int
-    numeric: Sequence[NDArray[np.float64]]
-    codes: tuple[NDArray[np.int32], ...]
-    sparse: tuple[SparseColumns, ...] = ()
-
-    def laid_out(self) -> NDArray[np.intp]:
-        """The numeric columns that can be had laid out alone."""
-        sparse = [each.places for each in self.sparse]
-        return np.delete(np.arange(len(self.numeric)), np.concatenate([[], *sparse]).astype(int))
-
-    def several(self, places: Places) -> NDArray[Any]:
-        """Some numeric columns, at least one, as `Together.several`."""
-        if isinstance(self.numeric, Together):
-            return self.numeric.several(places)
-        return np.stack([self.numeric[j] for j in places.tolist()])
-
-    def chunks(self) -> Iterator[tuple[Places, NDArray[Any]]]:
-        """The numeric columns that are laid out, some at a time, with their places."""
-        wanted, width = self.laid_out(), max(1, CHUNK_VALUES // max(self.n_rows, 1))
-        for start in range(0, len(wanted), width):
-            places = wanted[start : start + width]
-            yield places, self.several(places)

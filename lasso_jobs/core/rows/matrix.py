@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.columns import Block, Category, Columns
+from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.columns import Category, Columns
 
 
 def lay_out(

@@ -6,6 +6,7 @@ together, add ``W m^2`` to its centred squares; so centring leaves the entries a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from lasso_jobs.core.rows.moments import Floats
 
 Places = NDArray[np.intp]
 
-MOST_ENTRIES = 0.5
-"""The share of the rows in which a column may have an entry. With as many zeros, its mean is no
-larger than its deviation, so that sums of values round no worse than those of deviations."""
+MOST_ENTRIES = 0.1
+"""The share of the rows in which a column may have an entry: with more, to multiply laid out is
+faster. With so many zeros, its mean is smaller than its deviation, so that sums of values round no
+worse than those of deviations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +73,49 @@ class SparseColumns(Sequence[Floats]):
             values=self.values[entries],
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence["SparseColumns"]) -> "SparseColumns":
+        """The columns that all of several sets of rows have, of one set after the other."""
+        from scipy.sparse import vstack
+
+        places = reduce(np.intersect1d, (each.places for each in parts))
+        rows = [each.only(np.searchsorted(each.places, places)).by_row() for each in parts]
+        return cls.of_matrix(places, vstack(rows, "csr"), np.concatenate([p.nulls for p in parts]))
+
+    @classmethod
+    def of_matrix(cls, places: Places, rows: Any, nulls: NDArray[np.bool_]) -> "SparseColumns":
+        """Those of a `scipy.sparse.csr_array` of rows."""
+        columns = rows.tocsc()
+        return cls(
+            places=places,
+            starts=columns.indptr.astype(np.int64),
+            rows=columns.indices.astype(np.int32),
+            values=columns.data,
+            nulls=nulls,
+        )
+
     def thin(self) -> "SparseColumns":
         """Those whose entries are few enough for sums of entries."""
         counts = np.diff(self.starts) + int(self.nulls.sum())
         return self.only(np.flatnonzero(counts <= MOST_ENTRIES * len(self.nulls)))
+
+    def without_nulls(self) -> "SparseColumns":
+        """Those of which no value is null."""
+        if self.nulls.any():
+            return self.only(np.empty(0, np.intp))
+        ends = np.append(0, np.cumsum(np.isnan(self.values)))[self.starts]
+        return self.only(np.flatnonzero(np.diff(ends) == 0))
+
+    def by_row(self) -> Any:
+        """A `scipy.sparse.csr_array` of the rows; null rows have no entry."""
+        return self._matrix(self.values).T.tocsr()
+
+    def spread(
+        self, buckets: NDArray[np.intp], n_sets: int, weights: Floats | None = None
+    ) -> tuple[Floats, Floats, Floats]:
+        """Means, and the least and largest values, in each set of rows, shape (n_sets, q)."""
+        found = self.marginals(np.zeros(len(buckets)), buckets, n_sets, weights)
+        return found.mean, found.low, found.high
 
     def marginals(
         self,

@@ -54,14 +54,8 @@ class Entries:
             chosen = at >= 0
             starts = np.append(0, np.cumsum(chosen))[starts]
             own, values = at[chosen], values[chosen]
-        matrix = csr_array((values, own, starts), shape=(n, len(indices))).tocsc()
-        return SparseColumns(
-            places=places,
-            starts=matrix.indptr.astype(np.int64),
-            rows=matrix.indices.astype(np.int32),
-            values=matrix.data,
-            nulls=self.nulls,
-        )
+        matrix = csr_array((values, own, starts), shape=(n, len(indices)))
+        return SparseColumns.of_matrix(places, matrix, self.nulls)
 
     def dense(self, wanted: NDArray[np.intp], length: int) -> Floats:
         """Some elements, shape (n_wanted, n); no other element is laid out."""

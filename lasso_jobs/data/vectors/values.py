@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.columns import Together
+from lasso_jobs.core.rows.block import Together
 from lasso_jobs.core.rows.sparse import SparseColumns
 from lasso_jobs.core.rows.vectors import Elements, Places, Vector
 from lasso_jobs.data.vectors.arrays import DENSE, Entries, Floats, Mask, decoded

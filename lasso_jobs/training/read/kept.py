@@ -1,14 +1,12 @@
 """Keeps the rows of a work unit decoded, where several scans look at them and memory holds them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from lasso_jobs.core.rows.columns import Block, Columns, Together
-from lasso_jobs.core.rows.sparse import Places, SparseColumns
-from lasso_jobs.core.rows.vectors import as_slice, within
+from lasso_jobs.core.rows.block import InParts
+from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.rows import TrainingRows, read_training_rows
@@ -49,7 +47,7 @@ class KeptUnit:
             for _, values in block.chunks():
                 matrix[done : done + len(values)] = values
                 done += len(values)
-            numeric = _Kept(matrix, places, block.sparse)
+            numeric = InParts([(places, matrix), *((each.places, each) for each in block.sparse)])
             blocks.append(replace(rows, block=replace(block, numeric=numeric)))
         return cls(reading.columns, tuple(blocks))
 
@@ -61,7 +59,7 @@ class KeptUnit:
         for rows in self.blocks:
             block = rows.block
             if wanted is not None:
-                block = Block(block.n_rows, _Some(block, wanted), block.codes)
+                block = block.only(wanted)
             yield replace(rows, block=block)
 
 
@@ -79,43 +77,3 @@ def training_rows(source: Source, reading: Reading) -> Iterator[TrainingRows]:
     if isinstance(source, KeptUnit):
         return source.rows(reading)
     return read_training_rows(source, reading)
-
-
-class _Kept(Together):
-    """Numeric columns, some of them by their entries."""
-
-    def __init__(self, matrix: Any, places: Places, sparse: Sequence[SparseColumns]) -> None:
-        self._parts = [(places, matrix), *((each.places, each) for each in sparse)]
-
-    def __len__(self) -> int:
-        return sum(len(places) for places, _ in self._parts)
-
-    def __getitem__(self, j: Any) -> Any:
-        for places, columns in self._parts:
-            k = int(np.searchsorted(places, j))
-            if k < len(places) and places[k] == j:
-                return np.asarray(columns[k], float)
-        raise IndexError(j)
-
-    def several(self, places: Places) -> Any:
-        laid_out, matrix = self._parts[0]
-        at = within(laid_out, places)
-        if at is not None:
-            return matrix[as_slice(at)]
-        return np.stack([self[j] for j in places.tolist()])
-
-
-class _Some(Together):
-    """Some columns of a block."""
-
-    def __init__(self, block: Block, wanted: Places) -> None:
-        self._block, self._wanted = block, wanted
-
-    def __len__(self) -> int:
-        return len(self._wanted)
-
-    def __getitem__(self, j: Any) -> Any:
-        return self._block.numeric[self._wanted[j]]
-
-    def several(self, places: Places) -> Any:
-        return self._block.several(self._wanted[places])

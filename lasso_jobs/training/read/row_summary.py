@@ -14,10 +14,11 @@ from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.matrix import lay_out
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods, Summing
+from lasso_jobs.core.rows.sparse_centring import SparseSets
+from lasso_jobs.training.read.batches import in_batches
 from lasso_jobs.training.read.held_out import HeldOutRows
 from lasso_jobs.training.read.kept import Source, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
-from lasso_jobs.training.read.rows import in_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +97,33 @@ def summarise(source: Source, reading: Reading) -> RowSummary:
         facts.cohort[:] = rows.cohorts[order][held_back.rows]
         by_row = rows.periods[order] if reading.period is not None else np.empty(0)
         summed = Summing.of(by_row, n_columns + 1)
-        centring = Centring.of(_room_for(n_columns + 1, len(order)), n_columns + 1, n_rows, weights)
-        for j in lay_out(
-            centring.values, reading.columns, rows.block, order=order, target=rows.target
-        ):
+        block, entries = rows.block.split()
+        sparse = SparseSets.of(
+            entries,
+            n_columns + 1,
+            order=order,
+            buckets=rows.buckets,
+            n_sets=len(n_rows),
+            weights=rows.weights,
+        )
+        n_laid_out = len(sparse.others)
+        centring = Centring.of(_room_for(n_laid_out, len(order)), n_laid_out, n_rows, weights)
+        laid_out = lay_out(centring.values, reading.columns, block, order=order, target=rows.target)
+        for k, j in zip(laid_out, sparse.others.tolist(), strict=True):
             if j < n_columns:
-                np.take(centring.values[j], entering.rows, out=entering.values[j], mode="clip")
-            summed.add(j, centring.values[j])
-            np.take(centring.values[j], held_back.rows, out=held_back.values[j], mode="clip")
-            centring.centre(j)
+                np.take(centring.values[k], entering.rows, out=entering.values[j], mode="clip")
+            summed.add(j, centring.values[k])
+            np.take(centring.values[k], held_back.rows, out=held_back.values[j], mode="clip")
+            centring.centre(k)
+        entering.values[sparse.places] = sparse.values(entering.rows)
+        held_back.values[sparse.places] = sparse.values(held_back.rows)
+        if reading.period is not None:
+            for each in entries:
+                for j, column in zip(each.places.tolist(), each, strict=True):
+                    summed.add(j, column[order])
         sample, held_out = entering.merged(), held_back.merged()
         by_period = periods.merge(by_period, summed.sums)
-        moments = b.merge(moments, b.BucketMoments(centring.moments()))
+        moments = b.merge(moments, b.BucketMoments(centring.moments(sparse)))
         counts += rows.counts
     return RowSummary(
         moments=moments, sample=sample, held_out=held_out, periods=by_period, counts=counts

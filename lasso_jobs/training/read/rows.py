@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import buckets as b
-from lasso_jobs.core.rows.columns import Block, Together
+from lasso_jobs.core.rows.block import Block, Together
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.sparse import Places, SparseColumns
 from lasso_jobs.core.rows.vectors import within
@@ -26,8 +26,6 @@ from lasso_jobs.data.vectors.arrays import rows_with_nulls
 from lasso_jobs.data.vectors.values import ElementsInTurn, VectorValues, check_vectors
 from lasso_jobs.errors import DataError
 from lasso_jobs.training.read.reading import ReadCounts, Reading
-
-BATCH_ROWS = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,42 +333,3 @@ def _check_no_nulls(piece: Piece, name: str, texts: Sequence[str | None]) -> Non
             "a value in every row",
             "Mend the file, or filter the rows with data.where",
         )
-
-
-def in_batches(blocks_of_rows: Iterator[TrainingRows]) -> Iterator[TrainingRows]:
-    """Join small blocks, such as those of small files, to save work that is done per bucket."""
-    waiting: list[TrainingRows] = []
-    for rows in blocks_of_rows:
-        waiting.append(rows)
-        if sum(w.counts.rows for w in waiting) >= BATCH_ROWS:
-            yield _joined(waiting)
-            waiting = []
-    if waiting:
-        yield _joined(waiting)
-
-
-def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
-    if len(parts) == 1:
-        return parts[0]
-    parts_of_blocks = [part.block for part in parts]
-    weights = [part.weights for part in parts if part.weights is not None]
-    arrays_of_rows = (
-        "target",
-        "hashes",
-        "draws",
-        "buckets",
-        "groups",
-        "cohorts",
-        "periods",
-        "times",
-    )
-    return TrainingRows(
-        block=Block(
-            sum(block.n_rows for block in parts_of_blocks),
-            tuple(map(np.concatenate, zip(*(b.numeric for b in parts_of_blocks), strict=True))),
-            tuple(map(np.concatenate, zip(*(b.codes for b in parts_of_blocks), strict=True))),
-        ),
-        weights=np.concatenate(weights) if weights else None,
-        counts=sum((part.counts for part in parts), ReadCounts()),
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in arrays_of_rows},
-    )

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.gradient_sums import Fits, GradientSums
 from lasso_jobs.core.rows import marginals as mg
-from lasso_jobs.core.rows.columns import Block, Columns
+from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.sparse import Places
 from lasso_jobs.core.rows.vectors import as_slice

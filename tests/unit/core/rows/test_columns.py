@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder
 
+from lasso_jobs.core.rows.block import Block
 from lasso_jobs.core.rows.columns import (
-    Block,
     Category,
     Columns,
     DateFeature,

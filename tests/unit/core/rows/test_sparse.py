@@ -1,6 +1,6 @@
 """Sums from the entries of sparse columns equal those of the same columns laid out."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import marginals as mg
+from lasso_jobs.core.rows.centring import Centring
+from lasso_jobs.core.rows.moments import Moments
 from lasso_jobs.core.rows.sparse import SparseColumns
+from lasso_jobs.core.rows.sparse_centring import SparseSets
 
 N, Q = 60, 7
 
@@ -78,7 +81,7 @@ def test_sums_of_entries_are_those_of_the_columns(
         np.testing.assert_allclose(of_nulls, null @ residuals, atol=1e-12)
 
 
-@pytest.mark.parametrize("nulls", [0.0, 0.2])
+@pytest.mark.parametrize("nulls", [0.0, 0.05])
 def test_columns_are_laid_out_chosen_and_told_by_how_many_entries_they_have(nulls: float) -> None:
     rng = np.random.default_rng(4)
     values = laid_out(rng, 0.3, nulls)
@@ -88,8 +91,53 @@ def test_columns_are_laid_out_chosen_and_told_by_how_many_entries_they_have(null
     some = columns.only(np.array([5, 2, 2]))
     np.testing.assert_array_equal(list(some), values[[5, 2, 2]])
     np.testing.assert_array_equal(some.places, [5, 2, 2])
+    parts = [by_entries(values[:, :20]), by_entries(values[:, 20:]).only(np.array([0, 2, 6]))]
+    joined = SparseColumns.joined(parts)
+    np.testing.assert_array_equal(joined.places, [0, 2, 6])
+    np.testing.assert_array_equal(list(joined), values[[0, 2, 6]])
     assert 2 not in columns.thin().places
     assert 6 in columns.thin().places
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    share=st.sampled_from([0.0, 0.05, 0.5]),
+    nulls=st.sampled_from([0.0, 0.3]),
+    weighted=st.booleans(),
+)
+def test_moments_of_entries_are_those_of_the_columns(
+    seed: int, share: float, nulls: float, weighted: bool
+) -> None:
+    """Beside columns that are laid out, some of which have nulls, in sets one of which is empty."""
+    rng = np.random.default_rng(seed)
+    sparse, others = laid_out(rng, share, 0.0), rng.normal(7, 2, (4, N))
+    others[1, rng.random(N) < nulls] = np.nan
+    values = np.vstack([others[:3], sparse, others[3:]])
+    buckets = np.array([0, 1, 3])[rng.integers(0, 3, N)]
+    weights = rng.integers(0, 3, N).astype(float) if weighted else None
+    order, counts = np.argsort(buckets, kind="stable"), np.bincount(buckets, minlength=4)
+    in_order = None if weights is None else weights[order]
+    columns = replace(by_entries(sparse), places=np.arange(3, 3 + Q))
+    sets = SparseSets.of(
+        [columns.only(np.arange(2)), columns.only(np.arange(2, Q))],
+        len(values),
+        order=order,
+        buckets=buckets,
+        n_sets=4,
+        weights=weights,
+    )
+    laid = Centring.of_rows(values[sets.others][:, order], counts.tolist(), in_order)
+    expected = Centring.of_rows(values[:, order], counts.tolist(), in_order).moments()
+    for found, whole in zip(laid.moments(sets), expected, strict=True):
+        for field in fields(Moments):
+            np.testing.assert_allclose(
+                getattr(found, field.name),
+                getattr(whole, field.name),
+                atol=1e-11,
+                err_msg=field.name,
+            )
+    np.testing.assert_array_equal(sets.values(np.array([4, 0])), sparse[:, order[[4, 0]]])
 
 
 def test_float32_entries_are_summed_as_doubles() -> None:

@@ -1,0 +1,68 @@
+"""Joins small blocks of rows, such as those of small files, into batches."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lasso_jobs.core.rows.block import Block, InParts
+from lasso_jobs.core.rows.sparse import SparseColumns
+from lasso_jobs.training.read.reading import ReadCounts
+from lasso_jobs.training.read.rows import TrainingRows
+
+BATCH_ROWS = 32_768
+
+
+def in_batches(blocks_of_rows: Iterator[TrainingRows]) -> Iterator[TrainingRows]:
+    """Join small blocks, such as those of small files, to save work that is done per bucket."""
+    waiting: list[TrainingRows] = []
+    for rows in blocks_of_rows:
+        waiting.append(rows)
+        if sum(w.counts.rows for w in waiting) >= BATCH_ROWS:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
+    if len(parts) == 1:
+        return parts[0]
+    parts_of_blocks = [part.block for part in parts]
+    weights = [part.weights for part in parts if part.weights is not None]
+    arrays_of_rows = (
+        "target",
+        "hashes",
+        "draws",
+        "buckets",
+        "groups",
+        "cohorts",
+        "periods",
+        "times",
+    )
+    sparse = _joined_entries(parts_of_blocks)
+    return TrainingRows(
+        block=Block(
+            sum(block.n_rows for block in parts_of_blocks),
+            _joined_numbers(parts_of_blocks, sparse),
+            tuple(map(np.concatenate, zip(*(b.codes for b in parts_of_blocks), strict=True))),
+            sparse,
+        ),
+        weights=np.concatenate(weights) if weights else None,
+        counts=sum((part.counts for part in parts), ReadCounts()),
+        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in arrays_of_rows},
+    )
+
+
+def _joined_entries(parts: Sequence[Block]) -> tuple[SparseColumns, ...]:
+    """The columns that can be had by their entries in every block."""
+    if len({len(block.sparse) for block in parts}) > 1:
+        return ()
+    return tuple(map(SparseColumns.joined, zip(*(block.sparse for block in parts), strict=True)))
+
+
+def _joined_numbers(parts: Sequence[Block], sparse: Sequence[SparseColumns]) -> InParts:
+    """The numeric features of several blocks, of which those by their entries are not laid out."""
+    places = np.concatenate([np.empty(0, np.intp), *(each.places for each in sparse)])
+    others = np.delete(np.arange(len(parts[0].numeric)), places)
+    laid_out = [np.concatenate([block.numeric[j] for block in parts]) for j in others.tolist()]
+    return InParts([(others, laid_out), *((each.places, each) for each in sparse)])
