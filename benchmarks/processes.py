@@ -65,13 +65,18 @@ def _tree_bytes(parent: psutil.Process) -> int:
     return total
 
 
-def take_turns(cases: Mapping[str, Sequence[str]], repeat: int) -> dict[str, list[Run]]:
-    """Run each case, then each again: what else the machine does hits all of them alike."""
+def take_turns(
+    cases: Mapping[str, Sequence[str]], repeat: int, pythons: Mapping[str, str] | None = None
+) -> dict[str, list[Run]]:
+    """Run each case, then each again: what else the machine does hits all of them alike.
+
+    Cases that are named in ``pythons`` have an interpreter of their own.
+    """
     runs: dict[str, list[Run]] = {name: [] for name in cases}
     for i in range(repeat):
         for name, arguments in cases.items():
             sys.stderr.write(f"{i + 1} of {repeat}: {name}\n")
-            runs[name].append(run(arguments))
+            runs[name].append(run(arguments, (pythons or {}).get(name, sys.executable)))
     return runs
 
 

@@ -10,11 +10,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.processes import installed, median, peak, run, table, take_turns
+from benchmarks.environments import python_of
+from benchmarks.processes import median, peak, run, table, take_turns
 from benchmarks.train import write_job
 
-PEERS = {"scikit-learn": "sklearn", "celer": "celer"}
+# What pip installs for each peer, in an environment of its own, and what that must import; nothing
+# for the one that we need ourselves.
+# adelie is compiled for numpy 1; celer 0.7 wants a scikit-learn that still has n_alphas.
+OLD = ["numpy<2", "scikit-learn<1.8", "pyarrow<22"]
+PEERS: dict[str, tuple[list[str], str]] = {
+    "scikit-learn": ([], "sklearn"),
+    "celer": (["celer", *OLD], "celer"),
+    "adelie": (["adelie", *OLD], "adelie"),
+    "glmnet": (["python-glmnet", "pyarrow"], "glmnet"),
+}
+PEER = Path(__file__).parent / "peers" / "wide.py"
 FILES = 4
+HEAD = ("whole process", "seconds", "x lasso-jobs", "peak MiB", "alpha", "coefficients off by")
 
 
 def wide(options: argparse.Namespace) -> None:
@@ -28,12 +40,13 @@ def wide(options: argparse.Namespace) -> None:
     first = json.loads(run(ours).output)
     tried = folder / "alphas.json"
     tried.write_text(json.dumps(first["cv"]["alphas"]))
-    peers = [name for name in options.peers if installed(name)]
-    cases = {"lasso-jobs": ours} | {
-        name: ["-m", "benchmarks.peers.wide", PEERS[name], str(source), str(tried)]
-        for name in peers
-    }
-    runs = take_turns(cases, options.repeat)
+    cases, pythons = {"lasso-jobs": ours}, {}
+    for name in options.peers:
+        python = python_of(Path(options.dir) / "environments" / name, *PEERS[name])
+        if python is not None:
+            cases[name] = [str(PEER), name, str(source), str(tried)]
+            pythons[name] = python
+    runs = take_turns(cases, options.repeat, pythons)
     screening = first["certificate"]["screening"]
     said = "all pairs" if screening is None else f"{screening['n_scans']} scans of all columns, "
     if screening is not None:
@@ -43,14 +56,30 @@ def wide(options: argparse.Namespace) -> None:
         f"{len(first['cv']['alphas'])} alphas; {said}; medians of {options.repeat}\n\n"
     )
     whole = median(runs["lasso-jobs"])
-    rows = [
-        (name, median(each), median(each) / whole, f"{peak(each):,.0f}")
-        for name, each in runs.items()
-    ]
-    sys.stdout.write(table(("whole process", "seconds", "x lasso-jobs", "peak MiB"), *rows) + "\n")
+    rows: list[tuple[object, ...]] = []
+    for name in ("lasso-jobs", *options.peers):
+        if name not in runs:
+            rows.append((name, "cannot be installed here", "", "", "", ""))
+            continue
+        each = runs[name]
+        alpha, off = first["alpha"], ""
+        if name != "lasso-jobs":
+            theirs = json.loads(each[0].output)
+            alpha, off = theirs["alpha"], f"{_difference(folder, source, theirs):.1g}"
+        rows.append((name, median(each), median(each) / whole, f"{peak(each):,.0f}", alpha, off))
+    sys.stdout.write(table(HEAD, *rows) + "\n")
     seconds = json.loads(runs["lasso-jobs"][0].output)["seconds"]
     stages = ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())
     sys.stdout.write(f"stages of one run: {stages}\n")
+
+
+def _difference(folder: Path, source: Path, theirs: dict[str, Any]) -> float:
+    """The largest difference of a coefficient per standard deviation, at the alpha of the peer."""
+    search = {"alphas": [theirs["alpha"]], "engine": "screened"}
+    job = write_job(folder, source, "at-their-alpha", search=search, features={}, stability=None)
+    ours = json.loads(run(["-m", "lasso_jobs", "train", str(job), "--json"]).output)["per_sd"]
+    names = {*ours, *theirs["per_sd"]}
+    return max(abs(ours.get(name, 0.0) - theirs["per_sd"].get(name, 0.0)) for name in names)
 
 
 def _data(folder: Path, options: argparse.Namespace) -> Path:
