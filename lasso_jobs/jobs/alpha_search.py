@@ -68,8 +68,9 @@ class AlphaSearch(Section):
     )
     early_stop: StrictBool | None = Field(
         None,
-        description="Leave out the smaller alphas once ten in a row are worse than the best, or "
-        "three and the last by half a standard error. By default only where columns are screened",
+        description="Leave out the smaller alphas once the last ten are worse than the best, or "
+        "three are and the last by twice the standard error of the difference. false tries every "
+        "alpha; null leaves out some only where columns are screened",
     )
     engine: Literal["auto", "all", "screened"] = Field(
         "auto",
