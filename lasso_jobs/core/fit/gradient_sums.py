@@ -66,7 +66,8 @@ class Fits:
         Parameters
         ----------
         block : Block
-            Rows of the working set's columns.
+            Rows of the working set's columns. Those that can be had by their entries are taken
+            so, and have no nulls.
         columns : Columns
             The working set.
         indicators : sequence of int
@@ -77,9 +78,20 @@ class Fits:
         n_numeric, n_columns = len(columns.numeric), columns.n_columns
         of_nulls = dict(zip(indicators, range(n_columns, len(used)), strict=True))
         rows, places = [], []
+        residuals = target - np.repeat(self.centre[:, None], len(target), axis=1)
+        for each in block.sparse:
+            part = each.only(np.flatnonzero(used[each.places]))
+            coef = self.coef[:, part.places]
+            residuals -= (part.by_row() @ coef.T).T
+            residuals += (coef @ self.location[part.places])[:, None]
+        by_entries = {j for each in block.sparse for j in each.places.tolist()}
         for j in range(n_numeric):
             k = of_nulls.get(j)
             if not used[j] and (k is None or not used[k]):
+                continue
+            if j in by_entries:
+                if k is not None:  # no value is null
+                    residuals += (self.coef[:, k] * self.location[k])[:, None]
                 continue
             values = np.asarray(block.numeric[j], float)
             null = np.isnan(values)
@@ -88,7 +100,6 @@ class Fits:
             if k is not None:
                 rows.append(null - self.location[k])
                 places.append(k)
-        residuals = target - np.repeat(self.centre[:, None], len(target), axis=1)
         if rows:
             residuals -= self.coef[:, places] @ np.stack(rows)
         start = n_numeric

@@ -123,13 +123,13 @@ class GradientScan:
 
     def _residuals(self, block: Block, target: Floats, buckets: NDArray[np.intp]) -> Floats:
         """Of each fit, zero in the rows that it is not fitted to; shape (n_fits, n)."""
-        place = self.reading.columns.place
-        used = self._used()
-        numeric = [
-            block.numeric[place[name]] if j in used else np.empty(0)
-            for j, name in enumerate(self.working_set.numeric)
-        ]
-        inside = Block(block.n_rows, numeric, block.codes)
+        names = self.working_set.numeric
+        block = block.only(self.reading.columns.places(names))
+        _, entries = block.split()
+        laid_out = self._used() - {j for each in entries for j in each.places.tolist()}
+        # Once for all fits.
+        numeric = [block.numeric[j] if j in laid_out else np.empty(0) for j in range(len(names))]
+        inside = Block(block.n_rows, numeric, block.codes, tuple(entries))
         parts = []
         for each in self.fits:
             part = each.residuals(inside, self.working_set, self.indicators, target)
