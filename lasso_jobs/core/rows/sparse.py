@@ -4,7 +4,7 @@ Sums over rows follow from the entries by algebra. With mean m, the zeros of a c
 together, add ``W m^2`` to its centred squares; so centring leaves the entries as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -17,6 +17,9 @@ from lasso_jobs.core.rows.moments import Floats
 
 Places = NDArray[np.intp]
 
+COLUMNS_AT_ONCE = 2**16
+"""So many columns are multiplied at a time: the products of all are as large as what they are added
+to."""
 MOST_ENTRIES = 0.1
 """The share of the rows in which a column may have an entry: with more, to multiply laid out is
 faster. With so many zeros, its mean is smaller than its deviation, so that sums of values round no
@@ -93,6 +96,19 @@ class SparseColumns(Sequence[Floats]):
             values=columns.data,
             nulls=nulls,
         )
+
+    def chunks(self) -> Iterator["SparseColumns"]:
+        """Some of them at a time, none copied."""
+        for start in range(0, len(self), COLUMNS_AT_ONCE):
+            starts = self.starts[start : start + COLUMNS_AT_ONCE + 1]
+            entries = slice(starts[0], starts[-1])
+            yield replace(
+                self,
+                places=self.places[start : start + COLUMNS_AT_ONCE],
+                starts=starts - starts[0],
+                rows=self.rows[entries],
+                values=self.values[entries],
+            )
 
     def thin(self) -> "SparseColumns":
         """Those whose entries are few enough for sums of entries."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,9 +118,9 @@ class GradientScan:
                 of_nulls = null.astype(float) @ residuals
                 values[null] = 0.0
             yield places, values @ residuals, of_nulls
-        for each in block.sparse:
-            places = as_slice(each.places)
-            yield places, *each.products(residuals, self.reference[places])
+        for part in chain.from_iterable(each.chunks() for each in block.sparse):
+            places = as_slice(part.places)
+            yield places, *part.products(residuals, self.reference[places])
 
     def _residuals(self, block: Block, target: Floats, buckets: NDArray[np.intp]) -> Floats:
         """Of each fit, zero in the rows that it is not fitted to; shape (n_fits, n)."""

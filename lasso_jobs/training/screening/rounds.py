@@ -41,7 +41,7 @@ must enter comes on top. Fewer cost more scans, and more cost larger moments."""
 RIVALS = 200
 """How many columns that have no coefficient stay in the final set, those closest to one first:
 refits to parts of the rows may choose them."""
-MOST_SUM_BYTES = 2**26
+MOST_SUM_BYTES = 2**29
 """Of the products of all columns with the residuals, which decide how many alphas a scan proves."""
 SATURATED = 0.999
 """The share of the target's variance that a fit explains beyond which no smaller alpha is tried."""

@@ -1,6 +1,7 @@
 """Sums from the entries of sparse columns equal those of the same columns laid out."""
 
 from dataclasses import fields, replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -95,6 +96,10 @@ def test_columns_are_laid_out_chosen_and_told_by_how_many_entries_they_have(null
     joined = SparseColumns.joined(parts)
     np.testing.assert_array_equal(joined.places, [0, 2, 6])
     np.testing.assert_array_equal(list(joined), values[[0, 2, 6]])
+    with mock.patch("lasso_jobs.core.rows.sparse.COLUMNS_AT_ONCE", 3):
+        parts = list(columns.chunks())
+    np.testing.assert_array_equal(np.vstack([list(part) for part in parts]), values)
+    np.testing.assert_array_equal(np.concatenate([part.places for part in parts]), range(Q))
     assert 2 not in columns.thin().places
     assert 6 in columns.thin().places
 
