@@ -76,9 +76,12 @@ def compare(
 def _refuse_screening(planned: TrainPlan) -> None:
     """Refuse columns that the LASSO would choose, by rows that the others are then tested on."""
     if planned.engine == "screened":
+        columns = f"the {len(planned.features.numeric):,} numeric columns"
+        if planned.features.tokens:
+            columns = f"the tokens of {planned.features.tokens[0].column!r}"
         raise JobError(
             "search.engine",
-            f"the {len(planned.features.numeric):,} numeric columns would be screened by the LASSO",
+            f"{columns} would be screened by the LASSO",
             "all columns for every estimator",
             "Set search.engine to all, or include fewer columns",
         )

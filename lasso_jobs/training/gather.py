@@ -16,13 +16,12 @@ from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods
 from lasso_jobs.core.rows.timeline import Timeline
 from lasso_jobs.data.arrays import SMALLEST
-from lasso_jobs.data.columns.selection import with_tokens
 from lasso_jobs.engine.memory import of_this_process
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.progress import Progress
 from lasso_jobs.training.memory import WORTH_A_LOOK, Squares, refuse_too_large
-from lasso_jobs.training.plan import TrainPlan, options_of, refuse_unknown_features
+from lasso_jobs.training.plan import TrainPlan
 from lasso_jobs.training.promotion import champion_of
 from lasso_jobs.training.read.all_units import AllUnits
 from lasso_jobs.training.read.categories import (
@@ -51,7 +50,7 @@ from lasso_jobs.training.read.splits import (
     split,
 )
 from lasso_jobs.training.read.summary_read import SummaryRead
-from lasso_jobs.training.read.token_scan import TokensRead, merge_tokens, vocabularies
+from lasso_jobs.training.read.token_scan import with_listed_tokens
 from lasso_jobs.training.screening.ground import Ground
 from lasso_jobs.training.screening.rounds import Screened, screen
 from lasso_jobs.training.screening.scanner import Scanner
@@ -122,7 +121,7 @@ def gather(
     DataError
         If the rows cannot be trained on.
     """
-    planned, of_tokens = _with_tokens(AllUnits(client, planned, progress))
+    planned, of_tokens = with_listed_tokens(AllUnits(client, planned, progress))
     job, reads = planned.job, AllUnits(client, planned, progress)
     fold = job.search.split.fold
     known = calendar_categories(planned)
@@ -236,26 +235,6 @@ def _summary(reads: AllUnits, reading: Reading) -> RowSummary:
             return summary
         # So many rows were filtered, or files removed, that what was kept is no whole sample.
         caching = replace(caching, fresh=True)
-
-
-def _with_tokens(reads: AllUnits) -> tuple[TrainPlan, int]:
-    """The plan with the tokens that are features, and the bytes read to list them."""
-    planned = reads.planned
-    job, columns = planned.job, planned.features.tokens
-    if not columns:
-        return planned, 0
-    read = TokensRead(columns, job.data.conditions(), reads.caching)
-    scan = reads.merged(read, merge_tokens, "tokens")
-    features = with_tokens(
-        planned.dataset,
-        planned.features,
-        vocabularies(scan, columns),
-        include=job.features.include,
-        exclude=job.features.exclude,
-        options=options_of(job, planned.dataset),
-    )
-    refuse_unknown_features(job, features)
-    return replace(planned, features=features), scan.bytes_read
 
 
 def _levels(reads: AllUnits, known: Collection[str]) -> LevelScan:

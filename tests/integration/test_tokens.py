@@ -123,8 +123,17 @@ CASES: dict[str, tuple[str, Values]] = {
 }
 
 
-@pytest.mark.parametrize("engine", ["screened", "all"])
-@pytest.mark.parametrize("case", CASES)
+QUICK = {("words", "screened"), ("values", "all")}
+
+
+@pytest.mark.parametrize(
+    ("case", "engine"),
+    [
+        pytest.param(case, engine, marks=[] if (case, engine) in QUICK else pytest.mark.slow)
+        for case in CASES
+        for engine in ("screened", "all")
+    ],
+)
 def test_a_model_of_tokens_is_scikit_learns_of_their_columns(
     case: str, engine: str, scheduler: str, tmp_path: Path
 ) -> None:

@@ -3,7 +3,13 @@ import pickle
 import pytest
 
 from lasso_jobs.core.rows.columns import Columns, DateFeature, stored
-from lasso_jobs.core.rows.vectors import Vector, elements, vector_and_index, without_elements
+from lasso_jobs.core.rows.vectors import (
+    Tokens,
+    Vector,
+    elements,
+    vector_and_index,
+    without_elements,
+)
 
 COLUMNS = Columns(
     ("x", "v[0]", "v[2]", "t.year", "w[1]", "v[x]"),
@@ -82,3 +88,56 @@ def test_a_million_names_are_sent_as_a_few() -> None:
     sent = pickle.dumps(columns)
     assert len(sent) < 1_000
     assert pickle.loads(sent).numeric == columns.numeric
+
+
+# Names of their own
+
+OWN = Vector("v", 4, ("age", "b]", "[c", "zoë"))
+WORDS = Vector("w", 3, ("a", "b", "c"), tokens=Tokens("words"))
+
+
+def test_names_of_their_own_take_the_place_of_indices() -> None:
+    assert OWN.names == ("v[age]", "v[b]]", "v[[c]", "v[zoë]")
+    columns = Columns(("x", "v[[c]", "w[b]", "v[age]", "v[3]"), (), (), (OWN, WORDS))
+    found = {n: (e.places.tolist(), e.indices.tolist()) for n, e in columns.elements().items()}
+    assert found == {"v": ([1, 3], [2, 0]), "w": ([2], [1])}
+    assert columns.stored == ("x", "v", "w", "v[3]")
+    assert columns.scalars == ("x", "v[3]")
+
+
+def test_fewer_features_keep_their_names_alone() -> None:
+    columns = Columns(("x", *OWN.names, *WORDS.names), (), (), (OWN, WORDS))
+    some = columns.only({"v[zoë]", "v[b]]", "w[c]"})
+    assert some.vectors == (
+        Vector("v", 4, ("b]", "zoë"), (1, 3)),
+        Vector("w", 1, ("c",), tokens=Tokens("words")),
+    )
+    fewer = some.only({"v[zoë]"})
+    assert fewer.vectors == (Vector("v", 4, ("zoë",), (3,)),)
+    assert fewer.elements()["v"].indices.tolist() == [3]
+    assert columns.has(some)
+    assert columns.has(fewer)
+    assert not fewer.has(some)
+    for each in (columns, some, fewer):
+        arrived = pickle.loads(pickle.dumps(each))
+        assert arrived == each
+        assert arrived is pickle.loads(pickle.dumps(each))
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "expected"),
+    [
+        (Vector("v", 3), Vector("v", 5), True),  # As long as the largest index needs.
+        (OWN, Vector("v", 4), False),
+        (OWN, Vector("v", 4, ("age",), (0,)), True),
+        (OWN, Vector("v", 4, ("age",), (1,)), False),
+        (WORDS, Vector("w", 1, ("c",), tokens=Tokens("words")), True),
+        (WORDS, Vector("w", 3, ("a", "b", "c"), tokens=Tokens("words", "tf")), False),
+        (Vector("w", 9, tokens=Tokens("words")), Vector("w", 8, tokens=Tokens("words")), False),
+        (Vector("w", 9), Vector("w", 9, tokens=Tokens("words")), False),
+    ],
+)
+def test_elements_are_the_same_if_what_their_names_mean_is(
+    mine: Vector, theirs: Vector, expected: bool
+) -> None:
+    assert mine.has(theirs) is expected
