@@ -54,9 +54,17 @@ class Fits:
             centre=centre,
         )
 
-    def after(self, skip: int) -> "Fits":
-        """Without the first alphas."""
-        return replace(self, coef=self.coef[skip:], centre=self.centre[skip:])
+    def at(self, alphas: slice) -> "Fits":
+        """Those at some of the alphas."""
+        return replace(self, coef=self.coef[alphas], centre=self.centre[alphas])
+
+    def then(self, more: "Fits") -> "Fits":
+        """These, and those at the alphas that follow."""
+        return replace(
+            self,
+            coef=np.concatenate([self.coef, more.coef]),
+            centre=np.concatenate([self.centre, more.centre]),
+        )
 
     def residuals(
         self, block: Block, columns: Columns, indicators: Sequence[int], target: Floats

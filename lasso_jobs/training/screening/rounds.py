@@ -8,6 +8,8 @@ What is left is the reading of the working set alone, as if the job had named it
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,9 @@ ALPHAS_AT_ONCE = 12
 MOST_ENTERING = 800
 """How many candidates there are at once, or as many as active columns if those are more; whoever
 must enter comes on top. Fewer cost more scans, and more cost larger moments."""
+SOLVED_AT_ONCE = 4
+"""Alphas that all sets are solved at before their errors are looked at: below the one at which the
+errors have turned, more and more columns have coefficients, and a fit takes longest."""
 RIVALS = 200
 """How many columns that have no coefficient stay in the final set, those closest to one first:
 refits to parts of the rows may choose them."""
@@ -248,16 +253,32 @@ class _Walk:
         block = self.alphas[low : self.done + self._at_once(len(sets))]
         steps = Steps(of_stage(ground.scanner.reads.progress, "fits"))
         steps.expect(len(sets) * len(block))
-        starts = self.last or [{} for _ in sets]
+        solved: Solved | None = None
 
-        def solve(k: int) -> SetPath:
-            start = starts[k]
-            return solve_set(recipe, block, sets[k], start, gammas=search.gammas, steps=steps)
+        def solve(k: int, alphas: Floats, starts: Sequence[Mapping[str, float]]) -> SetPath:
+            return solve_set(recipe, alphas, sets[k], starts[k], gammas=search.gammas, steps=steps)
 
-        paths = in_threads(solve, range(len(sets)), steps)
-        skip = self.done - low
-        after = tuple(path.after(skip) for path in paths)
-        return Solved(recipe=recipe, paths=after, alphas=block[skip:])
+        for start in range(0, len(block), SOLVED_AT_ONCE):
+            alphas = block[start : start + SOLVED_AT_ONCE]
+            starts = (self.last or [{} for _ in sets]) if solved is None else solved.last
+            some = partial(solve, alphas=alphas, starts=starts)
+            paths = tuple(in_threads(some, range(len(sets)), steps))
+            more = Solved(recipe=recipe, paths=paths, alphas=alphas)
+            solved = more.at(slice(self.done - low, None)) if solved is None else solved.then(more)
+            if (end := self._end(solved)) is not None:
+                return solved.at(slice(0, end))
+        return cast(Solved, solved)
+
+    def _end(self, solved: Solved) -> int | None:
+        """How many of these alphas are enough, if all of them are proved."""
+        if self.ground.job.search.early_stop is False:
+            return None
+        n_folds, so_far = self.ground.n_folds, self.mse
+        for n in range(1, len(solved.alphas) + 1):
+            errors = np.concatenate([*so_far, solved.mse(n_folds, n)], axis=2)
+            if self._has_turned(errors) or solved.paths[0].explained[n - 1] > SATURATED:
+                return n
+        return None
 
     def _at_once(self, n_sets: int) -> int:
         q = max(len(self.inside), 1)
@@ -292,7 +313,7 @@ class _Walk:
         if self.done == len(self.alphas):
             self.stopped = "end"
         elif self.done and self.ground.job.search.early_stop is not False:
-            if self._has_turned():
+            if self._has_turned(self.errors.fold_mse):
                 self.stopped = "turned"
             elif self.explained > SATURATED:
                 self.stopped = "saturated"
@@ -301,7 +322,6 @@ class _Walk:
             target = self.alphas[min(self.done + self.ahead, len(self.alphas)) - 1]
             self._admit(entry, last=last, target=float(target))
 
-    def _has_turned(self) -> bool:
+    def _has_turned(self, mse: Floats) -> bool:
         how = self.ground.job.search
-        mse = self.errors.fold_mse
         return has_turned(mse, self.ground.fold_weight, how.fold_means, how.repeats)

@@ -47,6 +47,22 @@ class Solved:
             alphas=self.alphas,
         )
 
+    def at(self, alphas: slice) -> "Solved":
+        """Some of the alphas."""
+        paths = tuple(path.at(alphas) for path in self.paths)
+        return Solved(recipe=self.recipe, paths=paths, alphas=self.alphas[alphas])
+
+    def then(self, more: "Solved") -> "Solved":
+        """These paths, and what follows."""
+        paths = tuple(a.then(b) for a, b in zip(self.paths, more.paths, strict=True))
+        alphas = np.concatenate([self.alphas, more.alphas])
+        return Solved(recipe=self.recipe, paths=paths, alphas=alphas)
+
+    @property
+    def last(self) -> list[dict[str, float]]:
+        """By coefficient, the solution of each set at the last alpha."""
+        return [path.by_label(-1) for path in self.paths]
+
     def mse(self, n_folds: int, n: int) -> Floats:
         """Errors of the folds, whose sets are the last, at the first n alphas."""
         return np.array([path.mse[:, :n] for path in self.paths[-n_folds:]])
@@ -93,15 +109,26 @@ class SetPath:
     mse: Floats
     converged: NDArray[np.bool_]
 
-    def after(self, skip: int) -> "SetPath":
-        """Without the first alphas."""
+    def at(self, alphas: slice) -> "SetPath":
+        """Some of the alphas."""
         return SetPath(
-            fits=self.fits.after(skip),
+            fits=self.fits.at(alphas),
             labels=self.labels,
-            coef=self.coef[skip:],
-            explained=self.explained[skip:],
-            mse=self.mse[:, skip:],
-            converged=self.converged[skip:],
+            coef=self.coef[alphas],
+            explained=self.explained[alphas],
+            mse=self.mse[:, alphas],
+            converged=self.converged[alphas],
+        )
+
+    def then(self, more: "SetPath") -> "SetPath":
+        """The path, and what follows."""
+        return SetPath(
+            fits=self.fits.then(more.fits),
+            labels=self.labels,
+            coef=np.concatenate([self.coef, more.coef]),
+            explained=np.concatenate([self.explained, more.explained]),
+            mse=np.concatenate([self.mse, more.mse], axis=1),
+            converged=np.concatenate([self.converged, more.converged]),
         )
 
     def by_label(self, at: int) -> dict[str, float]:
