@@ -51,9 +51,18 @@ class Steps:
         ------
         StoppedError
         """
+        self.check()
+        self._taken.append(None)
+
+    def check(self) -> None:
+        """Look, within a step that may take long, whether the work is still wanted.
+
+        Raises
+        ------
+        StoppedError
+        """
         if self._stopped.is_set():
             raise StoppedError
-        self._taken.append(None)
 
     def tell(self) -> None:
         """Call ``progress`` if there was some."""

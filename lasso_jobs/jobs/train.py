@@ -219,5 +219,5 @@ class TrainJob(Job):
     def _around_zero(cls, bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
         for name, (low, high) in bounds.items():
             if not low <= 0 <= high or low == high:
-                raise ValueError(f"for {name!r} [low, high] with low <= 0 <= high")
+                raise ValueError(f"for {name!r} [low, high] with low <= 0 <= high, and low < high")
         return bounds

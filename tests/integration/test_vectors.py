@@ -310,3 +310,22 @@ def test_a_plan_names_vectors_and_refuses_what_is_no_feature(lists: tuple[Path, 
             plan(job(lists[0], **{key: {"v[8]": value}}))
     with pytest.raises(DataError, match=r"features.sizes 'x': has type double"):
         plan(job(lists[0], features={"sizes": {"x": 3}}))
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ({}, r"v \(has vectors of length 2,147,483,648; expected at most 20,000,000 elements\)"),
+        ({"include": ["v"]}, "Mend the index that is so large"),
+    ],
+)
+def test_one_index_that_no_memory_has_room_for_is_refused_by_the_plan(
+    tmp_path: Path, features: dict[str, Any], said: str
+) -> None:
+    kind = pa.struct({"indices": pa.list_(pa.int32()), "values": pa.list_(pa.float64())})
+    rows = [{"indices": [7, 2**31 - 1 if i == 3 else 8], "values": [1.0, 2.0]} for i in range(9)]
+    table = pa.table({"v": pa.array(rows, kind), "y": np.arange(9.0)})
+    pq.write_table(table, tmp_path / "0.parquet")
+    values = {"name": "m", "data": {"path": str(tmp_path)}, "target": "y", "features": features}
+    with pytest.raises(DataError, match=said):
+        plan(TrainJob.from_values(values))

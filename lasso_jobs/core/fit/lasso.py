@@ -30,6 +30,8 @@ FIRST_TOLERANCE = 1e-7
 """Sweeps are cheap beside the direct solution, which then finds the signs right at once."""
 
 RANK_TOLERANCE = 1e-12
+ROUNDING = 1e-14
+"""Of a gradient, as a share of the target's deviation; far below what the conditions may miss."""
 
 
 def alpha_max(problem: Problem) -> float:
@@ -105,24 +107,24 @@ def solve_path(
     gradient = problem.covariance - problem.gram @ coef
     if problem.variance <= 0 or shape[1] == 0:
         return path
-    previous = float(alphas[0]) if len(alphas) else 0.0
+    previous, steps = float(alphas[0]) if len(alphas) else 0.0, steps or Steps()
     for i, alpha in enumerate(alphas):
         here = Penalised(problem, alpha * problem.l1_factor, alpha * problem.l2_factor)
         strong = (2 * alpha - previous) * problem.l1_factor
-        path.n_iter[i] = _solve(here, coef, gradient, strong=strong)
+        path.n_iter[i] = _solve(here, coef, gradient, strong=strong, steps=steps)
         path.coef[i] = coef
         path.dual_gap[i] = dual_gap(here, coef, gradient) / problem.variance
         path.kkt[i] = kkt_violation(here, coef, gradient).max() / np.sqrt(problem.variance)
         previous = float(alpha)
-        if steps is not None:
-            steps.take()
+        steps.take()
     return path
 
 
-def _solve(here: Penalised, coef: Floats, gradient: Floats, *, strong: Floats) -> int:
+def _solve(here: Penalised, coef: Floats, gradient: Floats, *, strong: Floats, steps: Steps) -> int:
     """Solve in place from a warm start; return the number of sweeps.
 
-    Coefficients whose gradients reach ``strong`` are swept from the first on.
+    Coefficients whose gradients reach ``strong`` are swept from the first on. An alpha may take
+    minutes: in between, ``steps`` may end the work.
     """
     from lasso_jobs.core.fit.descent import descend  # numba takes a second to load
 
@@ -131,6 +133,7 @@ def _solve(here: Penalised, coef: Floats, gradient: Floats, *, strong: Floats) -
     candidates = (coef != 0) | (np.abs(gradient) >= strong)
     sweeps, tol = 0, FIRST_TOLERANCE
     while sweeps < MAX_SWEEPS:
+        steps.check()
         done = descend(
             gram=problem.gram,
             l1=here.l1,
@@ -141,6 +144,7 @@ def _solve(here: Penalised, coef: Floats, gradient: Floats, *, strong: Floats) -
             gradient=gradient,
             index=np.flatnonzero(candidates),
             tol=tol * scale,
+            slack=ROUNDING * scale,
             max_sweeps=SWEEPS_AT_ONCE,
         )
         sweeps += done
@@ -148,7 +152,7 @@ def _solve(here: Penalised, coef: Floats, gradient: Floats, *, strong: Floats) -
         if violated.any():
             candidates |= violated
             continue
-        _polish(here, coef, gradient, dependent=sweeps > PATIENCE)
+        _polish(here, coef, gradient, dependent=sweeps > PATIENCE, steps=steps)
         if kkt_violation(here, coef, gradient).max() <= KKT_TOLERANCE * scale:
             break
         if done < SWEEPS_AT_ONCE:
@@ -158,7 +162,9 @@ def _solve(here: Penalised, coef: Floats, gradient: Floats, *, strong: Floats) -
     return sweeps
 
 
-def _polish(here: Penalised, coef: Floats, gradient: Floats, *, dependent: bool) -> None:
+def _polish(
+    here: Penalised, coef: Floats, gradient: Floats, *, dependent: bool, steps: Steps
+) -> None:
     """Minimise over the free coefficients directly, for as long as none changes its sign.
 
     A Newton step solves exactly within an orthant. One that would leave it stops at the border,
@@ -168,6 +174,7 @@ def _polish(here: Penalised, coef: Floats, gradient: Floats, *, dependent: bool)
     """
     problem, l1, l2 = here.problem, here.l1, here.l2
     for _ in range(2 + len(coef)):
+        steps.check()
         inside = (coef > problem.low) & (coef < problem.high)
         free = np.flatnonzero(inside & ((coef != 0) | (l1 == 0)))
         slope = gradient[free] - l2[free] * coef[free] - l1[free] * np.sign(coef[free])

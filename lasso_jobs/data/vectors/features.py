@@ -15,6 +15,9 @@ from lasso_jobs.data.vectors.footers import VectorLength
 from lasso_jobs.data.vectors.values import length_of
 from lasso_jobs.errors import DataError
 
+MOST_ELEMENTS = 20_000_000
+"""Twenty times as many as were tried, and more than hashes of 24 bits have."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenColumn:
@@ -135,10 +138,11 @@ def vectors_among(
     for name in names:
         try:
             vector = vector_of(dataset, name, options)
+            _refuse_too_long(dataset, vector)
         except DataError as error:
             if name in include.columns or name in include.elements or name in options.names:
                 raise
-            left_out.append((name, error.found))
+            left_out.append((name, f"{error.found}; expected {error.expected}"))
             continue
         chosen = chosen_elements(dataset, vector, include, exclude)
         vectors += [vector] if chosen else []
@@ -185,6 +189,17 @@ def _no_element(dataset: Dataset, vector: Vector, name: str) -> DataError:
         close = get_close_matches(name, vector.names[:10_000], 1)
         remedy = f"Did you mean {close[0]!r}?" if close else remedy
     return DataError(f"{dataset.path}, features", f"there is no element {name}", expected, remedy)
+
+
+def _refuse_too_long(dataset: Dataset, vector: Vector) -> None:
+    """Each element is a feature with a name: one index of 2^31, and there is no memory left."""
+    if vector.length > MOST_ELEMENTS:
+        raise DataError(
+            f"{dataset.path}, column {vector.column!r}",
+            f"has vectors of length {vector.length:,}",
+            f"at most {MOST_ELEMENTS:,} elements",
+            "Mend the index that is so large, hash the indices into fewer, or exclude the column",
+        )
 
 
 def check_names_differ(dataset: Dataset, vectors: Sequence[Vector]) -> None:

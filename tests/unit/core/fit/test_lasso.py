@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import ElasticNet, Lasso, enet_path, lars_path_gram, lasso_path
 from statsmodels.datasets import longley
 
-from lasso_jobs.core.fit import lasso
+from lasso_jobs.core.fit import descent, lasso
 from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.fit.problem import Penalised, Problem, dual_gap, kkt_violation
+from lasso_jobs.core.threads import Steps, StoppedError
 
 Floats = NDArray[np.float64]
 INF = np.inf
@@ -514,3 +516,32 @@ def test_an_elastic_net_of_correlated_copies_shares_alike() -> None:
     expected = model.fit(*standardised(twice, y)).coef_
     assert_allclose(coef[:, :8], coef[:, 8:], rtol=1e-9, atol=1e-11)
     assert_allclose(coef[-1], expected, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("copies", [2, 3, 60])
+def test_of_equal_columns_one_has_the_coefficient_and_the_others_are_zero(copies: int) -> None:
+    few, y = data(120, 25, 5)
+    alphas = np.geomspace(alpha_max(problem_of(few, y)), 0.01, 40)
+    expected = solve_path(problem_of(few, y), alphas).coef
+    path = solve_path(problem_of(np.repeat(few, copies, axis=1), y), alphas)
+    assert path.converged.all()
+    by_column = path.coef.reshape(len(alphas), 25, copies)
+    assert_allclose(by_column.sum(axis=2), expected, atol=1e-10)
+    assert ((by_column != 0).sum(axis=2) == (expected != 0)).all()
+
+
+def test_a_fit_to_one_alpha_ends_when_the_work_is_not_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps, problem = Steps(), problem_of(*data())
+    sweep, calls = descent.descend, []
+
+    def descend(**of: Any) -> int:
+        calls.append(1)
+        steps.stop()
+        return sweep(**of)
+
+    monkeypatch.setattr(descent, "descend", descend)
+    with pytest.raises(StoppedError):
+        solve_path(problem, [0.01], steps=steps)
+    assert len(calls) == 1
