@@ -3,6 +3,8 @@
 python -m benchmarks train|score|retrain|startup|memory [--rows N] [--features P] [--repeat R]
                      [--dir DIR] [--peers NAME ...]
 python -m benchmarks wide [--rows N] [--features P] [--true K] [--rho R] [--snr S] [--repeat R]
+                     [--peers NAME ...]
+python -m benchmarks genes [--repeat R] [--peers NAME ...]
 python -m benchmarks drift [--rows N] [--worlds TEXT] [--dir DIR] [--evidently PYTHON]
 python -m benchmarks plan [--columns P] [--files N] [--repeat R] [--dir DIR]
 python -m benchmarks soak [--minutes N] [--seed S] [--dir DIR] [--places PLACE ...]
@@ -18,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from benchmarks import drift, plan, scheduler, score, soak, train, wide
+from benchmarks import drift, genes, plan, scheduler, score, soak, train, wide
 
 Command = Callable[[argparse.Namespace], None]
 VERSIONS = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "dask-ml", "duckdb", "polars")
@@ -65,9 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--true", type=int, default=20, help="columns that have a coefficient")
     command.add_argument("--rho", type=float, default=0.0, help="correlation of neighbours")
     command.add_argument("--snr", type=float, default=1.0, help="variance of signal over noise")
-    command.add_argument("--repeat", type=int, default=3)
-    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
-    command.add_argument("--peers", nargs="*", choices=list(wide.PEERS), default=["scikit-learn"])
+    _beside_peers(command)
+    command = commands.add_parser("genes", help=genes.genes.__doc__)
+    command.set_defaults(function=genes.genes)
+    _beside_peers(command)
     command = commands.add_parser("drift", help=drift.drift.__doc__)
     command.set_defaults(function=drift.drift)
     command.add_argument("--rows", type=int, default=5_000, help="of each day")
@@ -81,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dir", help="where its folders are kept, for a look at them after")
     command.add_argument("--places", nargs="+", choices=soak.PLACES, default=soak.PLACES)
     return parser
+
+
+def _beside_peers(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--repeat", type=int, default=3)
+    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+    peers = list(wide.PEERS)
+    command.add_argument("--peers", nargs="*", choices=peers, default=peers)
 
 
 def _machine() -> str:

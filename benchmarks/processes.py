@@ -1,5 +1,6 @@
 """Processes, measured from outside, taking turns; and what is printed of them."""
 
+import resource
 import statistics
 import subprocess
 import sys
@@ -19,12 +20,14 @@ SAMPLE_SECONDS = 0.02
 class Run:
     """A finished process: all that it wrote, its time, and the peak memory of it and its children.
 
-    Resident pages of files count, so that readers by memory map look larger than they are.
+    Resident pages of files count, so that readers by memory map look larger than they are. Its
+    processor time, with that of children that it waited for, depends less on what else runs.
     """
 
     output: str
     seconds: float
     peak_bytes: int
+    cpu_seconds: float
 
 
 Inner = Callable[[Run], float]
@@ -34,7 +37,7 @@ def run(arguments: Sequence[str], python: str = sys.executable) -> Run:
     """Run ``python ARGUMENTS``."""
     peak, done = 0, threading.Event()
     with tempfile.TemporaryFile("w+") as output:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), _cpu_of_children()
         process = subprocess.Popen([python, *arguments], stdout=output)
         parent = psutil.Process(process.pid)
 
@@ -52,7 +55,12 @@ def run(arguments: Sequence[str], python: str = sys.executable) -> Run:
         if status:
             raise SystemExit(f"{' '.join(arguments)} failed")
         output.seek(0)
-        return Run(output.read(), seconds, peak)
+        return Run(output.read(), seconds, peak, _cpu_of_children() - before)
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _tree_bytes(parent: psutil.Process) -> int:

@@ -26,14 +26,20 @@ PEERS: dict[str, tuple[list[str], str]] = {
 }
 PEER = Path(__file__).parent / "peers" / "wide.py"
 FILES = 4
-HEAD = ("whole process", "seconds", "x lasso-jobs", "peak MiB", "alpha", "coefficients off by")
+HEAD = ("whole process", "seconds", "x lasso-jobs", "processor s", "peak MiB", "alpha", "off by")
 
 
 def wide(options: argparse.Namespace) -> None:
     """Search the alphas until the errors turn: we, and peers on the alphas that we tried."""
     shape = f"{options.rows}x{options.features}-{options.true}-{options.rho:g}-{options.snr:g}"
     folder = Path(options.dir) / f"wide-{shape}"
-    source = _data(folder / "data", options)
+    title = f"{options.rows:,} rows x {options.features:,} columns, {options.true} true"
+    beside_peers(_data(folder / "data", options), title, options)
+
+
+def beside_peers(source: Path, title: str, options: argparse.Namespace) -> None:
+    """Ours, then all in turns; a table of their time, memory, alpha and coefficients."""
+    folder = source.parent
     # Whoever compares searches does without the refits that show how stable a model is.
     job = str(write_job(folder, source, features={}, stability=None))
     ours = ["-m", "lasso_jobs", "train", job, "--json"]
@@ -52,25 +58,25 @@ def wide(options: argparse.Namespace) -> None:
     if screening is not None:
         said += f"{screening['n_working_set']:,} in the working set"
     sys.stdout.write(
-        f"{options.rows:,} rows x {options.features:,} columns, {options.true} true, "
-        f"{len(first['cv']['alphas'])} alphas; {said}; medians of {options.repeat}\n\n"
+        f"{title}, {len(first['cv']['alphas'])} alphas; {said}; medians of {options.repeat}\n\n"
     )
     whole = median(runs["lasso-jobs"])
     rows: list[tuple[object, ...]] = []
     for name in ("lasso-jobs", *options.peers):
         if name not in runs:
-            rows.append((name, "cannot be installed here", "", "", "", ""))
+            rows.append((name, "cannot be installed here", "", "", "", "", ""))
             continue
         each = runs[name]
         alpha, off = first["alpha"], ""
         if name != "lasso-jobs":
             theirs = json.loads(each[0].output)
             alpha, off = theirs["alpha"], f"{_difference(folder, source, theirs):.1g}"
-        rows.append((name, median(each), median(each) / whole, f"{peak(each):,.0f}", alpha, off))
+        seconds, cpu = median(each), median(each, lambda run: run.cpu_seconds)
+        rows.append((name, seconds, seconds / whole, cpu, f"{peak(each):,.0f}", alpha, off))
     sys.stdout.write(table(HEAD, *rows) + "\n")
-    seconds = json.loads(runs["lasso-jobs"][0].output)["seconds"]
-    stages = ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())
-    sys.stdout.write(f"stages of one run: {stages}\n")
+    stages = json.loads(runs["lasso-jobs"][0].output)["seconds"]
+    told = ", ".join(f"{stage} {value:.1f}" for stage, value in stages.items())
+    sys.stdout.write(f"stages of one run: {told}\n")
 
 
 def _difference(folder: Path, source: Path, theirs: dict[str, Any]) -> float:

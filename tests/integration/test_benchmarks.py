@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from benchmarks import data
+from benchmarks.environments import python_of
 from benchmarks.processes import installed, run, table
 from benchmarks.published import PACKAGES
 
@@ -124,6 +125,19 @@ def test_a_process_that_fails_ends_the_benchmark() -> None:
 def test_a_peer_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert not installed("no-such-peer")
     assert "no-such-peer is not installed" in capsys.readouterr().out
+
+
+def test_a_peer_has_an_interpreter_if_it_can_be_imported(tmp_path: Path) -> None:
+    assert python_of(tmp_path, [], "numpy") == sys.executable
+    assert python_of(tmp_path, [], "no_such_module") is None
+
+
+@pytest.mark.slow
+def test_wide_gives_peers_our_alphas_and_compares_coefficients(tmp_path: Path) -> None:
+    shape = ["--rows", "200", "--features", "1200", "--true", "3", "--repeat", "1"]
+    _, rows = measured("wide", *shape, "--dir", str(tmp_path), "--peers", "scikit-learn")
+    assert {"lasso-jobs", "scikit-learn"} < set(rows)
+    assert float(rows["scikit-learn"][-1]) < 1e-3
 
 
 def test_a_table_is_markdown_with_three_digits() -> None:
