@@ -126,7 +126,7 @@ def _sampled(unit: WorkUnit, reading: Reading, size: int) -> s.Sample:
     """The rows of a work unit with the smallest hashes, without those that are held out."""
     n_values = reading.columns.n_columns + _BESIDE
     sample = s.empty(n_values, size)
-    for rows in in_batches(read_training_rows(unit, reading)):
+    for rows in in_batches(read_training_rows(unit, reading), reading.batch_rows()):
         in_folds = np.flatnonzero(rows.buckets < reading.n_buckets)
         # The draw of the training's own sample.
         draws = b.remix(rows.hashes)[in_folds]

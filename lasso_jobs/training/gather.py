@@ -205,7 +205,7 @@ def _for_champion(scanner: Scanner, data: TrainingData) -> TrainingData | None:
     if data.columns.has(wanted) or not every.has(wanted):
         return None
     columns = every.with_numeric(wanted.numeric)
-    summary = scanner.summary(replace(scanner.reading, columns=columns))
+    summary = scanner.summary(scanner.reading.of_some(columns))
     # The rows with the smallest hashes, so that both models are measured on the same ones.
     values, n = summary.held_out.values, len(data.held_out.target)
     if values.shape[1] < n:

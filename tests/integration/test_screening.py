@@ -306,8 +306,12 @@ def test_any_workers_and_any_memory_give_the_same_model_bit_for_bit(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: float
 ) -> None:
     from lasso_jobs.models.model_file import digest
+    from lasso_jobs.training.read import reading
     from lasso_jobs.training.screening import scanner
 
+    # Of all columns 16 rows are decoded together, of a working set alone it would be 50.
+    monkeypatch.setattr(reading, "MIN_BLOCK_ROWS", 16)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 8 * 16 * (Q + 5))
     first = trained(files, tmp_path, "screened", {})
     monkeypatch.setattr(scanner, "SHARE_TO_KEEP", keep)
     again = trained(files, tmp_path, "screened", {}, workers=2)

@@ -9,15 +9,20 @@ from lasso_jobs.core.rows.sparse import SparseColumns
 from lasso_jobs.training.read.reading import ReadCounts
 from lasso_jobs.training.read.rows import TrainingRows
 
-BATCH_ROWS = 32_768
 
+def in_batches(blocks_of_rows: Iterator[TrainingRows], rows: int) -> Iterator[TrainingRows]:
+    """Join small blocks, such as those of small files, to save work that is done per bucket.
 
-def in_batches(blocks_of_rows: Iterator[TrainingRows]) -> Iterator[TrainingRows]:
-    """Join small blocks, such as those of small files, to save work that is done per bucket."""
+    Parameters
+    ----------
+    blocks_of_rows : iterator of TrainingRows
+    rows : int
+        How many are enough, as `lasso_jobs.training.read.reading.Reading.batch_rows` says.
+    """
     waiting: list[TrainingRows] = []
-    for rows in blocks_of_rows:
-        waiting.append(rows)
-        if sum(w.counts.rows for w in waiting) >= BATCH_ROWS:
+    for block in blocks_of_rows:
+        waiting.append(block)
+        if sum(w.counts.rows for w in waiting) >= rows:
             yield _joined(waiting)
             waiting = []
     if waiting:

@@ -1,7 +1,7 @@
 """Says how a training reads its rows, and counts what became of them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.where import Condition
@@ -9,7 +9,8 @@ from lasso_jobs.data.where import Condition
 BLOCK_BYTES = 256 * 2**20
 MIN_BLOCK_ROWS = 256
 """However many columns there are: a scan of fewer rows takes longer to add up its sums."""
-SPARSE_COLUMNS = 2_048
+BATCH_ROWS = 32_768
+SPARSE_COLUMNS = 1_024
 """For how many columns a sparse vector counts: about as many as are ever laid out together."""
 
 
@@ -89,6 +90,8 @@ class Reading:
         bucket of each. A group that is held out is so whatever else says its bucket.
     sparse : tuple of str
         Columns of sparse vectors.
+    block_columns : int, optional
+        For how many columns rows are decoded together, if it is not for these.
     """
 
     columns: Columns
@@ -113,6 +116,7 @@ class Reading:
     listed: tuple[int, ...] = ()
     listed_buckets: tuple[int, ...] = ()
     sparse: tuple[str, ...] = ()
+    block_columns: int | None = None
 
     def names(self) -> list[str]:
         """The columns to read."""
@@ -129,10 +133,23 @@ class Reading:
         at_once.update(name for name in (self.weight, self.intervals, self.period) if name)
         return [name for name in self.columns.scalars if name not in at_once]
 
+    def of_some(self, columns: Columns) -> "Reading":
+        """The reading of some of the columns, which decodes as many rows together as this one."""
+        return replace(self, columns=columns, block_columns=self.block_columns or self._laid_out())
+
     def block_rows(self) -> int:
         """How many rows are decoded together: part of what makes results reproducible."""
+        n_columns = self.block_columns or self._laid_out()
+        return max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * n_columns))
+
+    def batch_rows(self) -> int:
+        """How many rows small blocks are joined to."""
+        return min(BATCH_ROWS, max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * self._laid_out())))
+
+    def _laid_out(self) -> int:
+        """How many columns may be laid out together, with the target."""
         n_columns = self.columns.n_columns + 1
         for name, (places, _) in self.columns.elements().items():
             if name in self.sparse:
                 n_columns -= max(0, len(places) - SPARSE_COLUMNS)
-        return max(MIN_BLOCK_ROWS, BLOCK_BYTES // (8 * n_columns))
+        return n_columns

@@ -79,7 +79,7 @@ def summarise(source: Source, reading: Reading) -> RowSummary:
     sample = s.empty(n_columns + 1, s.sample_size(n_columns + 1))
     held_out = s.empty(n_columns + HeldOutRows.N_FACTS, sample.size)
     by_period = periods.empty(n_columns + 1)
-    for rows in in_batches(training_rows(source, reading)):
+    for rows in in_batches(training_rows(source, reading), reading.batch_rows()):
         # Of small integers numpy sorts by radix.
         small = np.min_scalar_type(reading.n_buckets)
         order = np.argsort(rows.buckets.astype(small), kind="stable")

@@ -1,6 +1,6 @@
 """Holds what every round of a screening stands on: the marginals, and the sets of training rows."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ class Ground:
 
     def reading_of(self, inside: NDArray[np.bool_]) -> Reading:
         """The reading of the working set alone."""
-        return replace(self.scanner.reading, columns=self.columns_of(inside))
+        return self.scanner.reading.of_some(self.columns_of(inside))
 
     def summary_of(self, inside: NDArray[np.bool_]) -> RowSummary:
         """The summary of the working set, read if it is another than the last one."""
