@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--true", type=int, default=20, help="columns that have a coefficient")
     command.add_argument("--rho", type=float, default=0.0, help="correlation of neighbours")
     command.add_argument("--snr", type=float, default=1.0, help="variance of signal over noise")
+    command.add_argument("--entries", type=int, help="of a row, whose columns are a sparse vector")
     _beside_peers(command)
     command = commands.add_parser("genes", help=genes.genes.__doc__)
     command.set_defaults(function=genes.genes)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,24 @@ HEAD = ("whole process", "seconds", "x lasso-jobs", "processor s", "peak MiB", "
 def wide(options: argparse.Namespace) -> None:
     """Search the alphas until the errors turn: we, and peers on the alphas that we tried."""
     shape = f"{options.rows}x{options.features}-{options.true}-{options.rho:g}-{options.snr:g}"
-    folder = Path(options.dir) / f"wide-{shape}"
     title = f"{options.rows:,} rows x {options.features:,} columns, {options.true} true"
-    beside_peers(_data(folder / "data", options), title, options)
+    if options.entries is None:
+        beside_peers(_data(Path(options.dir) / f"wide-{shape}" / "data", options), title, options)
+        return
+    folder = Path(options.dir) / f"wide-{shape}-{options.entries}"
+    options.peers = []  # they lay the columns out
+    title += f", {options.entries} entries a row"
+    sizes = {"sizes": {"v": options.features}}
+    beside_peers(_sparse_data(folder / "data", options), title, options, features=sizes)
 
 
-def beside_peers(source: Path, title: str, options: argparse.Namespace) -> None:
+def beside_peers(
+    source: Path, title: str, options: argparse.Namespace, features: Mapping[str, Any] | None = None
+) -> None:
     """Ours, then all in turns; a table of their time, memory, alpha and coefficients."""
     folder = source.parent
     # Whoever compares searches does without the refits that show how stable a model is.
-    job = str(write_job(folder, source, features={}, stability=None))
+    job = str(write_job(folder, source, features=features or {}, stability=None))
     ours = ["-m", "lasso_jobs", "train", job, "--json"]
     first = json.loads(run(ours).output)
     tried = folder / "alphas.json"
@@ -107,5 +116,38 @@ def _data(folder: Path, options: argparse.Namespace) -> Path:
         rows = slice(i * n // FILES, (i + 1) * n // FILES)
         columns = {f"x{j}": X[j, rows] for j in range(p)}
         pq.write_table(pa.table({**columns, "y": y[rows]}), staged / f"{i}.parquet")
+    staged.rename(folder)
+    return folder
+
+
+def _sparse_data(folder: Path, options: argparse.Namespace) -> Path:
+    """Columns as frequent as words are: the r-th as 1 / (r + 100); frequent ones have coefficients.
+
+    A row's entries are drawn with replacement, so that some rows have fewer.
+    """
+    if folder.exists():
+        return folder
+    staged = folder.with_name("data.staged")
+    staged.mkdir(parents=True, exist_ok=True)
+    n, p, k = options.rows, options.features, options.entries
+    rng = np.random.default_rng([5, n, p, k])
+    chance = np.cumsum(1 / (np.arange(p) + 100.0))
+    column = rng.permutation(p)
+    places = np.sort(column[np.searchsorted(chance, rng.random((n, k)) * chance[-1])], axis=1)
+    kept = np.diff(places, axis=1, prepend=-1) > 0
+    values = rng.gamma(2.0, size=(n, k)).astype(np.float32)
+    coef = np.zeros(p)
+    coef[column[rng.choice(min(2_000, p), options.true, replace=False)]] = rng.normal(
+        size=options.true
+    )
+    signal = (coef[places] * values * kept).sum(axis=1)
+    y = signal + rng.normal(size=n) * signal.std() / np.sqrt(options.snr)
+    for i in range(FILES):
+        rows = slice(i * n // FILES, (i + 1) * n // FILES)
+        starts = np.append(0, np.cumsum(kept[rows].sum(axis=1))).astype(np.int32)
+        indices = pa.ListArray.from_arrays(starts, pa.array(places[rows][kept[rows]], pa.int32()))
+        entries = pa.ListArray.from_arrays(starts, pa.array(values[rows][kept[rows]]))
+        vectors = pa.StructArray.from_arrays([indices, entries], ["indices", "values"])
+        pq.write_table(pa.table({"v": vectors, "y": y[rows]}), staged / f"{i}.parquet")
     staged.rename(folder)
     return folder
