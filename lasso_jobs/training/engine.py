@@ -19,7 +19,7 @@ def engine_for(job: TrainJob, features: SelectedFeatures) -> Engine:
     JobError
         If the job asks for screening, and for something that needs all columns at once.
     """
-    reason = _needs_all(job)
+    reason = _needs_all(job, features)
     if job.search.engine == "screened" and reason is not None:
         key, found, expected = reason
         raise JobError(
@@ -42,7 +42,7 @@ def reason_for_engine(job: TrainJob, features: SelectedFeatures) -> str:
     """Why the job has its engine."""
     if job.search.engine != "auto":
         return "search.engine says so"
-    n, reason = len(features.numeric), _needs_all(job)
+    n, reason = len(features.numeric), _needs_all(job, features)
     if not _are_many(features):
         return f"the numeric columns are {n:,}, and at most {MOST_OF_ALL:,} are few"
     if reason is None and features.tokens:
@@ -52,7 +52,7 @@ def reason_for_engine(job: TrainJob, features: SelectedFeatures) -> str:
     return f"{reason[0]} {reason[1]}: expected {reason[2]}, for screening {n:,} numeric columns"
 
 
-def _needs_all(job: TrainJob) -> tuple[str, str, str] | None:
+def _needs_all(job: TrainJob, features: SelectedFeatures) -> tuple[str, str, str] | None:
     """What of a job needs the moments of all pairs, if anything does."""
     search = job.search
     if search.adaptive:
@@ -65,4 +65,6 @@ def _needs_all(job: TrainJob) -> tuple[str, str, str] | None:
             "is robust",
             "standard, minmax or none, as quartiles of all columns are not known",
         )
+    if not features.numeric and not features.tokens:
+        return "features", "have no numeric column", "some, as categories are not screened"
     return None
