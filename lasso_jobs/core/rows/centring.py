@@ -123,12 +123,15 @@ class Centring:
         mean += np.divide(shift, total, out=np.zeros_like(shift), where=total > 0)
         return mean, low, high
 
-    def moments(self, sparse: SparseSets | None = None) -> tuple[Moments, ...]:
-        """Moments of each set, once all columns are centred, with those of sparse columns."""
-        ends = np.cumsum(self.counts)
+    def moments(
+        self, sparse: SparseSets | None = None, sets: range | None = None
+    ) -> tuple[Moments, ...]:
+        """Moments of each set, or of some, once all columns are centred, and of sparse columns."""
+        ends = np.cumsum(self.counts).tolist()
+        starts = [0, *ends]
         return tuple(
-            self._of_set(k, slice(end - n, end), sparse)
-            for k, (n, end) in enumerate(zip(self.counts.tolist(), ends.tolist(), strict=True))
+            self._of_set(k, slice(starts[k], ends[k]), sparse)
+            for k in (range(len(ends)) if sets is None else sets)
         )
 
     def _of_set(self, k: int, rows: slice, sparse: SparseSets | None) -> Moments:

@@ -131,8 +131,9 @@ def merge(a: Sample, b: Sample) -> Sample:
     if below < ALL:
         kept = kept[hashes[kept] < np.uint64(below)]
     buckets = np.concatenate([a.buckets, b.buckets])
-    # Not by an index, whose result lies otherwise in memory, for other roundings of what follows.
-    values = np.concatenate([a.values, b.values], axis=1).take(kept, axis=1)
+    values = np.empty((len(a.values), len(kept)))
+    for column, left, right in zip(values, a.values, b.values, strict=True):
+        np.take(np.concatenate([left, right]), kept, out=column, mode="clip")
     return Sample(
         size=a.size, hashes=hashes[kept], buckets=buckets[kept], values=values, below=below
     )

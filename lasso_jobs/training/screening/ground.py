@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.screening import Penalties
 from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.marginals import Marginals
 from lasso_jobs.core.rows.moments import Floats, Moments
@@ -55,7 +56,7 @@ class Ground:
     marginals: tuple[Marginals, ...]
     fold_weight: Floats
     always: NDArray[np.bool_]
-    _kept: tuple[bytes, RowSummary] | None = None
+    _kept: tuple[bytes, BucketMoments] | None = None
 
     @classmethod
     def of(cls, scanner: Scanner, folds: Folds) -> "Ground":
@@ -100,17 +101,22 @@ class Ground:
         """The reading of the working set alone."""
         return self.scanner.reading.of_some(self.columns_of(inside))
 
-    def summary_of(self, inside: NDArray[np.bool_]) -> RowSummary:
-        """The summary of the working set, read if it is another than the last one."""
+    def moments_of(self, inside: NDArray[np.bool_]) -> BucketMoments:
+        """The moments of the working set, read if it is another than the last one."""
         key = inside.tobytes()
         if self._kept is None or self._kept[0] != key:
             self._kept = None
-            self._kept = key, self.scanner.summary(self.reading_of(inside))
+            self._kept = key, self.scanner.pairs(self.reading_of(inside))
         return self._kept[1]
 
-    def training_sets(self, summary: RowSummary) -> list[TrainingSet]:
+    def summary_of(self, inside: NDArray[np.bool_]) -> RowSummary:
+        """All that is to be known of the last working set."""
+        self._kept = None
+        return self.scanner.summary(self.reading_of(inside))
+
+    def training_sets(self, moments: BucketMoments) -> list[TrainingSet]:
         """The moments of each set of training rows."""
-        moments, n = summary.moments, self.scanner.reading.n_buckets
+        n = self.scanner.reading.n_buckets
         in_folds = moments.merged(range(n))
         whole = {
             tuple(range(n)): in_folds,

@@ -242,8 +242,7 @@ class _Walk:
 
     def _solve(self, search: PathSearch) -> Solved:
         ground = self.ground
-        summary = ground.summary_of(self.inside)
-        sets = ground.training_sets(summary)
+        sets = ground.training_sets(ground.moments_of(self.inside))
         columns = ground.columns_of(self.inside)
         everything = max(sets, key=lambda each: len(each.buckets)).rows
         recipe = replace(recipe_of(ground.job, columns, everything), l1_ratio=self.ratio)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lasso_jobs.core.fit.gradient_sums import GradientSums
+from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.marginals import Marginals
 from lasso_jobs.data.columns.kinds import type_of_elements
 from lasso_jobs.data.dataset import WorkUnit
-from lasso_jobs.engine.memory import of_this_process, of_workers
+from lasso_jobs.engine.memory import give_back, of_this_process, of_workers
 from lasso_jobs.progress import of_stage
 from lasso_jobs.training.memory import WORTH_A_LOOK, Squares, refuse_too_large
 from lasso_jobs.training.plan import TrainPlan
@@ -24,6 +25,12 @@ from lasso_jobs.training.screening.column_scans import (
     ColumnSummary,
     GradientScan,
     merge_columns,
+)
+from lasso_jobs.training.screening.pairs_scan import (
+    PairMoments,
+    PairsScan,
+    merge_pairs,
+    side_by_side,
 )
 
 if TYPE_CHECKING:
@@ -84,27 +91,50 @@ class Scanner:
         sums: GradientSums = self._reduced(scan, GradientSums.__add__, "gradients")
         return sums
 
+    def pairs(self, reading: Reading) -> BucketMoments:
+        """Read the moments of a working set.
+
+        Raises
+        ------
+        DataError
+            If they need more memory than there is.
+        """
+        self._check_fits(reading)
+        scan = PairsScan(reading, range(reading.n_buckets + 1))
+        # Files would be read as often as there are groups.
+        scans = scan.in_groups() if self._kept else [scan]
+        found: list[PairMoments] = [
+            self._reduced(each, merge_pairs, "working set") for each in scans
+        ]
+        if not self._kept:
+            self.bytes_read += found[0].counts.bytes_read
+        return side_by_side(found)
+
     def summary(self, reading: Reading) -> RowSummary:
-        """Read the columns of a working set.
+        """Read the last working set.
 
         Raises
         ------
         DataError
             If its moments need more memory than there is.
         """
-        n_columns = reading.columns.n_columns
-        squares = Squares(n_columns + 1, reading.n_buckets, reading.n_folds)
-        if squares.driver_bytes > WORTH_A_LOOK:
-            path = self.planned.dataset.path
-            refuse_too_large(path, squares.driver_bytes, of_this_process(), "in the driver")
+        self._check_fits(reading)
         found: RowSummary = self._reduced(SummaryRead(reading), merge, "working set")
         if not self._kept:
             self.bytes_read += found.counts.bytes_read
         return replace(found, counts=replace(found.counts, bytes_read=self.bytes_read))
 
+    def _check_fits(self, reading: Reading) -> None:
+        n_columns = reading.columns.n_columns
+        squares = Squares(n_columns + 1, reading.n_buckets, reading.n_folds)
+        if squares.driver_bytes > WORTH_A_LOOK:
+            path = self.planned.dataset.path
+            refuse_too_large(path, squares.driver_bytes, of_this_process(), "in the driver")
+
     def _reduced(self, function: Callable[[Any], Any], merge: Callable[..., Any], name: str) -> Any:
         from lasso_jobs.engine.tasks import tree_reduce
 
+        give_back()
         advance = of_stage(self.reads.progress, name)
         return tree_reduce(self.reads.client(), function, merge, self._sources, progress=advance)
 
@@ -136,6 +166,5 @@ def _keep(unit: WorkUnit, reading: Reading, dtype: str) -> KeptUnit:
 
     use_one_blas_thread()
     kept = KeptUnit.of(unit, reading, dtype)
-    # What was read is decoded now; Arrow would keep its memory for the next time.
-    pa.default_memory_pool().release_unused()
+    give_back()
     return kept
