@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import buckets as b
 from lasso_jobs.core.rows import sample as s
+from lasso_jobs.core.rows.blocks.matrix import lay_out
 from lasso_jobs.core.rows.folds import Indices
-from lasso_jobs.core.rows.matrix import lay_out
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.errors import DataError

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.drift.current import Current, merge, of_codes, of_numbers
 from lasso_jobs.core.rows import centring
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
+from lasso_jobs.core.rows.blocks.matrix import lay_out
 from lasso_jobs.core.rows.columns import Columns
-from lasso_jobs.core.rows.matrix import lay_out
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.moments import merge as merge_moments
 from lasso_jobs.data import arrays

@@ -11,8 +11,8 @@ from lasso_jobs.core.drift.limits import Baseline, span_of
 from lasso_jobs.core.fit.one_alpha import Fit
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.inference.period_means import deviations
+from lasso_jobs.core.rows.blocks.matrix import block_of
 from lasso_jobs.core.rows.columns import Category, Columns
-from lasso_jobs.core.rows.matrix import block_of
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.periods import Periods, Spans, psi_between, spans
 from lasso_jobs.core.rows.sample import Sample

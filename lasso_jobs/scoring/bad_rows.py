@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.predict import Predictor
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data import arrays
 from lasso_jobs.data.columns.kinds import kind_of

@@ -13,8 +13,8 @@ from lasso_jobs.core.inference import checks as c
 from lasso_jobs.core.inference.independence import CohortResiduals, independence
 from lasso_jobs.core.inference.period_means import PeriodResiduals, mean_residuals
 from lasso_jobs.core.inference.residuals import HeldOutPredictions, inflation
-from lasso_jobs.core.rows.block import Block
-from lasso_jobs.core.rows.matrix import block_of
+from lasso_jobs.core.rows.blocks.block import Block
+from lasso_jobs.core.rows.blocks.matrix import block_of
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.models.model import Model
 

@@ -32,7 +32,7 @@ from lasso_jobs.training.read.categories import (
 from lasso_jobs.training.read.held_out import HeldOutRows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
 from lasso_jobs.training.read.row_summary import RowSummary, merge
-from lasso_jobs.training.read.scans import (
+from lasso_jobs.training.read.scans.few_columns import (
     GroupsRead,
     LevelScan,
     LevelsRead,
@@ -42,6 +42,7 @@ from lasso_jobs.training.read.scans import (
     merge_tallies,
     merge_times,
 )
+from lasso_jobs.training.read.scans.tokens import with_listed_tokens
 from lasso_jobs.training.read.splits import (
     Folds,
     check_folds_have_rows,
@@ -50,7 +51,6 @@ from lasso_jobs.training.read.splits import (
     split,
 )
 from lasso_jobs.training.read.summary_read import SummaryRead
-from lasso_jobs.training.read.token_scan import with_listed_tokens
 from lasso_jobs.training.screening.ground import Ground
 from lasso_jobs.training.screening.rounds import Screened, screen
 from lasso_jobs.training.screening.scanner import Scanner

@@ -17,7 +17,7 @@ from lasso_jobs.core.drift.outcomes import Expectation
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.squared_error import mean_squared_error
 from lasso_jobs.core.inference.cohorts import Estimate, estimate
-from lasso_jobs.core.rows.matrix import block_of
+from lasso_jobs.core.rows.blocks.matrix import block_of
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.groups import group_number
 from lasso_jobs.models.intervals import half_width

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lasso_jobs.core.fit.design import Design, Recipe
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from lasso_jobs.core.fit.design import Design
 from lasso_jobs.core.fit.predict import Predictor
+from lasso_jobs.core.rows.blocks.matrix import lookup_of
 from lasso_jobs.core.rows.columns import Columns
-from lasso_jobs.core.rows.matrix import lookup_of
 from lasso_jobs.core.rows.moments import Floats, Moments
 
 
@@ -99,7 +99,7 @@ def mean_squared_error(model: Predictor, columns: Columns, rows: Moments) -> flo
     -------
     float or None
         None where the model needs what is not among the columns, as for
-        `lasso_jobs.core.rows.matrix.block_of`.
+        `lasso_jobs.core.rows.blocks.matrix.block_of`.
     """
     model = model.only(model.used)
     place, q = dict(columns.spans()), rows.n_values

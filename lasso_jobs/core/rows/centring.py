@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.core.rows.blocks.sparse_centring import SparseSets
 from lasso_jobs.core.rows.moments import Floats, Moments, empty
-from lasso_jobs.core.rows.sparse_centring import SparseSets
 
 WIDTH = 8
 """The number of columns is rounded up to a multiple of it: OpenBLAS's kernels, of any processor

@@ -70,7 +70,8 @@ class Vector:
         # As one text, names travel at a tenth of the cost, and each process takes them apart once.
         lengths = None if self.own is None else np.array([*map(len, self.own)], np.int32).tobytes()
         text = "".join(self.own or ())
-        return _vector_of, (self.column, self.length, text, lengths, self.at, self.tokens)
+        own = None if lengths is None else (text, lengths, self.at)
+        return _vector_of, (self.column, self.length, own, self.tokens)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,16 +157,15 @@ def _index_of(vector: Vector) -> dict[str, int]:
 def _vector_of(
     column: str,
     length: int,
-    text: str,
-    lengths: bytes | None,
-    at: tuple[int, ...] | None,
+    names: tuple[str, bytes, tuple[int, ...] | None] | None,
     tokens: Tokens | None,
 ) -> Vector:
-    if lengths is None:
-        return Vector(column, length, None, at, tokens)
+    if names is None:
+        return Vector(column, length, tokens=tokens)
+    text, lengths, at = names
     ends = np.cumsum(np.frombuffer(lengths, np.int32), dtype=np.int64).tolist()
     own = tuple(text[start:end] for start, end in zip([0, *ends], ends, strict=False))
-    return Vector(column, length, own, at, tokens)
+    return Vector(column, length, own, at, tokens=tokens)
 
 
 class Elements(NamedTuple):

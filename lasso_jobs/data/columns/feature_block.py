@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.columns import Columns, DateFeature
 from lasso_jobs.data.arrays import codes, numbers
 from lasso_jobs.data.vectors.values import VectorValues

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.sparse import SparseColumns
+from lasso_jobs.core.rows.blocks.sparse import SparseColumns
 from lasso_jobs.core.rows.vectors import Elements, as_slice
 from lasso_jobs.data.columns.kinds import is_list
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.block import Together
-from lasso_jobs.core.rows.sparse import SparseColumns
+from lasso_jobs.core.rows.blocks.block import Together
+from lasso_jobs.core.rows.blocks.sparse import SparseColumns
 from lasso_jobs.core.rows.vectors import Elements, Places, Vector
 from lasso_jobs.data.vectors.arrays import DENSE, Entries, Floats, Mask, decoded
 from lasso_jobs.data.vectors.tokens import entries_of

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lasso_jobs.core.rows.block import Block, InParts
-from lasso_jobs.core.rows.sparse import SparseColumns
+from lasso_jobs.core.rows.blocks.block import Block, InParts
+from lasso_jobs.core.rows.blocks.sparse import SparseColumns
 from lasso_jobs.training.read.reading import ReadCounts
 from lasso_jobs.training.read.rows import TrainingRows
 

@@ -10,7 +10,7 @@ from lasso_jobs.core.rows.columns import Category, Columns, LevelType
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.training.plan import TrainPlan
-from lasso_jobs.training.read.scans import Tally
+from lasso_jobs.training.read.scans.few_columns import Tally
 
 CALENDAR = {"month": range(1, 13), "weekday": range(7)}
 """The levels of parts of dates."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lasso_jobs.core.rows.block import InParts
+from lasso_jobs.core.rows.blocks.block import InParts
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.reading import Reading

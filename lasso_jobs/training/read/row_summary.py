@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from lasso_jobs.core.rows import buckets as b
 from lasso_jobs.core.rows import periods
 from lasso_jobs.core.rows import sample as s
+from lasso_jobs.core.rows.blocks.matrix import lay_out
+from lasso_jobs.core.rows.blocks.sparse_centring import SparseSets
 from lasso_jobs.core.rows.centring import Centring, room_for
 from lasso_jobs.core.rows.columns import Columns
-from lasso_jobs.core.rows.matrix import lay_out
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods, Summing
-from lasso_jobs.core.rows.sparse_centring import SparseSets
 from lasso_jobs.training.read.batches import in_batches
 from lasso_jobs.training.read.held_out import HeldOutRows
 from lasso_jobs.training.read.kept import Source, training_rows

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import buckets as b
-from lasso_jobs.core.rows.block import Block, Together
+from lasso_jobs.core.rows.blocks.block import Block, Together
+from lasso_jobs.core.rows.blocks.sparse import Places, SparseColumns
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.core.rows.sparse import Places, SparseColumns
 from lasso_jobs.core.rows.vectors import within
 from lasso_jobs.data import arrays, blocks
 from lasso_jobs.data.columns.feature_block import with_parts

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.gradient_sums import Fits, GradientSums
 from lasso_jobs.core.rows import marginals as mg
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
+from lasso_jobs.core.rows.blocks.sparse import Places
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.core.rows.sparse import Places
 from lasso_jobs.core.rows.vectors import as_slice
 from lasso_jobs.training.read.kept import Source, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from lasso_jobs.core.fit.predict import Predictor
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.columns import Category, Columns
 
 COLUMNS = Columns(

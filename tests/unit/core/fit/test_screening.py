@@ -14,7 +14,7 @@ from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.fit.problem import Penalised, kkt_violation
 from lasso_jobs.core.fit.screening import Gradients, Penalties, entering
 from lasso_jobs.core.rows import marginals as mg
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.centring import of_rows
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats

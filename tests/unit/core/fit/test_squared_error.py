@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.squared_error import mean_squared_error
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
+from lasso_jobs.core.rows.blocks.matrix import lay_out
 from lasso_jobs.core.rows.centring import of_rows
 from lasso_jobs.core.rows.columns import Category, Columns
-from lasso_jobs.core.rows.matrix import lay_out
 from lasso_jobs.core.rows.moments import Moments
 
 N = 400

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder
 
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
+from lasso_jobs.core.rows.blocks.matrix import block_of, lay_out
 from lasso_jobs.core.rows.columns import (
     Category,
     Columns,
     DateFeature,
 )
-from lasso_jobs.core.rows.matrix import block_of, lay_out
 
 CARRIER = Category("carrier", ("AA", "UA", None), True, "string")
 LATE = Category("late", ("false", "true"), False, "boolean")

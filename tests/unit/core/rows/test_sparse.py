@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import marginals as mg
+from lasso_jobs.core.rows.blocks.sparse import SparseColumns
+from lasso_jobs.core.rows.blocks.sparse_centring import SparseSets
 from lasso_jobs.core.rows.centring import Centring
 from lasso_jobs.core.rows.moments import Moments
-from lasso_jobs.core.rows.sparse import SparseColumns
-from lasso_jobs.core.rows.sparse_centring import SparseSets
 
 N, Q = 60, 7
 
@@ -96,7 +96,7 @@ def test_columns_are_laid_out_chosen_and_told_by_how_many_entries_they_have(null
     joined = SparseColumns.joined(parts)
     np.testing.assert_array_equal(joined.places, [0, 2, 6])
     np.testing.assert_array_equal(list(joined), values[[0, 2, 6]])
-    with mock.patch("lasso_jobs.core.rows.sparse.COLUMNS_AT_ONCE", 3):
+    with mock.patch("lasso_jobs.core.rows.blocks.sparse.COLUMNS_AT_ONCE", 3):
         parts = list(columns.chunks())
     np.testing.assert_array_equal(np.vstack([list(part) for part in parts]), values)
     np.testing.assert_array_equal(np.concatenate([part.places for part in parts]), range(Q))

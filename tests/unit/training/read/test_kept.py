@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lasso_jobs.core.rows.block import Block
+from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.vectors import Vector
 from lasso_jobs.data.dataset import WorkUnit
@@ -51,7 +51,7 @@ def one_by_one(block: Block, places: Sequence[int]) -> list[Any]:
 def test_columns_are_the_same_together_as_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sparse: Any, dtype: str, chunk: int
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.core.rows.block.CHUNK_VALUES", chunk)
+    monkeypatch.setattr("lasso_jobs.core.rows.blocks.block.CHUNK_VALUES", chunk)
     reading = replace(READING, columns=COLUMNS, sparse=sparse)
     fewer = replace(reading, columns=COLUMNS.with_numeric(["x1", "v[2]", "v[3]", "x2", "m[4]"]))
     unit = unit_of(tmp_path)

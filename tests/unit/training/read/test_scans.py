@@ -10,9 +10,14 @@ from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.data.where import parse
 from lasso_jobs.errors import DataError
-from lasso_jobs.training.read import scans as scan_module
 from lasso_jobs.training.read.reading import Reading
-from lasso_jobs.training.read.scans import LevelsRead, TimesRead, merge_tallies, merge_times
+from lasso_jobs.training.read.scans import few_columns as scan_module
+from lasso_jobs.training.read.scans.few_columns import (
+    LevelsRead,
+    TimesRead,
+    merge_tallies,
+    merge_times,
+)
 
 READING = Reading(
     columns=Columns((), ()),

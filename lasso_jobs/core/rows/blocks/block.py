@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.sparse import SparseColumns
+from lasso_jobs.core.rows.blocks.sparse import SparseColumns
 from lasso_jobs.core.rows.vectors import Places, as_slice, within
 
 CHUNK_VALUES = 2**19

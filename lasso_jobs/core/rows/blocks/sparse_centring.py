@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.core.rows.blocks.sparse import Places, SparseColumns
 from lasso_jobs.core.rows.moments import Floats, Moments
-from lasso_jobs.core.rows.sparse import Places, SparseColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

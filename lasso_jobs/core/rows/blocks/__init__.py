@@ -1,0 +1,1 @@
+"""Rows in memory: laid out, or by their entries, and what follows from those."""
