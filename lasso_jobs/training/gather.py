@@ -30,6 +30,7 @@ from lasso_jobs.training.read.categories import (
     without_empty_levels,
 )
 from lasso_jobs.training.read.held_out import HeldOutRows
+from lasso_jobs.training.read.listed_tokens import with_listed_tokens
 from lasso_jobs.training.read.reading import ReadCounts, Reading
 from lasso_jobs.training.read.row_summary import RowSummary, merge
 from lasso_jobs.training.read.scans.few_columns import (
@@ -42,7 +43,6 @@ from lasso_jobs.training.read.scans.few_columns import (
     merge_tallies,
     merge_times,
 )
-from lasso_jobs.training.read.scans.tokens import with_listed_tokens
 from lasso_jobs.training.read.splits import (
     Folds,
     check_folds_have_rows,

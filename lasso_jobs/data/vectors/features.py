@@ -183,12 +183,17 @@ def chosen_elements(
 
 
 def _no_element(dataset: Dataset, vector: Vector, name: str) -> DataError:
-    expected, remedy = f"elements up to {vector.names[-1]}", "Correct the job file"
+    expected = f"elements up to {vector.names[-1]}"
+    close: list[str] = []
     if vector.own is not None:
         expected = f"one of the {len(vector.own):,} elements, such as {vector.names[0]}"
         close = get_close_matches(name, vector.names[:10_000], 1)
-        remedy = f"Did you mean {close[0]!r}?" if close else remedy
-    return DataError(f"{dataset.path}, features", f"there is no element {name}", expected, remedy)
+    return DataError(
+        f"{dataset.path}, features",
+        f"there is no element {name}",
+        expected,
+        f"Did you mean {close[0]!r}?" if close else "Correct the job file",
+    )
 
 
 def _refuse_too_long(dataset: Dataset, vector: Vector) -> None:

@@ -43,7 +43,9 @@ def _names_in(column: str, path: str) -> tuple[str, ...]:
         place = next((i for i, name in enumerate(names) if not name), 0)
         found = f"has the name {twice[0]!r} twice" if twice and twice[0] else ""
         empty = f"has no name in place {place:,}" if names else "is empty"
-        raise DataError(where, found or empty, "a name of its own for each element", "Mend it")
+        raise DataError(
+            where, found or empty, "a name of its own for each element", "Mend the file"
+        )
     return tuple(str(name) for name in names)
 
 

@@ -1,7 +1,7 @@
 """Scans columns of tokens before the one read: in how many rows each token is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,16 +10,11 @@ from numpy.typing import NDArray
 
 from lasso_jobs.data import blocks
 from lasso_jobs.data.arrays import array, values_of
-from lasso_jobs.data.columns.selection import with_tokens
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.data.vectors.features import TokenColumn
 from lasso_jobs.data.vectors.tokens import TokensOfRows
 from lasso_jobs.data.where import Condition
-from lasso_jobs.engine.memory import of_this_process
 from lasso_jobs.errors import DataError
-from lasso_jobs.training.memory import WORTH_A_LOOK, planned_bytes, refuse_too_large
-from lasso_jobs.training.plan import TrainPlan, options_of, refuse_unknown_features
-from lasso_jobs.training.read.all_units import AllUnits
 from lasso_jobs.training.read.cache_folder import StoredEntry
 from lasso_jobs.training.read.cached_read import CachedRead, Caching
 from lasso_jobs.training.read.read_identity import key
@@ -169,35 +164,6 @@ def vocabularies(scan: TokenScan, columns: Sequence[TokenColumn]) -> dict[str, t
                 "Lower min_rows, or raise max_share, or exclude the column",
             )
     return found
-
-
-def with_listed_tokens(reads: AllUnits) -> tuple[TrainPlan, int]:
-    """The plan with the tokens that are features, and the bytes read to list them.
-
-    Raises
-    ------
-    LassoJobsError
-        If tokens are too many or too few, or are not there that the job names.
-    """
-    planned = reads.planned
-    job, dataset, columns = planned.job, planned.dataset, planned.features.tokens
-    if not columns:
-        return planned, 0
-    read = TokensRead(columns, job.data.conditions(), reads.caching)
-    scan = reads.merged(read, merge_tokens, "tokens")
-    features = with_tokens(
-        dataset,
-        planned.features,
-        vocabularies(scan, columns),
-        include=job.features.include,
-        exclude=job.features.exclude,
-        options=options_of(job, dataset),
-    )
-    refuse_unknown_features(job, features)
-    least = planned_bytes(job, dataset, features, at_most=False, engine=planned.engine)
-    if least > WORTH_A_LOOK:
-        refuse_too_large(dataset.path, least, of_this_process(), "in the driver")
-    return replace(planned, features=features), scan.bytes_read
 
 
 def _of_column(table: pa.Table, column: TokenColumn) -> pa.Table:

@@ -71,7 +71,7 @@ def imported(path: Path) -> Iterator[Path]:
                     yield each.with_suffix(".py")
 
 
-@pytest.mark.parametrize("start", ["summary_read.py", "scans.py"])
+@pytest.mark.parametrize("start", ["summary_read.py", "scans/few_columns.py", "scans/tokens.py"])
 def test_all_that_a_worker_runs_to_read_is_in_the_key(start: str) -> None:
     """Errors say what is wrong, without secrets; they decide nothing of what is read."""
     waiting, reached = [Path("training/read") / start], set[Path]()
