@@ -7,10 +7,10 @@ from itertools import chain
 import numpy as np
 
 from lasso_jobs.core.rows import buckets as b
+from lasso_jobs.core.rows.blocks.matrix import lay_out
+from lasso_jobs.core.rows.blocks.sparse_centring import SparseSets
 from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.centring import Centring, room_for
-from lasso_jobs.core.rows.matrix import lay_out
-from lasso_jobs.core.rows.sparse_centring import SparseSets
 from lasso_jobs.training.read.batches import in_batches
 from lasso_jobs.training.read.kept import Source, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
