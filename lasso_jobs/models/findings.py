@@ -79,6 +79,13 @@ def by_label(model: Model, values: Floats) -> dict[str, float | None]:
     return {label: value for label, value, shown in listed if shown}
 
 
+def n_looked_at(model: Model) -> int:
+    """Coefficients that training could choose from, those of columns screened out too."""
+    screening = model.certificate.screening
+    outside = screening.n_columns - screening.n_working_set if screening is not None else 0
+    return len(model.labels) + outside
+
+
 def in_words(model: Model) -> Mapping[str, str]:
     """The end of the grid, stability and diagnostics in a few words."""
     diagnostics, labels = model.diagnostics, model.labels

@@ -213,13 +213,6 @@ class Model:
         return self.columns.labels_with(self.predictor.indicators)
 
     @property
-    def n_looked_at(self) -> int:
-        """Coefficients that training could choose from, those of columns screened out too."""
-        screening = self.certificate.screening
-        outside = screening.n_columns - screening.n_working_set if screening is not None else 0
-        return len(self.labels) + outside
-
-    @property
     def coef(self) -> "pd.Series[float]":
         """Coefficients by label, in original units."""
         import pandas as pd

@@ -101,7 +101,7 @@ class TrainResult:
             "alpha": f"{model.alpha:.6g} (min {curve.alpha_min:.6g}, 1se {curve.alpha_1se:.6g})",
             "l1_ratio": f"{model.l1_ratio:g}",
             "gamma": f"{model.gamma:g}",
-            "kept": f"{n_kept:,} of {model.n_looked_at:,} coefficients",
+            "kept": f"{n_kept:,} of {findings.n_looked_at(model):,} coefficients",
         }
         if curve.n_left_out:
             lines["left out"] = f"{curve.n_left_out} of the search, by the early stop"

@@ -184,13 +184,8 @@ class _Part:
 
     def first(self, n: int) -> "_Part":
         """Those of the first alphas."""
-        return replace(
-            self,
-            n_nonzero=self.n_nonzero[:, :n],
-            mse=self.mse[:, :n] if self.mse.size else self.mse,
-            dual_gap=self.dual_gap[:n],
-            kkt=self.kkt[:n],
-        )
+        by_alpha = ("n_nonzero", "mse", "dual_gap", "kkt")
+        return replace(self, **{name: getattr(self, name)[..., :n] for name in by_alpha})
 
 
 def _solved(
@@ -328,10 +323,6 @@ class _Curve:
         """The worst of all fits, by alpha."""
         return np.concatenate([_worst([p.kkt for p in block]) for block in self.blocks])
 
-    def _mean_and_error(self) -> tuple[Floats, Floats]:
-        how = self.search
-        return mean_and_error(self.fold_mse(), self.weight, how.fold_means, how.repeats)
-
     def _has_turned(self) -> bool:
         how = self.search
         return has_turned(self.fold_mse(), self.weight, how.fold_means, how.repeats)
@@ -342,7 +333,9 @@ class _Curve:
         These are the fits down to the alpha of the smallest error, of each gamma. The fits at
         still smaller alphas are looked at and dismissed; neither rule chooses one of them.
         """
-        last = int(self._mean_and_error()[0].argmin(axis=1).max())
+        how = self.search
+        mean, _ = mean_and_error(self.fold_mse(), self.weight, how.fold_means, how.repeats)
+        last = int(mean.argmin(axis=1).max())
         each = np.concatenate([_converged(block) for block in self.blocks])
         return bool(each[: last + 1].all())
 

@@ -8,6 +8,7 @@ import numpy as np
 from lasso_jobs.core.inference.checks import Check, CheckVerdict
 from lasso_jobs.core.inference.cohorts import Estimate
 from lasso_jobs.models.alpha_grid_end import end_in_words
+from lasso_jobs.models.findings import n_looked_at
 from lasso_jobs.models.model import INTERVAL_COVERAGE, Model
 from lasso_jobs.pages.page import limit, number, share, whole
 from lasso_jobs.training.report.facts import ReportFacts
@@ -26,7 +27,7 @@ def lead(model: Model) -> str:
     """The errors and the size of a model in a sentence or two."""
     kept = int(np.count_nonzero(model.predictor.coef))
     size = (
-        f"{kept:,} of {model.n_looked_at:,} coefficients are not zero, "
+        f"{kept:,} of {n_looked_at(model):,} coefficients are not zero, "
         f"at alpha {number(model.alpha)}."
     )
     held = model.holdout
@@ -155,7 +156,7 @@ def data_facts(facts: ReportFacts) -> Facts:
         ("Target", model.target),
         ("Weight", str(model.job.get("weight") or "none")),
         ("Features", f"{_n_numeric(model)} numeric, {len(columns.categories)} categorical with "
-         f"{n_levels:,} levels; {model.n_looked_at:,} coefficients"),
+         f"{n_levels:,} levels; {n_looked_at(model):,} coefficients"),
         ("Columns of no use", ", ".join([*left_out, *([f"{more} more"] if more > 0 else [])])
          or "none"),
         ("Trained", facts.trained),
