@@ -307,11 +307,12 @@ def test_any_workers_and_any_memory_give_the_same_model_bit_for_bit(
 ) -> None:
     from lasso_jobs.models.model_file import digest
     from lasso_jobs.training.read import reading
-    from lasso_jobs.training.screening import scanner
+    from lasso_jobs.training.screening import column_scans, scanner
 
     # Of all columns 16 rows are decoded together, of a working set alone it would be 50.
     monkeypatch.setattr(reading, "MIN_BLOCK_ROWS", 16)
     monkeypatch.setattr(reading, "BLOCK_BYTES", 8 * 16 * (Q + 5))
+    monkeypatch.setattr(column_scans, "GROUP_BYTES", 8 * 72 * 25)  # some 25 columns
     first = trained(files, tmp_path, "screened", {})
     monkeypatch.setattr(scanner, "SHARE_TO_KEEP", keep)
     again = trained(files, tmp_path, "screened", {}, workers=2)

@@ -1,7 +1,7 @@
 """Scans all columns of a work unit: each by itself, and each against the residuals of some fits."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -16,6 +16,10 @@ from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.vectors import as_slice
 from lasso_jobs.training.read.kept import Source, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
+
+GROUP_BYTES = 2**26
+"""Of the products of columns that are multiplied together: those of each work unit, and what they
+are merged to, are in memory at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ class GradientScan:
         Of each set of training rows.
     reference : ndarray, shape (q,)
         About the mean of each column, so that large offsets lose no digits.
+    groups : tuple of range
+        The columns, in groups that follow each other. They are multiplied a group at a time, so
+        that each has the same products whether it is scanned with the others or by itself.
     """
 
     reading: Reading
@@ -86,11 +93,17 @@ class GradientScan:
     indicators: tuple[int, ...]
     fits: tuple[Fits, ...]
     reference: Floats
+    groups: tuple[range, ...]
+
+    def by_group(self) -> "Iterator[GradientScan]":
+        """The same scan as several, of one group each: less waits to be merged."""
+        for group in self.groups:
+            yield replace(self, groups=(group,))
 
     def __call__(self, source: Source) -> GradientSums:
         """Scan a work unit."""
         n_fits = sum(len(each.coef) for each in self.fits)
-        q = len(self.reading.columns.numeric)
+        q = self.groups[-1].stop - self.groups[0].start
         products, sums = np.zeros((q, n_fits)), np.zeros(n_fits)
         null_products = np.zeros((q, 0))
         for rows in training_rows(source, self.reading):
@@ -111,16 +124,23 @@ class GradientScan:
         self, block: Block, residuals: Floats
     ) -> Iterator[tuple[slice | Places, Floats, Floats]]:
         """Some columns, their products with the residuals, and those of their nulls if any are."""
-        for places, values in _chunks(block):
-            values -= self.reference[places, None]
-            null, of_nulls = np.isnan(values), np.empty(0)
-            if null.any():
-                of_nulls = null.astype(float) @ residuals
-                values[null] = 0.0
-            yield places, values @ residuals, of_nulls
-        for part in chain.from_iterable(each.chunks() for each in block.sparse):
-            places = as_slice(part.places)
-            yield places, *part.products(residuals, self.reference[places])
+        first = self.groups[0].start
+        for group in self.groups:
+            columns, reference = (
+                np.arange(group.start, group.stop),
+                self.reference[group.start : group.stop],
+            )
+            some = block.only(columns)
+            for places, values in _chunks(some):
+                values -= reference[places, None]
+                null, of_nulls = np.isnan(values), np.empty(0)
+                if null.any():
+                    of_nulls = null.astype(float) @ residuals
+                    values[null] = 0.0
+                yield as_slice(columns[places] - first), values @ residuals, of_nulls
+            for part in chain.from_iterable(each.chunks() for each in some.sparse):
+                places = as_slice(columns[part.places] - first)
+                yield places, *part.products(residuals, reference[part.places])
 
     def _residuals(self, block: Block, target: Floats, buckets: NDArray[np.intp]) -> Floats:
         """Of each fit, zero in the rows that it is not fitted to; shape (n_fits, n)."""
@@ -144,6 +164,13 @@ class GradientScan:
         first = self.working_set.n_columns
         used = set(np.flatnonzero(active[: len(self.working_set.numeric)]).tolist())
         return frozenset(used | {j for k, j in enumerate(self.indicators) if active[first + k]})
+
+
+def in_groups(n_columns: int, n_fits: int) -> tuple[range, ...]:
+    """The columns in groups, the products of each of which are of `GROUP_BYTES` at most."""
+    width = max(1, GROUP_BYTES // (8 * n_fits))
+    starts = range(0, n_columns, width)
+    return tuple(range(start, min(start + width, n_columns)) for start in starts)
 
 
 def _chunks(block: Block, order: Places | None = None) -> Iterator[tuple[slice | Places, Floats]]:

@@ -88,8 +88,10 @@ class Scanner:
         self.n_scans += 1
         if not self._kept:
             self.bytes_read += self.counts.bytes_read
-        sums: GradientSums = self._reduced(scan, GradientSums.__add__, "gradients")
-        return sums
+        scans = scan.by_group() if self._kept else [scan]
+        return GradientSums.side_by_side(
+            [self._reduced(each, GradientSums.__add__, "gradients") for each in scans]
+        )
 
     def pairs(self, reading: Reading) -> BucketMoments:
         """Read the moments of a working set.

@@ -15,7 +15,7 @@ from lasso_jobs.core.fit.screening import GradientsOfSets, Penalties
 from lasso_jobs.core.fit.squared_error import evaluate
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps
-from lasso_jobs.training.screening.column_scans import GradientScan
+from lasso_jobs.training.screening.column_scans import GradientScan, in_groups
 from lasso_jobs.training.screening.ground import Ground, TrainingSet
 
 
@@ -37,6 +37,7 @@ class Solved:
                 indicators=self.recipe.indicators,
                 fits=tuple(path.fits for path in self.paths),
                 reference=reference,
+                groups=in_groups(len(reference), len(self.paths) * len(self.alphas)),
             )
         )
         return GradientsOfSets(
