@@ -1,6 +1,6 @@
 """Selects the features that a job's patterns mean among the columns of its data."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -101,16 +101,58 @@ def select_features(
     """
     options = options or VectorOptions()
     named_in, named_out = _named(dataset, include, exclude, options)
-    for name in [*named_in.columns, *named_out.columns, *categorical]:
+    _require(dataset, [*named_in.columns, *named_out.columns, *categorical])
+    explicit = {*named_in.columns, *named_in.elements, *categorical}
+    uses = _uses(
+        dataset,
+        _candidates(dataset, named_in.columns, explicit, named_out.columns),
+        explicit=explicit,
+        categorical=categorical,
+        reserved=reserved,
+        dates=dates,
+        options=options,
+    )
+    vectors, elements, several = vectors_among(
+        dataset, uses.vectors, include=named_in, exclude=named_out, options=options
+    )
+    check_names_differ(dataset, vectors)
+    numeric, left_out = uses.numeric + elements, uses.left_out + several
+    if not numeric and not uses.categories and not uses.tokens:
+        raise _no_feature_left(dataset, {**reserved, **dict(left_out)})
+    return SelectedFeatures(
+        numeric=tuple(numeric),
+        categorical=tuple(uses.categories),
+        left_out=tuple(left_out),
+        dates=tuple(dates),
+        vectors=tuple(vectors),
+        tokens=tuple(uses.tokens),
+    )
+
+
+def _require(dataset: Dataset, names: Iterable[str]) -> None:
+    for name in names:
         if not _is_pattern(name):
             require(dataset, name, "features")
-    explicit = {*named_in.columns, *named_in.elements, *categorical}
+
+
+def _uses(
+    dataset: Dataset,
+    names: Iterable[str],
+    *,
+    explicit: Collection[str],
+    categorical: Sequence[str],
+    reserved: Mapping[str, str],
+    dates: Sequence[DateFeature],
+    options: VectorOptions,
+) -> "_Uses":
+    """What becomes of each column."""
     uses = _Uses.of(dates)
     aside, of_levels, dated = dataset.aside, {*categorical}, {date.column for date in dates}
-    for name in _candidates(dataset, named_in.columns, explicit, named_out.columns):
-        if name in reserved or name in dated:
-            if name in reserved and name in explicit:
-                uses.left_out.append((name, f"it is {reserved[name]}"))
+    for name in names:
+        if name in reserved and name in explicit:
+            uses.left_out.append((name, f"it is {reserved[name]}"))
+        elif name in reserved or name in dated:
+            continue
         elif name in aside and name not in explicit:
             uses.left_out.append((name, aside[name]))
         elif name in options.tokens and options.tokens[name].hashed is None:
@@ -123,21 +165,7 @@ def select_features(
                 categorical=name in of_levels,
                 vector=name in options.tokens,
             )
-    vectors, of_vectors, several = vectors_among(
-        dataset, uses.vectors, include=named_in, exclude=named_out, options=options
-    )
-    check_names_differ(dataset, vectors)
-    numeric, left_out = uses.numeric + of_vectors, uses.left_out + several
-    if not numeric and not uses.categories and not uses.tokens:
-        raise _no_feature_left(dataset, {**reserved, **dict(left_out)})
-    return SelectedFeatures(
-        numeric=tuple(numeric),
-        categorical=tuple(uses.categories),
-        left_out=tuple(left_out),
-        dates=tuple(dates),
-        vectors=tuple(vectors),
-        tokens=tuple(uses.tokens),
-    )
+    return uses
 
 
 def _named(

@@ -150,48 +150,29 @@ class SparseColumns(Sequence[Floats]):
         n_sets : int
         weights : ndarray, shape (n,), optional
         """
-        shape, rows = (n_sets, len(self.places)), mg.of_target(target, buckets, n_sets, weights)
+        rows = mg.of_target(target, buckets, n_sets, weights)
         weight = np.ones(len(target)) if weights is None else weights
-        column = np.repeat(np.arange(shape[1]), np.diff(self.starts))
-        row, values = self.rows, self.values.astype(float)
-        if weights is not None and not weight.all():
-            counted = weight[row] > 0
-            column, row, values = column[counted], row[counted], values[counted]
-        cell, null = buckets[row] * shape[1] + column, np.isnan(values)
         rise = weight * (target - rows.target_mean[buckets, 0])
 
         def of_sets(each: NDArray[Any]) -> Floats:
             return np.asarray(np.bincount(buckets, each, n_sets)[:, None], float)
 
-        def of_cells(each: Floats, at: NDArray[np.bool_] | None = None) -> Floats:
-            chosen = (cell, each) if at is None else (cell[at], each[at])
-            return np.asarray(np.bincount(*chosen, n_sets * shape[1]).reshape(shape), float)
-
-        nulls, null_rise = of_sets(weight * self.nulls), of_sets(rise * self.nulls)
-        if null.any():
-            nulls = nulls + of_cells(weight[row], null)
-            null_rise = null_rise + of_cells(rise[row], null)
-        n_zero = of_sets((weight > 0) & ~self.nulls) - of_cells(np.ones(len(row)))
-        has_zero = n_zero > 0
-        if null.any():
-            cell, row, values = cell[~null], row[~null], values[~null]
-        weighed = weight[row]
-        observed = rows.weight - nulls
-        zeros = np.where(has_zero, observed - of_cells(weighed), 0.0)
-        low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
-        np.minimum.at(low.reshape(-1), cell, values)
-        np.maximum.at(high.reshape(-1), cell, values)
-        low[has_zero], high[has_zero] = (
-            np.minimum(low[has_zero], 0.0),
-            np.maximum(high[has_zero], 0.0),
-        )
-        mean = mg.ratio(of_cells(weighed * values), observed)
+        every = _Cells.of(self, buckets, n_sets, counted=weight > 0)
+        null = np.isnan(every.values)
+        missing, cells = every.only(null), every.only(~null)
+        nulls = of_sets(weight * self.nulls) + missing.sums(weight[missing.row])
+        null_rise = of_sets(rise * self.nulls) + missing.sums(rise[missing.row])
+        has_zero = of_sets((weight > 0) & ~self.nulls) > every.sums(np.ones(len(null)))
+        weighed, observed = weight[cells.row], rows.weight - nulls
+        zeros = np.where(has_zero, observed - cells.sums(weighed), 0.0)
+        low, high = cells.least(has_zero), -replace(cells, values=-cells.values).least(has_zero)
+        mean = mg.ratio(cells.sums(weighed * cells.values), observed)
         mean = np.where(low == high, low, mean)
-        deviation = values - mean.reshape(-1)[cell]
-        rest = mg.ratio(of_cells(weighed * deviation) - zeros * mean, observed)
-        mean = mean + np.where(low == high, 0.0, rest)
-        deviation = values - mean.reshape(-1)[cell]
-        zero_rise = np.where(has_zero, of_sets(rise) - null_rise - of_cells(rise[row]), 0.0)
+        rest = cells.sums(weighed * cells.about(mean)) - zeros * mean
+        mean = mean + np.where(low == high, 0.0, mg.ratio(rest, observed))
+        deviation = cells.about(mean)
+        of_zeros = of_sets(rise) - null_rise - cells.sums(rise[cells.row])
+        of_zeros = np.where(has_zero, of_zeros, 0.0)
         return mg.Marginals(
             n=rows.n,
             weight=rows.weight,
@@ -200,10 +181,10 @@ class SparseColumns(Sequence[Floats]):
             mean=mean,
             low=low,
             high=high,
-            null_share=mg.ratio(np.broadcast_to(nulls, shape), rows.weight),
-            squares=of_cells(weighed * deviation**2) + zeros * mean**2,
-            products=of_cells(deviation * rise[row]) - mean * zero_rise,
-            null_products=np.broadcast_to(null_rise, shape).copy(),
+            null_share=mg.ratio(nulls, rows.weight),
+            squares=cells.sums(weighed * deviation**2) + zeros * mean**2,
+            products=cells.sums(deviation * rise[cells.row]) - mean * of_zeros,
+            null_products=null_rise,
         )
 
     def products(self, residuals: Floats, reference: Floats) -> tuple[Floats, Floats]:
@@ -238,3 +219,54 @@ class SparseColumns(Sequence[Floats]):
 
         shape = (len(self.places), len(self.nulls))
         return csr_array((values, self.rows, self.starts), shape=shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cells:
+    """Entries of sparse columns, in a cell for each set of rows and column.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the sets and the columns.
+    cell, row, values : ndarray, shape (n_entries,)
+    """
+
+    shape: tuple[int, int]
+    cell: NDArray[np.intp]
+    row: NDArray[np.int32]
+    values: Floats
+
+    @classmethod
+    def of(
+        cls,
+        columns: SparseColumns,
+        buckets: NDArray[np.intp],
+        n_sets: int,
+        *,
+        counted: NDArray[np.bool_],
+    ) -> "_Cells":
+        shape, row = (n_sets, len(columns)), columns.rows
+        column = np.repeat(np.arange(shape[1]), np.diff(columns.starts))
+        cell = buckets[row] * shape[1] + column
+        every = cls(shape=shape, cell=cell, row=row, values=columns.values.astype(float))
+        return every if counted.all() else every.only(counted[row])
+
+    def only(self, which: NDArray[np.bool_]) -> "_Cells":
+        if which.all():
+            return self
+        cell, row, values = self.cell[which], self.row[which], self.values[which]
+        return _Cells(shape=self.shape, cell=cell, row=row, values=values)
+
+    def sums(self, each: Floats) -> Floats:
+        n_cells = self.shape[0] * self.shape[1]
+        return np.asarray(np.bincount(self.cell, each, n_cells), float).reshape(self.shape)
+
+    def about(self, location: Floats) -> Floats:
+        return np.asarray(self.values - location.reshape(-1)[self.cell])
+
+    def least(self, has_zero: NDArray[np.bool_]) -> Floats:
+        """The least value of each cell, of which some have zeros, too; infinite if of none."""
+        least = np.where(has_zero, 0.0, np.inf)
+        np.minimum.at(least.reshape(-1), self.cell, self.values)
+        return least
