@@ -83,6 +83,7 @@ def test_startup_and_memory_measure_whole_processes(tiny: list[str], tmp_path: P
     assert all(float(rows[name][2].replace(",", "")) > 10 for name in ("200 rows", "2,000 rows"))
 
 
+@pytest.mark.slow
 def test_scheduler_plans_and_runs_as_many_partitions_as_asked_for() -> None:
     text, rows = measured("scheduler", "--units", "100", "--features", "20", "--workers", "2")
     assert "100 units of 20 features, 199 tasks" in text
@@ -166,6 +167,7 @@ def test_published_files_are_equal_to_an_oracle_or_refused(tmp_path: Path) -> No
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_plan_times_three_widths_of_three_jobs(tmp_path: Path) -> None:
     options = ["--columns", "40", "--files", "2", "--repeat", "1", "--dir", str(tmp_path)]
     _, rows = measured("plan", *options)

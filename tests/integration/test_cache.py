@@ -213,7 +213,13 @@ def test_a_file_that_changed_is_read(folder: Path) -> None:
     check(folder, reads=True)
 
 
-@pytest.mark.parametrize("damage", ["a bit", "the end", "all", "a header"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "a bit",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("the end", "all", "a header")),
+    ],
+)
 def test_a_damaged_entry_is_found_out_removed_and_made_anew(folder: Path, damage: str) -> None:
     trained(folder)
     entries = Cache(folder / "models").entries()

@@ -143,6 +143,7 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     assert promoted["payload"]["reason"] == values["promotion"]["reason"]
 
 
+@pytest.mark.slow
 def test_a_training_that_finds_all_in_the_cache_starts_no_cluster(
     train_values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:

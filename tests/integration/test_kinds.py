@@ -155,7 +155,12 @@ JOBS = {"group": BY_GROUP, "fold": BY_FOLD}
 @pytest.mark.parametrize(
     ("job", "other", "n"),
     [
-        *(("group", name, 400) for name in NUMBERS if name != "int64"),
+        ("group", "float", 400),
+        *(
+            pytest.param("group", name, 400, marks=pytest.mark.slow)
+            for name in NUMBERS
+            if name not in ("int64", "float")
+        ),
         ("fold", "float", 400),
         *(
             pytest.param("group", name, 40_000, marks=pytest.mark.slow)

@@ -158,6 +158,7 @@ def test_levels_chosen_inside_a_fold_differ_from_those_of_all_rows(
     assert not np.allclose(np.array(found["cv"]["fold_mse"])[:, -1:], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @levels
 def test_the_first_level_of_each_fold_can_be_dropped(
     trained: Train, frame: pd.DataFrame, ours: Values, theirs: Values

@@ -107,7 +107,7 @@ OPTIONS: dict[str, Values] = {
 }
 
 
-QUICK = ("default", "weights", "indicators", "bounds", "relaxed", "time")
+QUICK = ("default", "indicators", "time")
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_sparse_vectors_with_nulls_are_screened_as_all_pairs_are(
     assert_same(screened, whole)
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.3])
+@pytest.mark.parametrize("keep", [0.0, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_any_workers_and_any_memory_give_the_same_model_bit_for_bit(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: float
 ) -> None:

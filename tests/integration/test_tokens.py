@@ -123,7 +123,7 @@ CASES: dict[str, tuple[str, Values]] = {
 }
 
 
-QUICK = {("words", "screened"), ("values", "all")}
+QUICK = {("items", "screened"), ("values", "all")}
 
 
 @pytest.mark.parametrize(
