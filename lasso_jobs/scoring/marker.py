@@ -3,7 +3,8 @@
 ``OUTPUT/_lasso/done/DATE.json`` (``latest.json`` for a run without a date) appears once a run's
 rows, quarantine and drift are committed. It names the versions of the tables that belong together.
 A marker is made from the output's log, which alone says what is done. If the driver dies between
-its commit and its marker, the marker is made by the next run that asks for the night.
+its commit and its marker, whoever asks about the night next corrects the marker of its former
+rows; one that is not there is made by the next run.
 
 Where a commit is not one step (``format: parquet``), the marker of the night's former rows is
 removed before it. So while a folder has a marker, it shows the rows that the marker counts.
@@ -27,6 +28,17 @@ def ensure_marker(root: str, date: str, version: int | None, format_: Format = "
     if version is None:
         remove_marker(root, date)
     elif _marked(root, date) != version:
+        write_marker(root, version, format_)
+
+
+def correct_marker(root: str, date: str, version: int | None, format_: Format = "delta") -> None:
+    """Write the marker of a committed night where the one that is there is of an earlier commit.
+
+    So a driver that died between its commit and its marker leaves none that is false, once the
+    night is asked about. One that is not there says nothing, and a run may be about to write it.
+    """
+    marked = _marked(root, date)
+    if version is not None and marked is not None and marked < version:
         write_marker(root, version, format_)
 
 

@@ -16,7 +16,7 @@ from lasso_jobs.errors import JobError, LassoJobsError, NoDataError
 from lasso_jobs.jobs.score import ScoreJob
 from lasso_jobs.progress import Progress, Stages
 from lasso_jobs.scoring.journal import unfinished_nights
-from lasso_jobs.scoring.marker import ensure_marker
+from lasso_jobs.scoring.marker import correct_marker, ensure_marker
 from lasso_jobs.scoring.plan import plan, sources_digest
 from lasso_jobs.scoring.record import night_id
 from lasso_jobs.scoring.run import ScoreResult, run_stages
@@ -144,6 +144,8 @@ def find_night(job: ScoreJob, day: str) -> Night:
         # To ask carries out what a killed commit left undone.
         output.exists(quarantine_place(root, format_))
     version = output.committed(root, night_id(day))
+    if format_ in FOLDERS:
+        correct_marker(root, day, version, format_)
     try:
         if version is None:
             find_files(data.path, data.conditions(), data.version)

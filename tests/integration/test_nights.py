@@ -332,6 +332,29 @@ def test_a_marker_that_a_kill_prevented_is_made_by_the_next_run(
     assert marker.read_text() == whole
 
 
+def test_a_marker_of_former_rows_is_corrected_by_whoever_asks(
+    job: ScoreJob, values: Values
+) -> None:
+    """As a driver leaves it that dies between its commit and its marker."""
+    marker = Path(job.output.path, "_lasso", "done", f"{FIRST}.json")
+    score(job.on(FIRST), workers=1)
+    former = marker.read_text()
+    spoil(values, FIRST, 2)
+    score(job.on(FIRST), workers=1)
+    whole = marker.read_text()
+    marker.write_text(former)
+    assert find_night(job, FIRST).status == "done"
+    assert marker.read_text() == whole != former
+    # A run may be about to write one that is not there, and a later one is of a later commit.
+    marker.unlink()
+    find_night(job, FIRST)
+    assert not marker.exists()
+    later = json.dumps({**json.loads(whole), "output_version": 99})
+    marker.write_text(later)
+    find_night(job, FIRST)
+    assert marker.read_text() == later
+
+
 def test_a_run_that_fails_leaves_the_marker_of_the_generation_that_is_shown(
     job: ScoreJob, values: Values
 ) -> None:
