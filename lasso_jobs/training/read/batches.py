@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lasso_jobs.core.rows.blocks.block import Block, InParts
+from lasso_jobs.core.rows.blocks.block import Block, InParts, beside
 from lasso_jobs.core.rows.blocks.sparse import SparseColumns
 from lasso_jobs.training.read.reading import ReadCounts
 from lasso_jobs.training.read.rows import TrainingRows
@@ -67,7 +67,6 @@ def _joined_entries(parts: Sequence[Block]) -> tuple[SparseColumns, ...]:
 
 def _joined_numbers(parts: Sequence[Block], sparse: Sequence[SparseColumns]) -> InParts:
     """The numeric features of several blocks, of which those by their entries are not laid out."""
-    places = np.concatenate([np.empty(0, np.intp), *(each.places for each in sparse)])
-    others = np.delete(np.arange(len(parts[0].numeric)), places)
+    others = beside(sparse, len(parts[0].numeric))
     laid_out = [np.concatenate([block.numeric[j] for block in parts]) for j in others.tolist()]
     return InParts([(others, laid_out), *((each.places, each) for each in sparse)])

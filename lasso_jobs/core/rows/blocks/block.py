@@ -23,6 +23,12 @@ class Together(Sequence[NDArray[np.float64]]):
         """Those at some places, one per row of memory, of float64 or float32."""
 
 
+def beside(sparse: Sequence[SparseColumns], n_columns: int) -> Places:
+    """The columns that are not among sparse ones."""
+    places = np.concatenate([np.empty(0, np.intp), *(each.places for each in sparse)])
+    return np.delete(np.arange(n_columns), places)
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Rows in memory, one array per column.
@@ -55,16 +61,14 @@ class Block:
     def split(self) -> tuple["Block", list[SparseColumns]]:
         """The columns that are laid out, and those that their entries are enough of."""
         entries = [each.without_nulls() for each in self.sparse]
-        places = np.concatenate([np.empty(0, np.intp), *(each.places for each in entries)])
-        if not len(places):
+        others = beside(entries, len(self.numeric))
+        if len(others) == len(self.numeric):
             return self, []
-        others = np.delete(np.arange(len(self.numeric)), places)
         return self.only(others), entries
 
     def laid_out(self) -> NDArray[np.intp]:
         """The numeric columns that can be had laid out alone."""
-        sparse = [each.places for each in self.sparse]
-        return np.delete(np.arange(len(self.numeric)), np.concatenate([[], *sparse]).astype(int))
+        return beside(self.sparse, len(self.numeric))
 
     def several(self, places: Places) -> NDArray[Any]:
         """Some numeric columns, at least one, as `Together.several`."""
