@@ -20,6 +20,8 @@ from lasso_jobs.errors import JobError
 from lasso_jobs.jobs.base import DATE, Data, Job, Place, Section, Share, is_same_place
 from lasso_jobs.sinks.protocol import Format
 
+MOST_CONTRIBUTIONS = 50
+
 
 class Output(Section):
     """The table that scored rows are written to."""
@@ -36,6 +38,12 @@ class Output(Section):
         (),
         description="Columns that partition the output. A run replaces the partitions that it "
         "has rows for; without columns it replaces the whole table",
+    )
+
+    contributions: Annotated[StrictInt, Field(ge=0, le=MOST_CONTRIBUTIONS)] = Field(
+        0,
+        description="How many features each scored row names that moved its prediction most from "
+        "the mean prediction, each with its contribution, the largest first",
     )
 
     @field_validator("partition_by", mode="before")

@@ -5,8 +5,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from lasso_jobs.core.rows.blocks.block import Block
+from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.arrays import check_text, plain
+from lasso_jobs.data.columns.feature_block import block, vectors_in
+from lasso_jobs.data.columns.feature_kinds import check_types
 from lasso_jobs.data.schema import listed
+from lasso_jobs.data.vectors.values import check_vectors
 from lasso_jobs.errors import DataError
 
 
@@ -55,6 +60,23 @@ def table_of(frame: Any, names: Sequence[str]) -> pa.Table:
         )
     check_names(list(frame.columns), names)
     return _checked(pa.table({name: _column(name, frame[name]) for name in names}))
+
+
+def block_of(frame: Any, columns: Columns) -> Block:
+    """The features of the rows of a frame in memory.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or of another type than in training.
+    """
+    table = table_of(frame, columns.stored)
+    check_types(table.schema, columns, "frame")
+    vectors, rows = vectors_in(table, columns), range(table.num_rows)
+    for vector in columns.vectors:
+        column, values = table.column(vector.column), vectors[vector.column]
+        check_vectors("frame", column, values, vector=vector, positions=rows)
+    return block(table, columns, vectors)
 
 
 def _checked(table: pa.Table) -> pa.Table:

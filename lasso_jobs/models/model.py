@@ -16,10 +16,7 @@ from lasso_jobs.core.inference.diagnostics import Diagnostics
 from lasso_jobs.core.inference.stability import Stability
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.data.columns.feature_block import block, vectors_in
-from lasso_jobs.data.columns.feature_kinds import check_types
-from lasso_jobs.data.vectors.values import check_vectors
-from lasso_jobs.models.frames import check_names, table_of
+from lasso_jobs.models.frames import block_of, check_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,7 +254,7 @@ class Model:
         >>> load_model("models", "sales").predict(frame).round()
         array([104., 116.])
         """
-        predictor = self.predictor.only(self.predictor.used)
+        predictor = self._used
         names = predictor.columns.stored
         if hasattr(frame, "map_partitions"):
             check_names(list(frame.columns), names)
@@ -266,13 +263,63 @@ class Model:
             return wanted.map_partitions(self._predict_series, meta=("prediction", "f8"))
         if not names:
             return np.full(len(frame), self.intercept)
-        table = table_of(frame, names)
-        check_types(table.schema, predictor.columns, "frame")
-        vectors, rows = vectors_in(table, predictor.columns), range(table.num_rows)
-        for vector in predictor.columns.vectors:
-            column, values = table.column(vector.column), vectors[vector.column]
-            check_vectors("frame", column, values, vector=vector, positions=rows)
-        return predictor.predict(block(table, predictor.columns, vectors))
+        return predictor.predict(block_of(frame, predictor.columns))
+
+    def contributions(self, frame: Any) -> "pd.DataFrame":
+        """What each feature adds to the predictions of the rows of a frame.
+
+        A feature's contribution is its term less the term's mean in training, so that a feature
+        at its mean adds nothing. These are the Shapley values of a linear model with independent
+        features (Lundberg and Lee 2017, "A unified approach to interpreting model predictions";
+        Strumbelj and Kononenko 2014). A category's levels, and a number's null indicator, are one
+        term. The contributions of a row add up to its prediction less `base_value`.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, pyarrow.Table or pyarrow.RecordBatch
+            With at least the columns of the features whose coefficients are not zero.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (n, n_used)
+            A column for each feature whose coefficients are not zero, in the target's unit; its
+            index is that of a pandas frame.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or of another type than in training.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from lasso_jobs import load_model
+        >>> model = load_model("models", "sales")
+        >>> frame = pd.DataFrame({"price": [18.0], "visitors": [110.0]})
+        >>> parts = model.contributions(frame)
+        >>> parts.round(1).to_dict("records")
+        [{'price': 3.3, 'visitors': 8.6}]
+        >>> bool(abs(model.base_value + parts.sum(axis=1) - model.predict(frame)).max() < 1e-9)
+        True
+        """
+        from lasso_jobs.models.contributions import contributions
+
+        return contributions(self, frame)
+
+    @cached_property
+    def base_value(self) -> float:
+        """The mean prediction of the training rows, which contributions are relative to."""
+        return self.intercept + sum(self.mean_terms.values())
+
+    @cached_property
+    def mean_terms(self) -> Mapping[str, float]:
+        """What each feature with a coefficient that is not zero adds to `base_value`."""
+        return self.predictor.mean_terms(self.means)
+
+    @property
+    def _used(self) -> Predictor:
+        """The predictor of the features whose coefficients are not zero."""
+        return self.predictor.only(self.predictor.used)
 
     def _predict_series(self, frame: "pd.DataFrame") -> "pd.Series[float]":
         import pandas as pd

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from lasso_jobs.drift.table import partition_name
 from lasso_jobs.errors import OutputError
 from lasso_jobs.jobs.score import ScoreJob
+from lasso_jobs.models.contributions import top_columns
 from lasso_jobs.scoring.plan import ScorePlan, plan, sources_digest
 from lasso_jobs.scoring.record import RunRecord, run_records
 from lasso_jobs.scoring.rows import score_in_memory
@@ -245,8 +246,9 @@ def _rescore(tables: OutputTables, run: _VisibleRun, seed: int) -> int:
     n_rows = 0
     for i in sorted(rng.permutation(len(planned.work_units))[:DEEP_UNITS]):
         unit = score_in_memory(planned.work_units[i], planned.task)
+        top = top_columns(planned.job.output.contributions).names
         for root, rows, written, by in (
-            (tables.output, unit.scored, _RESCORED, "prediction"),
+            (tables.output, unit.scored, (*_RESCORED, *top), "prediction"),
             (tables.quarantine, unit.quarantined, _REQUARANTINED, "row"),
         ):
             names = [*planned.contract.carried.names, *written]

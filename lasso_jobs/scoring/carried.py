@@ -11,14 +11,14 @@ from lasso_jobs.data.columns.kinds import kind_of
 from lasso_jobs.data.dataset import Dataset
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.score import Output, ScoreJob
-from lasso_jobs.scoring.task import QUARANTINE_COLUMNS, SCORED_COLUMNS
+from lasso_jobs.scoring.task import QUARANTINE_COLUMNS, scored_columns
 from lasso_jobs.sinks import protocol
 from lasso_jobs.sinks.partitions import names_folders
 
 
 def carried_columns(job: ScoreJob) -> dict[str, str]:
     """The keys and the partition columns, which go into the output, with the option of each."""
-    written = [*SCORED_COLUMNS.names, *QUARANTINE_COLUMNS.names]
+    written = [*scored_columns(job.output.contributions).names, *QUARANTINE_COLUMNS.names]
     roles = dict.fromkeys(job.key_columns, "keys")
     roles = {**roles, **dict.fromkeys(job.output.partition_by, "output.partition_by")}
     for name in roles:

@@ -18,6 +18,7 @@ from lasso_jobs.drift.references import MOST_REFERENCES, PREDICTION
 from lasso_jobs.drift.watch import Run, SegmentColumn, Watch
 from lasso_jobs.errors import JobError
 from lasso_jobs.jobs.score import Output, ScoreJob
+from lasso_jobs.models.contributions import TopContributions
 from lasso_jobs.models.intervals import Interval
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registered, Registry
@@ -169,6 +170,7 @@ def _task(
             absent=contract.absent,
         ),
         interval=interval,
+        top=TopContributions(job.output.contributions, model.mean_terms),
         watch=_watch(job, model, columns, watched),
         where=job.data.conditions(),
         destination=_destination(job.output, contract.carried),

@@ -22,7 +22,7 @@ from lasso_jobs.drift.observe import Observations, observe
 from lasso_jobs.errors import DataError
 from lasso_jobs.scoring.bad_rows import LENGTH, Reason, unfit_rows
 from lasso_jobs.scoring.scored_unit import RowFates, ScoredUnit
-from lasso_jobs.scoring.task import QUARANTINE_COLUMNS, SCORED_COLUMNS, ScoringTask
+from lasso_jobs.scoring.task import QUARANTINE_COLUMNS, ScoringTask, scored_columns
 from lasso_jobs.sinks import protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,9 +104,10 @@ def _score_rows(
         kept &= ~rows_of_reason
     observe(observations, task.watch, rows.table, block=block, prediction=prediction, kept=kept)
     half = None if task.interval is None else task.interval.half_widths(rows.table)[kept]
+    top = [c.filter(pa.array(kept)) for c in task.top.of(predictor, block).columns]
     carried = _carried(rows.table, task, piece.file.path)
     return (
-        _result(carried, kept, task, prediction=prediction[kept], half=half),
+        _result(carried, kept, task, prediction=prediction[kept], half=half, top=top),
         _quarantined(carried, rows.positions, piece.file.name, unfit=unfit, task=task),
     )
 
@@ -118,6 +119,7 @@ def _result(
     *,
     prediction: Floats,
     half: Floats | None,
+    top: Sequence[pa.ChunkedArray],
 ) -> pa.Table:
     low, high = (None, None) if half is None else (prediction - half, prediction + half)
     n, scored_at = len(prediction), (task.run.scored_at - EPOCH) // timedelta(microseconds=1)
@@ -127,11 +129,11 @@ def _result(
         arrays.repeated(task.run.model_version, n),
         arrays.repeated(task.run.id, n),
         arrays.array(np.full(n, scored_at)).view(pa.timestamp("us", "UTC")),
+        *top,
     ]
     whole = n == len(kept)
-    return _beside(
-        carried if whole else _taken(carried, np.flatnonzero(kept)), SCORED_COLUMNS, columns
-    )
+    carried = carried if whole else _taken(carried, np.flatnonzero(kept))
+    return _beside(carried, scored_columns(task.top.n), columns)
 
 
 def _quarantined(

@@ -8,6 +8,7 @@ import pyarrow as pa
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.data.where import Condition
 from lasso_jobs.drift.watch import Run, Watch
+from lasso_jobs.models.contributions import TopContributions, top_columns
 from lasso_jobs.models.intervals import Interval
 from lasso_jobs.sinks import protocol
 
@@ -31,6 +32,11 @@ QUARANTINE_COLUMNS = pa.schema(
         ("run_id", pa.string()),
     ]
 )
+
+
+def scored_columns(n_top: int) -> pa.Schema:
+    """The columns that scoring adds, with those of the n largest contributions last."""
+    return pa.schema([*SCORED_COLUMNS, *top_columns(n_top)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,8 @@ class ScoringTask:
     features : Features
     interval : Interval or None
         Half the widths of the prediction intervals.
+    top : TopContributions
+        What is written of the contributions to each prediction.
     watch : Watch
         What is observed for drift.
     where : tuple of Condition
@@ -107,6 +115,7 @@ class ScoringTask:
 
     features: Features
     interval: Interval | None
+    top: TopContributions
     watch: Watch
     where: tuple[Condition, ...]
     destination: Destination
@@ -115,7 +124,7 @@ class ScoringTask:
     @property
     def output_change(self) -> protocol.Change:
         """The commit of the scored rows, as far as it is known before they are scored."""
-        return self._change(self.destination.root, SCORED_COLUMNS)
+        return self._change(self.destination.root, scored_columns(self.top.n))
 
     @property
     def quarantine_change(self) -> protocol.Change:

@@ -34,11 +34,14 @@ JOBS = {
     "history registry",
 }
 OF_A_MODEL = {
+    "contributions": "(self, frame: Any) -> 'pd.DataFrame'",
     "predict": "(self, frame: Any) -> Any",
     "to_dask": "(self) -> Any",
     "to_sklearn": "(self) -> 'Pipeline'",
 }
-PROPERTIES_OF_A_MODEL = ("coef", "columns", "correlation", "intercept", "labels")
+PROPERTIES_OF_A_MODEL = (
+    *("base_value", "coef", "columns", "correlation", "intercept", "labels", "mean_terms"),
+)
 
 
 def test_exactly_these_names_are_exported() -> None:

@@ -1,6 +1,6 @@
 """Predicts blocks of rows with a linear model in original units."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,19 +93,32 @@ class Predictor:
     def predict(self, block: Block) -> Floats:
         """Predictions, shape (n_rows,); the block has this predictor's columns."""
         prediction = np.full(block.n_rows, self.intercept)
+        for _, term in self.terms(block):
+            prediction += term
+        return prediction
+
+    def terms(self, block: Block) -> Iterator[tuple[str, Floats]]:
+        """What each feature adds to the predictions, shape (n_rows,); not of features without."""
         null_coef = dict(zip(self.indicators, self.coef[self.columns.n_columns :], strict=True))
         for j, values in enumerate(block.numeric):
             effect = null_coef.get(j, 0.0)
             if self.coef[j] == 0 and effect == 0:
                 continue
             term = self.coef[j] * values
-            nulls = np.isnan(values)
-            term[nulls] = self.coef[j] * self.fill[j] + effect
-            prediction += term
+            term[np.isnan(values)] = self.coef[j] * self.fill[j] + effect
+            yield self.columns.numeric[j], term
         start = len(block.numeric)
         for category, codes in zip(self.columns.categories, block.codes, strict=True):
             effects = np.append(self.coef[start : start + category.width], 0.0)
             if effects.any():
-                prediction += effects[codes]
+                yield category.name, effects[codes]
             start += category.width
-        return prediction
+
+    def mean_terms(self, means: Floats) -> dict[str, float]:
+        """What each feature adds on average, given the means of the coefficients' columns."""
+        used = frozenset(self.used)
+        return {
+            name: float(self.coef[places] @ means[places])
+            for name, places in self.by_feature().items()
+            if name in used
+        }
