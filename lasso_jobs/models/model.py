@@ -298,7 +298,7 @@ class Model:
         >>> frame = pd.DataFrame({"price": [18.0], "visitors": [110.0]})
         >>> parts = model.contributions(frame)
         >>> parts.round(1).to_dict("records")
-        [{'price': 3.3, 'visitors': 8.6}]
+        [{'price': 4.1, 'visitors': 11.1}]
         >>> bool(abs(model.base_value + parts.sum(axis=1) - model.predict(frame)).max() < 1e-9)
         True
         """
