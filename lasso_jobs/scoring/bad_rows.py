@@ -1,6 +1,7 @@
-"""Finds the rows that cannot be scored, and refuses more of them than a job allows."""
+"""Predicts rows, finds those that cannot be scored, and refuses more of them than a job allows."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +11,14 @@ from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data import arrays
+from lasso_jobs.data.columns.feature_block import block as block_of_features
+from lasso_jobs.data.columns.feature_block import vectors_in
 from lasso_jobs.data.columns.kinds import kind_of
 from lasso_jobs.drift.references import PREDICTION
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.score import ScoreJob
 from lasso_jobs.scoring.scored_unit import RowFates
+from lasso_jobs.scoring.task import Features
 
 INFINITE = "infinite"
 """A number is infinite."""
@@ -40,6 +44,53 @@ source that is broken, and the scores of the run before are worth more than the 
 
 Reason = tuple[str, str]
 """A code, and the column."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedRows:
+    """Rows with their predictions.
+
+    Parameters
+    ----------
+    block : Block
+        The features, decoded.
+    prediction : ndarray, shape (n,)
+        Of all rows; what is said of those that cannot be scored means nothing.
+    unfit : dict of Reason to ndarray of bool, shape (n,)
+        The rows that cannot be scored, by reason; of several reasons a row's first counts.
+    """
+
+    block: Block
+    prediction: Floats
+    unfit: dict[Reason, NDArray[np.bool_]]
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """The rows that can be scored, shape (n,)."""
+        kept = np.ones(self.block.n_rows, bool)
+        for rows in self.unfit.values():
+            kept &= ~rows
+        return kept
+
+
+def predict_rows(table: pa.Table, features: Features) -> PredictedRows:
+    """Predict rows: of a night, and of a request to the service, by the same rules.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The columns that features are made of, under the model's names for them.
+    features : Features
+    """
+    predictor = features.predictor
+    vectors = vectors_in(table, predictor.columns)
+    block = block_of_features(table, predictor.columns, vectors)
+    with np.errstate(over="ignore", invalid="ignore"):
+        prediction = predictor.predict(block)
+    strict = () if features.nulls_allowed else features.used
+    unfit = {(LENGTH, name): v.unfit for name, v in vectors.items() if v.unfit.any()}
+    unfit |= unfit_rows(table, block, predictor, prediction=prediction, strict=strict)
+    return PredictedRows(block, prediction, unfit)
 
 
 def unfit_rows(

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data import arrays, blocks
-from lasso_jobs.data.columns.feature_block import block as block_of_features
-from lasso_jobs.data.columns.feature_block import vectors_in
 from lasso_jobs.data.columns.keys import exactly
 from lasso_jobs.data.dataset import Piece, WorkUnit
 from lasso_jobs.drift.observe import Observations, observe
 from lasso_jobs.errors import DataError
-from lasso_jobs.scoring.bad_rows import LENGTH, Reason, unfit_rows
+from lasso_jobs.scoring.bad_rows import Reason, predict_rows
 from lasso_jobs.scoring.scored_unit import RowFates, ScoredUnit
 from lasso_jobs.scoring.task import QUARANTINE_COLUMNS, ScoringTask, scored_columns
 from lasso_jobs.sinks import protocol
@@ -91,24 +89,15 @@ def _score_rows(
     piece: Piece, rows: blocks.Rows, task: ScoringTask, observations: Observations
 ) -> tuple[pa.Table, pa.Table]:
     """Rows for the output, and rows for the quarantine."""
-    features, predictor = task.features.of(rows.table), task.features.predictor
-    vectors = vectors_in(features, predictor.columns)
-    block = block_of_features(features, predictor.columns, vectors)
-    with np.errstate(over="ignore", invalid="ignore"):
-        prediction = predictor.predict(block)
-    strict = () if task.features.nulls_allowed else task.features.used
-    unfit = {(LENGTH, name): v.unfit for name, v in vectors.items() if v.unfit.any()}
-    unfit |= unfit_rows(features, block, predictor, prediction=prediction, strict=strict)
-    kept = np.ones(block.n_rows, bool)
-    for rows_of_reason in unfit.values():
-        kept &= ~rows_of_reason
+    predicted = predict_rows(task.features.of(rows.table), task.features)
+    block, prediction, kept = predicted.block, predicted.prediction, predicted.kept
     observe(observations, task.watch, rows.table, block=block, prediction=prediction, kept=kept)
     half = None if task.interval is None else task.interval.half_widths(rows.table)[kept]
     top = [c.filter(pa.array(kept)) for c in task.top.of(predictor, block).columns]
     carried = _carried(rows.table, task, piece.file.path)
     return (
         _result(carried, kept, task, prediction=prediction[kept], half=half, top=top),
-        _quarantined(carried, rows.positions, piece.file.name, unfit=unfit, task=task),
+        _quarantined(carried, rows.positions, piece.file.name, unfit=predicted.unfit, task=task),
     )
 
 
