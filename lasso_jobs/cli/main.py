@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from lasso_jobs import escape
 from lasso_jobs.cli import (
     cache,
-    compare,
     demo,
     deploy,
     drift,
@@ -22,6 +21,7 @@ from lasso_jobs.cli import (
     outputs,
     plan,
     score,
+    serve,
     terminal,
     train,
 )
@@ -43,7 +43,7 @@ INTERRUPTED_TEXT = (
 )
 
 # In the order of the help.
-GROUPS = (demo, train, score, monitor, compare, plan, outputs, drift, models, cache, deploy)
+GROUPS = (demo, train, score, monitor, plan, outputs, drift, models, serve, cache, deploy)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""``lasso-jobs train``: trains a model."""
+"""``lasso-jobs train`` and ``compare``: a model, and other estimators beside it."""
 
 import argparse
 
@@ -8,11 +8,13 @@ from lasso_jobs.cli.usage import DONE
 
 
 def add_command(commands: cli.Commands) -> None:
-    """Add ``train``."""
-    train = cli.add(commands, "train", _train, "Train a model")
-    cli.add_job(train)
-    cli.add_settings(train)
-    cli.add_cluster(train)
+    """Add ``train`` and ``compare``."""
+    text = "Search other estimators on a sample of a training's rows"
+    for name, command, said in (("train", _train, "Train a model"), ("compare", _compare, text)):
+        parser = cli.add(commands, name, command, said)
+        cli.add_job(parser)
+        cli.add_settings(parser)
+        cli.add_cluster(parser)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -29,4 +31,21 @@ def _train(options: argparse.Namespace) -> int:
         terminal.show(result.in_words())
         terminal.heading("Coefficients, the strongest first")
         terminal.table(summary.coefficients(result.model)[:20])
+    return DONE
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from lasso_jobs.comparison.run import compare
+    from lasso_jobs.jobs.train import TrainJob
+
+    job = cli.read_job(TrainJob, options)
+    with terminal.progress(options.quiet or options.json) as progress:
+        comparison = compare(job, options.cluster, options.workers, progress)
+    if options.json:
+        terminal.print_json(comparison.as_values())
+    elif not options.quiet:
+        terminal.show(comparison.in_words())
+        terminal.heading("Families, in the target's units")
+        terminal.table([family.in_words() for family in comparison.families])
+        terminal.heading(comparison.conclusion().text)
     return DONE

@@ -90,6 +90,17 @@ class AliasLog:
             )
         return moves
 
+    def newest(self) -> tuple[int, bytes]:
+        """How many entries there are, and the newest, which covers all before by its digest.
+
+        Raises
+        ------
+        ModelError, OSError
+            If they cannot be listed, or it cannot be read.
+        """
+        names = [name for name in listed(self.folder) if _ENTRY(name)]
+        return len(names), storage.read(storage.join(self.folder, names[-1])) if names else b""
+
     def _marked(self) -> list[int]:
         """The numbers of the entries that have a mark."""
         names = [] if self.marks is None else listed(self.marks)

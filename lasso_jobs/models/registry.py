@@ -220,12 +220,13 @@ class Registry:
             "Correct the reference, or promote a version",
         )
 
-    def _aliases_of(self, name: str) -> AliasLog:
+    def alias_log(self, name: str) -> AliasLog:
+        """The log of a model's aliases."""
         return AliasLog(self._place(name, "aliases"), self._place(name, "moved"))
 
     def moves(self, name: str) -> list[Move]:
         """The alias log, oldest first."""
-        return self._aliases_of(name).moves()
+        return self.alias_log(name).moves()
 
     def aliases(self, name: str) -> dict[str, int]:
         """Current aliases and their versions."""
@@ -263,7 +264,7 @@ class Registry:
                 f"one of: {', '.join(f'{name}@v{v}' for v in self.versions(name)[-SHOWN:])}",
                 "Name the version to promote",
             )
-        log = self._aliases_of(name)
+        log = self.alias_log(name)
         # Of a log whose newest entries are missing, too: a person decides anew what follows.
         return log.append(log.entries(), alias=alias, action="promote", new=version, why=why, by=by)
 
@@ -280,7 +281,7 @@ class Registry:
             found, expected = "names a version or an alias", "the name of a model"
             raise ModelError(name, found, expected, remedy)
         self.resolve(f"{name}@{alias}")
-        log = self._aliases_of(name)
+        log = self.alias_log(name)
         moves = log.moves()
         versions = promoted(moves, alias)
         if len(versions) < 2:

@@ -57,3 +57,15 @@ def test_a_scoring_loads_neither_numba_nor_pandas(tmp_path: Path) -> None:
     code = f"from lasso_jobs.cli.main import main; assert main(['score', {str(job)!r}]) == 0"
     found = loaded(code, "deltalake", "numba", "pandas", "scipy.linalg", "sklearn", "prefect")
     assert found == ["deltalake"]
+
+
+def test_the_help_loads_no_web_framework() -> None:
+    code = """
+from lasso_jobs.cli.main import main
+try:
+    main(['--help'])
+except SystemExit:
+    pass
+"""
+    names = ("fastapi", "starlette", "uvicorn", "prometheus_client", "numpy", "pydantic")
+    assert loaded(code, *names) == []

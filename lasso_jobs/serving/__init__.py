@@ -1,0 +1,1 @@
+"""The service: a model of the registry that answers requests over HTTP."""
