@@ -196,7 +196,7 @@ def test_planes_and_days(tmp_path: Path) -> None:
     columns = {**frame, "fold": fold, "y": y}
     tokens = {"plane": "value", "day": "value"}
     features = {"tokens": tokens, "exclude": ["fold"]}
-    model = trained(tmp_path, columns, features=features, search={"alphas": 30})
+    model = trained(tmp_path, columns, features=features, search={"alphas": 12})
     names = [
         f"{column}[{level}]"
         for column, found in zip(frame, encoder.categories_, strict=True)

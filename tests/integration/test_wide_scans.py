@@ -19,7 +19,7 @@ N, P, RHO = 1_000, 20_000, 0.5
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("n_true", "most", "seed"), [(20, 6, 0), (20, 6, 1), (100, 9, 0)])
+@pytest.mark.parametrize(("n_true", "most", "seed"), [(20, 6, 0), (100, 9, 0)])
 def test_scans_of_simulated_linkage(tmp_path: Path, n_true: int, most: int, seed: int) -> None:
     rng = np.random.default_rng([seed, n_true])
     X = rng.normal(size=(P, N)).astype(np.float32)
