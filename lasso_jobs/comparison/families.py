@@ -75,11 +75,11 @@ def _built_in(name: FamilyName, job: TrainJob, alpha_max: float, n_rows: int) ->
             for ratio in L1_RATIOS
         ]
         # With the matrix of products, an iteration does not depend on the number of rows.
-        net = ElasticNet(precompute=True, max_iter=10_000)
+        net = ElasticNet(precompute=True, max_iter=10_000, fit_intercept=job.intercept)
         return _family(name, net, grid, seed=seed)
     if name == "ridge":
         alphas = (n_rows * np.geomspace(1e-6, 1, N_ALPHAS)).tolist()
-        return _family(name, Ridge(), [{"alpha": alphas}], seed=seed)
+        return _family(name, Ridge(fit_intercept=job.intercept), [{"alpha": alphas}], seed=seed)
     if name == "random_forest":
         forest = RandomForestRegressor(n_estimators=50, max_samples=0.5)
         drawn: dict[str, Any] = {

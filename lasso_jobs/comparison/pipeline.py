@@ -58,14 +58,15 @@ class DesignTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Floats) -> Floats:
         """The design of some rows, a column for each coefficient; and the weight.
 
-        A column that is constant in the training, or dropped, is zero.
+        A column that is constant in the training, or dropped, is zero, and so is the offset.
         """
         design = self.design_
         values = design.grouping.values(X[:, :-1].T)
         nulls = np.isnan(values)
         fill = design.location[: len(values), None]
         rows = np.vstack([np.where(nulls, fill, values), nulls[list(self.recipe.indicators)]])
-        rows -= design.location[design.position, None]
+        if design.intercept:
+            rows -= design.location[design.position, None]
         rows /= design.scale[:, None]
         rows[~design.usable] = 0.0
         return np.ascontiguousarray(np.vstack([rows, X[:, -1]]).T)

@@ -232,7 +232,7 @@ def _searching(
         job=job,
         recipe=recipe,
         reference=reference,
-        rows=send(client, matrix, sample.y, splits),
+        rows=send(client, matrix, sample.response, splits),
         fold_weight=np.array([matrix[test, -1].sum() for _, test in splits]),
     )
 

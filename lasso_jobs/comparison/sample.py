@@ -56,6 +56,14 @@ class TrainingSample:
         return np.asarray(self.rows.values[-2])
 
     @property
+    def response(self) -> Floats:
+        """The target less the offset, if there is one: what estimators are fitted to."""
+        reading = self.gathered.reading
+        if reading.offset is None:
+            return self.y
+        return np.asarray(self.y - self.rows.values[reading.columns.place[reading.offset]])
+
+    @property
     def weights(self) -> Floats:
         """The weight of each row; 1 if the job has none."""
         return np.asarray(self.rows.values[-1])

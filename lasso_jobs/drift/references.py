@@ -91,7 +91,7 @@ def references(
     reference, bins = _of_numbers(
         y,
         missing=0.0,
-        mean=float(design.location[design.target]),
+        mean=float(design.mean_prediction(fit.coef[None])[0]),
         sd=float(np.sqrt(max(periods.terms.sum(), 0.0))),
         low=float(y.min(initial=np.inf)),
         high=float(y.max(initial=-np.inf)),
@@ -199,7 +199,7 @@ class _TrainingPeriods:
             spans=cuts,
             shifts=predictor.coef[:, None] * away,
             nulls=nulls,
-            terms=design.correlations(active) * np.outer(weights, weights),
+            terms=design.correlations(active, training.moments) * np.outer(weights, weights),
             rank=rank,
             sampled=[cut.of_rows(training.sampled_periods) for cut in cuts],
         )

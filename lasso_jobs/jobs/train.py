@@ -106,6 +106,16 @@ class TrainJob(Job):
     weight: str | None = Field(
         None, description="A column of sample weights, zero or more; null weighs all rows alike"
     )
+    offset: str | None = Field(
+        None,
+        description="A column of numbers that predictions start from: its coefficient is 1, and "
+        "the rest of the target is fitted. Rows where it is null are left out; null has none",
+    )
+    intercept: bool = Field(
+        True,
+        description="Whether to fit an intercept; without one the prediction is zero, or the "
+        "offset, where every column is zero",
+    )
     preprocess: PreprocessOptions = Field(
         PreprocessOptions(),
         description="How features are prepared; each fold fits this to its own training rows",

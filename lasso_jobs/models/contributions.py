@@ -28,7 +28,7 @@ def contributions(model: "Model", frame: Any) -> "pd.DataFrame":
     index = frame.index if isinstance(frame, pd.DataFrame) else pd.RangeIndex(len(frame))
     if not means:
         return pd.DataFrame(index=index)
-    block = block_of(frame, predictor.columns)
+    block = block_of(frame, predictor.columns, predictor.offset)
     terms = {name: term - means[name] for name, term in predictor.terms(block)}
     return pd.DataFrame(terms, index=index)
 

@@ -79,11 +79,16 @@ def by_label(model: Model, values: Floats) -> dict[str, float | None]:
     return {label: value for label, value, shown in listed if shown}
 
 
+def has_intercept(model: Model) -> bool:
+    """Whether an intercept was fitted."""
+    return bool(model.job.get("intercept", True))
+
+
 def n_looked_at(model: Model) -> int:
     """Coefficients that training could choose from, those of columns screened out too."""
     screening = model.certificate.screening
     outside = screening.n_columns - screening.n_working_set if screening is not None else 0
-    return len(model.labels) + outside
+    return len(model.labels) - (model.predictor.offset is not None) + outside
 
 
 def in_words(model: Model) -> Mapping[str, str]:
@@ -91,10 +96,14 @@ def in_words(model: Model) -> Mapping[str, str]:
     diagnostics, labels = model.diagnostics, model.labels
     collinear = diagnostics.collinearity
     lines = {}
+    if not has_intercept(model):
+        lines["intercept"] = "none, as the job says"
+    if model.predictor.offset is not None:
+        lines["offset"] = f"{model.predictor.offset}, whose coefficient is 1"
     if (end := end_in_words(model)) is not None:
         lines["grid"] = end
     if model.stability is not None:
-        lines["stability"] = _stability_in_words(model.stability)
+        lines["stability"] = _stability_in_words(model.stability, model)
     condition = collinear.condition_number
     lines["columns"] = (
         "condition number "
@@ -107,10 +116,11 @@ def in_words(model: Model) -> Mapping[str, str]:
     return lines
 
 
-def _stability_in_words(stability: Stability) -> str:
+def _stability_in_words(stability: Stability, model: Model) -> str:
     stable, bound = int(stability.stable.sum()), stability.mb_bound
+    n = len(stability.stable) - (model.predictor.offset is not None)
     line = (
-        f"{stable} of {len(stability.stable)} coefficients are selected in at least "
+        f"{stable} of {n} coefficients are selected in at least "
         f"{stability.threshold:.0%} of {2 * stability.pairs} half-samples"
     )
     if bound is None:

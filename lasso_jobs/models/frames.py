@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lasso_jobs.core.rows.blocks.block import Block
@@ -62,13 +63,13 @@ def table_of(frame: Any, names: Sequence[str]) -> pa.Table:
     return _checked(pa.table({name: _column(name, frame[name]) for name in names}))
 
 
-def block_of(frame: Any, columns: Columns) -> Block:
+def block_of(frame: Any, columns: Columns, offset: str | None = None) -> Block:
     """The features of the rows of a frame in memory.
 
     Raises
     ------
     DataError
-        If a column is missing, or of another type than in training.
+        If a column is missing, or of another type than in training, or the offset has a null.
     """
     table = table_of(frame, columns.stored)
     check_types(table.schema, columns, "frame")
@@ -76,7 +77,17 @@ def block_of(frame: Any, columns: Columns) -> Block:
     for vector in columns.vectors:
         column, values = table.column(vector.column), vectors[vector.column]
         check_vectors("frame", column, values, vector=vector, positions=rows)
-    return block(table, columns, vectors)
+    rows_of_features = block(table, columns, vectors)
+    if offset is not None:
+        nulls = np.isnan(rows_of_features.numeric[columns.place[offset]])
+        if nulls.any():
+            raise DataError(
+                f"frame, column {offset!r}",
+                f"has {int(nulls.sum())} nulls, the first in row {int(nulls.argmax())}",
+                "a number in every row, as it is the model's offset",
+                "Fill them, or leave these rows out",
+            )
+    return rows_of_features
 
 
 def _checked(table: pa.Table) -> pa.Table:

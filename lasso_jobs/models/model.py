@@ -226,7 +226,7 @@ class Model:
 
     @property
     def intercept(self) -> float:
-        """The prediction where every column is zero."""
+        """The prediction where every column is zero; 0 of a model without one."""
         return self.predictor.intercept
 
     def predict(self, frame: Any) -> Any:
@@ -263,7 +263,7 @@ class Model:
             return wanted.map_partitions(self._predict_series, meta=("prediction", "f8"))
         if not names:
             return np.full(len(frame), self.intercept)
-        return predictor.predict(block_of(frame, predictor.columns))
+        return predictor.predict(block_of(frame, predictor.columns, predictor.offset))
 
     def contributions(self, frame: Any) -> "pd.DataFrame":
         """What each feature adds to the predictions of the rows of a frame.

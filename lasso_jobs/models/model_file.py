@@ -19,7 +19,9 @@ from lasso_jobs.storage.failures import waiting_helps
 from lasso_jobs.storage.json_text import json_text, json_values
 from lasso_jobs.storage.packing import Arrays
 
-FORMAT = 6
+FORMAT = 7
+READABLE = (6, 7)
+"""Format 6 has no offset."""
 ARRAYS, DOCUMENT = "arrays.npz", "model.json"
 
 
@@ -59,7 +61,7 @@ def read(folder: str | Path) -> tuple[Model, str, dict[str, Any]]:
     document = _document(folder)
     try:
         found_format = document["format"]
-        if found_format != FORMAT:
+        if found_format not in READABLE:
             raise _other_format(folder, document)
         arrays = packing.arrays_in(storage.read(storage.join(str(folder), ARRAYS)))
         content, stated, provenance = document["model"], document["digest"], document["provenance"]
@@ -103,7 +105,7 @@ def _other_format(folder: str | Path, document: Mapping[str, Any]) -> FormatErro
     remedy = f"{wrote}, or train again with this one, and promote that by hand"
     if isinstance(number, int) and number > FORMAT:
         remedy = f"{wrote}, which is newer, or name a model that this one wrote"
-    expected = f"format {FORMAT}, which this version of lasso_jobs reads"
+    expected = f"format {' or '.join(map(str, READABLE))}, which this version of lasso_jobs reads"
     return FormatError(str(folder), f"has format {number}", expected, remedy)
 
 

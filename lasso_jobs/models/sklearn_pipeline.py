@@ -84,7 +84,10 @@ def _encoder(model: "Model") -> tuple[ColumnTransformer, Any]:
     encode = ColumnTransformer(steps)
     encoded = encode.fit_transform(_example(model))
     if numeric:
-        encode.named_transformers_["numeric"].statistics_ = model.predictor.fill.copy()
+        fill, offset = model.predictor.fill.copy(), model.predictor.offset_at
+        if offset is not None:
+            fill[offset] = np.nan  # So the last step refuses a null of the offset.
+        encode.named_transformers_["numeric"].statistics_ = fill
     return encode, encoded
 
 

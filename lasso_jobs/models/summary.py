@@ -30,6 +30,7 @@ def as_values(registry: Registry, reference: str) -> Values:
         "certificate": dataclasses.asdict(model.certificate),
         **findings.as_values(model),
         "intercept": model.intercept,
+        "offset": model.predictor.offset,
         "coef": findings.by_label(model, model.predictor.coef),
         "provenance": dict(registered.provenance),
         "moves": [dataclasses.asdict(move) for move in registry.moves(model.name)],

@@ -24,7 +24,7 @@ INFINITE = "infinite"
 """A number is infinite."""
 
 NULL = "null"
-"""A number is null or NaN, and the model was trained without such."""
+"""A number is null or NaN, and the model was trained without such, or it is the offset."""
 
 NOT_INTEGER = "not_integer"
 """A category of integers has a number with a fraction."""
@@ -87,9 +87,8 @@ def predict_rows(table: pa.Table, features: Features) -> PredictedRows:
     block = block_of_features(table, predictor.columns, vectors)
     with np.errstate(over="ignore", invalid="ignore"):
         prediction = predictor.predict(block)
-    strict = () if features.nulls_allowed else features.used
     unfit = {(LENGTH, name): v.unfit for name, v in vectors.items() if v.unfit.any()}
-    unfit |= unfit_rows(table, block, predictor, prediction=prediction, strict=strict)
+    unfit |= unfit_rows(table, block, predictor, prediction=prediction, strict=features.strict)
     return PredictedRows(block, prediction, unfit)
 
 

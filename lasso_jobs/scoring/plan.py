@@ -158,6 +158,7 @@ def _task(
         others=others,
         imputes=job.missing_columns == "impute",
         nulls_allowed=nulls_allowed,
+        offset=predictor.offset,
     )
     contract = as_written(job.output, contract_of(dataset, needs), dataset)
     check_written_types(job, contract.carried)

@@ -64,6 +64,12 @@ class Features:
     absent: frozenset[str]
 
     @property
+    def strict(self) -> frozenset[str]:
+        """The features of which a row must have a value."""
+        offset = self.predictor.offset
+        return self.used if not self.nulls_allowed else frozenset([offset] if offset else [])
+
+    @property
     def columns_read(self) -> list[str]:
         """The source's columns."""
         return [self.sources[name] for name in self.predictor.columns.stored]

@@ -3,7 +3,6 @@
 import numpy as np
 
 from lasso_jobs.core.fit.choice import CrossValidation
-from lasso_jobs.core.rows import moments as m
 from lasso_jobs.drift.references import TrainingRows, references
 from lasso_jobs.models.model import Certificate, Curve, Model
 from lasso_jobs.training.gather import TrainingData
@@ -16,16 +15,14 @@ def build(
     planned: TrainPlan, data: TrainingData, selected: Selected, evaluation: Evaluation | None
 ) -> Model:
     """Build the model."""
-    final, cv, design = selected.final, selected.cv, selected.final.design
+    final, cv, design, rows = selected.final, selected.cv, selected.final.design, selected.rows
     predictor = predictor_of(selected.recipe, final)
     active = np.flatnonzero(final.standardised)
     weights = final.standardised[active]
-    spread = weights @ design.correlations(active) @ weights
+    spread = weights @ design.correlations(active, rows) @ weights
     evaluated = selected.evaluated
-    moments = data.moments
-    everything = m.merge(moments.merged(range(data.reading.n_buckets)), moments.holdout)
     training = TrainingRows(
-        moments=everything,
+        moments=rows,
         columns=data.columns,
         sample=data.sample,
         sampled_periods=data.sampled_periods,
@@ -34,7 +31,7 @@ def build(
     return Model(
         name=planned.job.name,
         target=planned.job.target,
-        n_rows=moments.n_rows,
+        n_rows=data.moments.n_rows,
         predictor=predictor,
         alpha=final.alpha,
         l1_ratio=cv.l1_ratio,
@@ -43,7 +40,7 @@ def build(
         means=design.location[design.position],
         deviations=design.deviation,
         scales=design.scale,
-        prediction_mean=float(design.location[design.target]),
+        prediction_mean=float(design.mean_prediction(final.coef[None])[0]),
         prediction_sd=float(np.sqrt(max(float(spread), 0.0))),
         references=references(predictor, final, training),
         curve=_curve(cv),

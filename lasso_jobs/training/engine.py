@@ -65,6 +65,6 @@ def _needs_all(job: TrainJob, features: SelectedFeatures) -> tuple[str, str, str
             "is robust",
             "standard, minmax or none, as quartiles of all columns are not known",
         )
-    if not features.numeric and not features.tokens:
+    if not {*features.numeric} - {job.offset} and not features.tokens:
         return "features", "have no numeric column", "some, as categories are not screened"
     return None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit.one_alpha import Fit
@@ -69,8 +70,8 @@ def examine(
     series = None
     if planned.period is not None and len(data.periods.keys):
         series = mean_residuals(planned.period, model.predictor, final.design, data.periods)
-    kept = np.flatnonzero(final.standardised)
-    vif = inflation(final.design.correlations(kept))
+    kept = varying(final)
+    vif = inflation(final.design.correlations(kept, selected.rows))
     n = 0 if held is None else len(held.actual)
     on_held = {
         "linearity": c.linearity,
@@ -84,6 +85,11 @@ def examine(
     apart = independence(_cohorts(planned.job, final, data, series), series)
     together = c.multicollinearity([model.labels[j] for j in kept], vif)
     return Examined(held, series, vif, (linear, apart, spread, together, outliers))
+
+
+def varying(fit: Fit) -> NDArray[np.intp]:
+    """The selected coefficients of columns that vary: all of them, but without an intercept."""
+    return fit.selected[fit.design.deviation[fit.selected] > 0]
 
 
 def held_out_predictions(
@@ -105,7 +111,8 @@ def held_out_predictions(
     if block is None:
         raise ValueError("the sample is not of the model's columns")
     n_numeric = len(predictor.columns.numeric)
-    used = np.flatnonzero(fit.standardised[:n_numeric])
+    selected = fit.selected
+    used = selected[selected < n_numeric]
     used = used[np.argsort(-np.abs(fit.standardised[used]), kind="stable")][:MOST_FEATURES]
     numbers = [block.numeric[j] for j in used.tolist()]
     values = [
@@ -113,7 +120,6 @@ def held_out_predictions(
     ]
     before = range(data.folds.n_before_holdout)
     n = sum(data.moments.buckets[i].n for i in before)
-    selected = np.flatnonzero(fit.standardised)
     return HeldOutPredictions(
         predicted=predictor.predict(block),
         actual=held.target[rows],
@@ -121,20 +127,21 @@ def held_out_predictions(
         values=np.array(values).reshape(len(used), len(rows)),
         slopes=fit.coef[used],
         leverage=_leverage(fit.design, selected, predictor, block) / n,
-        mean_leverage=(len(selected) + 1) / n,
+        # Of a model without coefficients, 1: no row of it has any leverage.
+        mean_leverage=max(len(selected) + fit.design.intercept, 1) / n,
     )
 
 
 def _leverage(design: d.Design, selected: Any, predictor: Predictor, block: Block) -> Floats:
     """The rows' leverages times the number of training rows."""
-    gram = design.correlations(selected)
-    columns = _columns(predictor, block, selected)
-    z = (columns - design.location[design.position[selected], None]) / design.deviation[
-        selected, None
-    ]
+    gram = design.gram(selected)
+    z = _columns(predictor, block, selected)
+    if design.intercept:
+        z -= design.location[design.position[selected], None]
+    z /= design.unit[selected, None]
     # Of dependent columns any solution gives the same leverage.
     weighed = np.linalg.lstsq(gram, z, rcond=None)[0]
-    return np.asarray(1 + (z * weighed).sum(axis=0))
+    return np.asarray(design.intercept + (z * weighed).sum(axis=0))
 
 
 def _columns(predictor: Predictor, block: Block, selected: Any) -> Floats:

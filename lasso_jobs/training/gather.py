@@ -220,7 +220,8 @@ def _summary(reads: AllUnits, reading: Reading) -> RowSummary:
     caching, path = reads.caching, reads.planned.dataset.path
     dataset = reads.planned.dataset
     groups = (int(n) for file in dataset.files for n in file.rows)
-    with_nulls = [] if reading.complete else [*map(dataset.has_nulls, reading.columns.numeric)]
+    nullable = {*reading.columns.numeric}.difference(reading.complete)
+    with_nulls = [dataset.has_nulls(name) for name in nullable]
     squares = Squares(
         n_values=reading.columns.n_columns + 1 + sum(with_nulls),
         n_buckets=reading.n_buckets,
@@ -292,11 +293,12 @@ def _check_rows(planned: TrainPlan, reading: Reading, moments: b.BucketMoments) 
     held = moments.holdout
     total = m.merge_all(moments.buckets, held.n_values)
     if total.n == 0:
-        dropped = " and no nulls, as preprocess.missing is drop" if reading.complete else ""
+        wanted = "rows with a target" + (f" and the offset {job.offset!r}" if job.offset else "")
         remedy = "Widen data.where" if reading.where else "Name a target that has values"
-        if reading.complete:
+        if job.preprocess.missing == "drop":
+            wanted += " and no nulls, as preprocess.missing is drop"
             remedy += ", or set preprocess.missing to mean"
-        raise DataError(path, "no row is left to train on", f"rows with a target{dropped}", remedy)
+        raise DataError(path, "no row is left to train on", wanted, remedy)
     if total.weight <= SMALLEST:
         found = f"sums to {total.weight:g}" if total.weight else "is zero everywhere"
         remedy = "Name another weight, or set weight to null"

@@ -109,13 +109,15 @@ class _Errors:
 
 
 def _errors(model: Predictor, data: "TrainingData") -> _Errors | None:
-    """The errors of a model; None if it needs what is not among the columns."""
+    """The errors of a model; None if it needs what is not among the columns, or is null there."""
     model, held_out = model.only(model.used), data.held_out
     block = block_of(held_out.X, data.columns, model.columns)
     if block is None:
         return None
     target, weights = held_out.target, held_out.weight
     residuals = target - model.predict(block)
+    if np.isnan(residuals).any():  # a null of the model's offset
+        return None
     if len(target) == data.moments.holdout.n:
         return _Errors(residuals, float(residuals**2 @ weights / weights.sum()))
     mse = mean_squared_error(model, data.columns, data.moments.holdout)

@@ -67,8 +67,10 @@ class TrainPlan:
             "job": "train",
             "run_id": self.run_id,
             **self.dataset.as_values(self.columns_read, self.work_units),
-            "target": self.job.target,
-            "numeric_features": list(self.features.scalars),
+            "target": job.target,
+            "offset": job.offset,
+            "intercept": job.intercept,
+            "numeric_features": [name for name in self.features.scalars if name != job.offset],
             "vector_features": {v.column: v.length for v in vectors},
             "token_features": {each.column: each.tokens.how for each in self.features.tokens},
             "categorical_features": [name for name, _ in self.features.categorical],
@@ -124,6 +126,7 @@ def plan(job: TrainJob) -> TrainPlan:
         options=options_of(job, dataset),
     )
     refuse_unknown_features(job, features)
+    features = features.with_offset(job.offset)
     period = _period(dataset, job)
     groups = dict.fromkeys(_groups(dataset, job), "intervals.by")
     others = roles | dict.fromkeys(filters, "filter") | groups
@@ -208,11 +211,19 @@ def _columns_with_roles(dataset: Dataset, job: TrainJob) -> dict[str, str]:
     roles = {job.target: "target"}
     for key, name in (
         ("weight", job.weight),
+        ("offset", job.offset),
         ("search.split.group", job.search.split.group),
         ("search.split.fold", job.search.split.fold),
     ):
         if name is not None:
-            schema.require(dataset, name, key, number=key == "weight")
+            schema.require(dataset, name, key, number=key in ("weight", "offset"))
+            if key == "offset" and name in roles:
+                raise JobError(
+                    "offset",
+                    f"is {name!r}, which is also {roles[name]}",
+                    "a column of its own",
+                    "Name another column, or set offset to null",
+                )
             roles[name] = key
     if job.time is not None:
         _require_time(dataset, job, job.time)

@@ -102,7 +102,10 @@ def _why_not_compared(job: TrainJob, evaluation: Evaluation | None) -> str:
         return "the job holds no rows out"
     if champion_of(job) is None:
         return "its file has another format. Promote by hand, or set promote: always"
-    return "it was trained without a hold-out, or uses a column or a level that this job has not"
+    return (
+        "it was trained without a hold-out, uses a column or a level that this job has not, or its "
+        "offset has nulls"
+    )
 
 
 def _in_words(comparison: ChampionComparison, held: Holdout, version: int) -> str:

@@ -24,6 +24,8 @@ def recipe_of(job: TrainJob, columns: Columns, rows: m.Moments | BucketMoments) 
         max_levels=how.max_levels,
         min_count=how.min_count,
         drop_first=how.drop_first,
+        intercept=job.intercept,
+        offset=job.offset,
     )
 
 

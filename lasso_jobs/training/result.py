@@ -58,8 +58,8 @@ class TrainResult:
             "rows_filtered": self.counts.filtered,
             "rows_without_target": self.counts.without_target,
             "rows_with_nulls": self.counts.with_nulls,
-            "n_features": len(model.columns.features),
-            "n_nonzero": int((model.predictor.coef != 0).sum()),
+            "n_features": len(model.columns.features) - (model.predictor.offset is not None),
+            "n_nonzero": model.predictor.n_nonzero,
             "left_out": dict(self.left_out),
             "alpha": model.alpha,
             "l1_ratio": model.l1_ratio,
@@ -79,6 +79,7 @@ class TrainResult:
                 "repeats": curve.repeats,
             },
             "intercept": model.intercept,
+            "offset": model.predictor.offset,
             "coef": findings.by_label(model, model.predictor.coef),
             "per_sd": findings.by_label(model, model.standardised),
             "holdout": None if model.holdout is None else dataclasses.asdict(model.holdout),
@@ -94,14 +95,14 @@ class TrainResult:
     def in_words(self) -> dict[str, str]:
         """What ``train`` prints: a line for each topic."""
         model, held, curve = self.model, self.model.holdout, self.model.curve
-        n_kept = int((model.predictor.coef != 0).sum())
+        n_kept, n_looked_at = model.predictor.n_nonzero, findings.n_looked_at(model)
         lines = {
             "model": f"{self.registered.reference} ({self.promotion.reason})",
             "rows": f"{model.n_rows:,}",
             "alpha": f"{model.alpha:.6g} (min {curve.alpha_min:.6g}, 1se {curve.alpha_1se:.6g})",
             "l1_ratio": f"{model.l1_ratio:g}",
             "gamma": f"{model.gamma:g}",
-            "kept": f"{n_kept:,} of {findings.n_looked_at(model):,} coefficients",
+            "kept": f"{n_kept:,} of {n_looked_at:,} coefficients",
         }
         if curve.n_left_out:
             lines["left out"] = f"{curve.n_left_out} of the search, by the early stop"

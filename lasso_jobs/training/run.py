@@ -160,7 +160,7 @@ def register(
     clock.lap("register")
     left_out = planned.features.left_out
     # Before the promotion: a champion has a report, or the training fails and is repeated.
-    store_report(planned.job.registry, report_facts(registered, selected.final, examined, left_out))
+    store_report(planned.job.registry, report_facts(registered, selected, examined, left_out))
     clock.lap("report")
     return TrainResult(
         registered=registered,

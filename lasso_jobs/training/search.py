@@ -34,6 +34,8 @@ class Selected:
         Without the held-out rows.
     final : Fit
         To all rows.
+    rows : Moments
+        All of them.
     stability : Stability or None
         Of fits to rows that are not held out.
     diagnostics : Diagnostics
@@ -44,6 +46,7 @@ class Selected:
     cv: CrossValidation
     evaluated: one_alpha.Fit | None
     final: one_alpha.Fit
+    rows: m.Moments
     stability: st.Stability | None
     diagnostics: dg.Diagnostics
 
@@ -94,6 +97,7 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
         cv=cv,
         evaluated=evaluated,
         final=final,
+        rows=everything,
         stability=_stability(
             job, recipe, groups, cv=cv, steps=Steps(of_stage(progress, "stability"))
         ),
@@ -197,4 +201,5 @@ def predictor_of(recipe: Recipe, fit: one_alpha.Fit) -> Predictor:
         fill=fill,
         coef=fit.coef,
         intercept=fit.intercept,
+        offset=recipe.offset,
     )

@@ -38,6 +38,7 @@ def table(seed: int = 0, n: int = N, q: int = Q, dtype: Any = float) -> pa.Table
     X[2] = X[2].astype(dtype)
     store = rng.choice(["a", "b", "c", "d"], n)
     y = X[0] - 2 * X[1] + 0.5 * X[7] + 3 * (store == "b") + rng.normal(size=n)
+    X[3], X[7], X[9] = X[3] + 5, X[7] - 2, X[9] * 0.2 + 30  # what an intercept makes up for
     columns: Values = {f"x{j}": X[j].astype(dtype) for j in range(q)}
     for j in (0, 5, 30):
         columns[f"x{j}"] = pa.array(columns[f"x{j}"], mask=rng.random(n) < 0.15)
@@ -94,6 +95,18 @@ OPTIONS: dict[str, Values] = {
     "bounds": {"bounds": {"x0": [0.0, 0.3], "x1": [0.0, ".inf"], "x20": ["-.inf", 0.0]}},
     "elastic net": {"search": {"l1_ratio": [0.5, 1.0]}},
     "relaxed": {"search": {"relax": True}},
+    "no intercept": {"intercept": False},
+    "no intercept, with weights": {"intercept": False, "weight": "w"},
+    "no intercept, minmax": {"intercept": False, "preprocess": {"scaling": "minmax"}},
+    "no intercept, no scaling": {"intercept": False, "preprocess": {"scaling": "none"}},
+    "offset": {"offset": "w"},
+    "offset, no intercept, indicators": {
+        "offset": "w",
+        "intercept": False,
+        "search": LAST,
+        "preprocess": {"missing": "indicator"},
+        "features": {"exclude": ["team", "fold", "t"]},
+    },
     "groups": {"search": {"split": {"group": "team"}}},
     "own folds": {"search": {"split": {"fold": "fold"}}},
     "time": {"search": {"split": {"time": "t"}, "folds": 3}, "holdout": {"last": 0.2}},
@@ -107,7 +120,7 @@ OPTIONS: dict[str, Values] = {
 }
 
 
-QUICK = ("default", "indicators", "time")
+QUICK = ("default", "indicators", "time", "offset, no intercept, indicators")
 
 
 @pytest.mark.parametrize(

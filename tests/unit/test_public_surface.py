@@ -27,8 +27,8 @@ SIGNATURES = {
     "lasso_jobs.training.result.TrainResult",
 }
 JOBS = {
-    TrainJob: "name data target features weight preprocess search holdout intervals stability "
-    "period penalty_factors bounds seed registry promote cache compare",
+    TrainJob: "name data target features weight offset intercept preprocess search holdout "
+    "intervals stability period penalty_factors bounds seed registry promote cache compare",
     ScoreJob: "model data keys output drift rename missing_columns bad_rows late registry",
     MonitorJob: "model scores actuals keys target period segments duplicates min_rows tolerance "
     "history registry",

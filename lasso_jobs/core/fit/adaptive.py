@@ -15,13 +15,18 @@ from numpy.typing import NDArray
 from lasso_jobs.core.rows.moments import Floats
 
 RIDGE = 0.01
-"""The ridge penalty, on the correlation scale: scikit-learn's ``Ridge(alpha=0.01 * n)``."""
+"""The ridge penalty per standard deviation: scikit-learn's ``Ridge(alpha=0.01 * n)``."""
 LARGEST_WEIGHT = 1e6
 """The weight of a coefficient that is zero, or nearly, in the ridge fit."""
 
 
 def adaptive_weights(
-    gram: Floats, covariance: Floats, stretch: Floats, penalised: NDArray[np.bool_]
+    gram: Floats,
+    covariance: Floats,
+    stretch: Floats,
+    penalised: NDArray[np.bool_],
+    *,
+    spread: Floats | float = 1.0,
 ) -> Floats:
     """Weights of the l1 penalty, shape (p,).
 
@@ -33,10 +38,13 @@ def adaptive_weights(
         Turns coefficients of the correlation scale into those that the penalty compares.
     penalised : ndarray of bool, shape (p,)
         The coefficients whose mean size counts.
+    spread : ndarray, shape (p,), optional
+        Turns them into those per standard deviation, which the ridge penalty compares; not 1
+        only without an intercept.
     """
     from scipy.linalg import solve
 
-    ridge = solve(gram + RIDGE * np.eye(len(gram)), covariance, assume_a="pos")
+    ridge = solve(gram + RIDGE * np.eye(len(gram)) * np.square(spread), covariance, assume_a="pos")
     size = np.abs(ridge * stretch)
     mean = float(size[penalised].mean()) if penalised.any() else 0.0
     if mean == 0:

@@ -2,23 +2,34 @@
 
 Every step is affine in the columns, so a fold's own scaler and imputer are read off the moments of
 its training rows, and the errors on other rows follow from those rows' moments.
+
+An offset is a column whose coefficient is 1: what is fitted is the target less the offset. Without
+an intercept the columns and the target are not centred, so products around zero take the place of
+those around the means, ``S + weight m m'``. The scaler still divides by the deviation around the
+mean: so do glmnet with ``intercept = FALSE`` and scikit-learn's ``StandardScaler(with_mean=False)``
+before ``Lasso(fit_intercept=False)``.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.adaptive import adaptive_weights
 from lasso_jobs.core.fit.problem import Problem
+from lasso_jobs.core.fit.spread import (
+    Response,
+    Scaling,
+    deviations,
+    per_unit,
+    quartile_range,
+)
+from lasso_jobs.core.fit.spread import scale as scale_of
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.levels import Grouping, choose
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.sample import Sample
-
-Scaling = Literal["standard", "robust", "minmax", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +56,10 @@ class Recipe:
         As in `lasso_jobs.core.rows.levels.choose`.
     drop_first : bool
         Whether the first level that a fit keeps of each category has no coefficient.
+    intercept : bool
+        Whether there is one; without it the prediction is zero where all columns are.
+    offset : str or None
+        The numeric column whose coefficient is 1, not fitted. It has no nulls.
     grouping : Grouping or None
         The levels to keep; if None, each fit chooses them.
     """
@@ -59,12 +74,19 @@ class Recipe:
     max_levels: int | None = None
     min_count: int = 1
     drop_first: bool = False
+    intercept: bool = True
+    offset: str | None = None
     grouping: Grouping | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
         """One label per coefficient: the columns, then the indicators."""
         return self.columns.labels_with(self.indicators)
+
+    @property
+    def offset_at(self) -> int | None:
+        """Where the offset is among the columns."""
+        return None if self.offset is None else self.columns.place[self.offset]
 
     def by_coefficient(self, name: str) -> NDArray[np.bool_]:
         """Which coefficients belong to a feature, or to all elements of a vector."""
@@ -91,12 +113,18 @@ class Design:
         Of each coefficient's column in the moments.
     deviation : ndarray, shape (p,)
         Standard deviations (population); 0 for constant columns.
+    unit : ndarray, shape (p,)
+        What a coefficient of the problem is per: the deviation, or without an intercept the root
+        mean square, which a constant column has as well.
     scale : ndarray, shape (p,)
         What the scaler divides by.
     variance : float
-        Of the target.
+        Of the target less the offset.
     usable : ndarray of bool, shape (p,)
-        Columns that vary and are not dropped; the others' coefficients are 0.
+        Columns that vary and are not dropped; the others' coefficients are 0, that of the offset 1.
+    intercept : bool
+    offset : int or None
+        Which coefficient is that of the offset.
     problem : Problem
         Over the usable columns.
     """
@@ -107,15 +135,38 @@ class Design:
     target: int
     position: NDArray[np.intp]
     deviation: Floats
+    unit: Floats
     scale: Floats
     variance: float
     usable: NDArray[np.bool_]
+    intercept: bool
+    offset: int | None
     problem: Problem
 
-    def correlations(self, chosen: NDArray[np.intp]) -> Floats:
-        """Correlations in training of the columns of some coefficients, all of them usable."""
-        place = (np.cumsum(self.usable) - 1)[chosen]
+    def among_usable(self, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Where some coefficients are among the problem's."""
+        return np.asarray((np.cumsum(self.usable) - 1)[chosen])
+
+    def gram(self, chosen: NDArray[np.intp]) -> Floats:
+        """The part of the problem's matrix of some coefficients, all of them usable."""
+        place = self.among_usable(chosen)
         return np.asarray(self.problem.gram[np.ix_(place, place)])
+
+    def correlations(self, chosen: NDArray[np.intp], training: Moments) -> Floats:
+        """Correlations of the columns of some coefficients, all of which vary.
+
+        Parameters
+        ----------
+        chosen : ndarray of intp
+        training : Moments
+            What this was fitted to.
+        """
+        if self.intercept and self.usable[chosen].all():
+            every = len(chosen) == len(self.problem.covariance)
+            return self.problem.gram if every else self.gram(chosen)
+        rows = self.grouping.moments(training)
+        rows = rows.with_nulls(self.nulls)
+        return per_unit(rows, self.position[chosen], self.deviation[chosen])
 
     def original_units(self, coef: Floats) -> tuple[Floats, Floats]:
         """Coefficients and intercepts in original units.
@@ -131,9 +182,19 @@ class Design:
         intercept : ndarray, shape (n,)
         """
         original = np.zeros((len(coef), len(self.position)))
-        original[:, self.usable] = coef / self.deviation[self.usable]
+        original[:, self.usable] = coef / self.unit[self.usable]
+        if self.offset is not None:
+            original[:, self.offset] = 1.0
+        if not self.intercept:
+            return original, np.zeros(len(coef))
         intercept = self.location[self.target] - original @ self.location[self.position]
         return original, intercept
+
+    def mean_prediction(self, coef: Floats) -> Floats:
+        """The mean over the training rows, shape (n,), of coefficients in original units."""
+        if self.intercept:
+            return np.full(len(coef), self.location[self.target])
+        return np.asarray(coef @ self.location[self.position])
 
 
 def fit(
@@ -164,76 +225,79 @@ def fit(
         recipe.columns, training, recipe.max_levels, recipe.min_count
     )
     recipe, training = replace(recipe, columns=grouping.columns), grouping.moments(training)
-    q = training.n_values
-    indicators = np.array(recipe.indicators, np.intp)
-    training = training.with_nulls(np.union1d(training.nulls, indicators))
-    indicator = q + np.searchsorted(training.nulls, indicators)
-    position = np.concatenate([np.arange(q - 1), indicator])
-    deviation = _deviations(training)
-    usable = deviation[position] > 0
-    if recipe.drop_first:
-        usable[first_levels(recipe.columns)] = False
+    training = training.with_nulls(np.union1d(training.nulls, recipe.indicators).astype(np.intp))
+    sampled = None if sample is None or not len(sample.hashes) else grouping.values(sample.values)
+    spread = _Spread.of(recipe, training, sampled)
     if within is not None:
-        usable &= within
-    if recipe.scaling == "robust":
-        if sample is None or not len(sample.hashes):
-            raise ValueError("robust scaling needs a sample of the rows")
-        scale = _quartile_range(recipe, training, grouping.values(sample.values))
-    else:
-        scale = _scale(recipe.scaling, training, deviation, position)
-    problem = _problem(
-        recipe, training, position=position, deviation=deviation, scale=scale, usable=usable
-    )
+        spread = replace(spread, usable=spread.usable & within)
+    response = Response.of(training, recipe.offset_at)
     return Design(
         grouping=grouping,
         location=training.mean,
         nulls=training.nulls,
-        target=q - 1,
-        position=position,
-        deviation=deviation[position],
-        scale=scale,
-        variance=problem.variance,
-        usable=usable,
-        problem=problem,
+        target=training.n_values - 1,
+        position=spread.position,
+        deviation=spread.deviation,
+        unit=spread.unit,
+        scale=spread.scale,
+        variance=response.variance,
+        usable=spread.usable,
+        intercept=recipe.intercept,
+        offset=recipe.offset_at,
+        problem=_problem(recipe, training, response, spread),
     )
 
 
-def _deviations(rows: Moments) -> Floats:
-    """Standard deviation of each column; 0 where it is constant but for rounding."""
-    spread = np.diag(rows.scatter) / rows.weight
-    # The bound of a two-pass variance.
-    noise = np.finfo(float).eps * (np.sqrt(rows.n) * np.abs(rows.mean) + np.sqrt(spread))
-    return np.where(spread > noise**2, np.sqrt(spread), 0.0)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spread:
+    """Position, deviation, unit and scale of each coefficient's column, and which are usable."""
+
+    position: NDArray[np.intp]
+    deviation: Floats
+    unit: Floats
+    scale: Floats
+    usable: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, recipe: Recipe, training: Moments, sampled: Floats | None) -> "_Spread":
+        q = training.n_values
+        indicators = q + np.searchsorted(training.nulls, recipe.indicators)
+        position = np.concatenate([np.arange(q - 1), indicators]).astype(np.intp)
+        deviation = deviations(training)[position]
+        unit = deviation if recipe.intercept else np.hypot(deviation, training.mean[position])
+        usable = unit > 0
+        usable[fixed(recipe)] = False
+        if recipe.scaling != "robust":
+            scale = scale_of(recipe.scaling, training, deviation, position)
+        elif sampled is None:
+            raise ValueError("robust scaling needs a sample of the rows")
+        else:
+            scale = quartile_range(training, sampled, recipe.indicators)
+        return cls(position=position, deviation=deviation, unit=unit, scale=scale, usable=usable)
 
 
-def _problem(
-    recipe: Recipe,
-    training: Moments,
-    *,
-    position: NDArray[np.intp],
-    deviation: Floats,
-    scale: Floats,
-    usable: NDArray[np.bool_],
-) -> Problem:
+def _problem(recipe: Recipe, training: Moments, response: Response, columns: _Spread) -> Problem:
     """The problem over the usable columns, on the correlation scale."""
-    target = training.n_values - 1
-    kept = position[usable]
-    unit = deviation[kept]
-    gram = training.scatter[np.ix_(kept, kept)]
-    gram /= training.weight
-    for row, own in zip(gram, unit, strict=True):  # no other array of this size
-        row /= own * unit
-    covariance = training.scatter[kept, target] / training.weight / unit
-    stretch = scale[usable] / unit
+    usable, unit = columns.usable, columns.unit[columns.usable]
+    kept = columns.position[usable]
+    mean = None if recipe.intercept else training.mean[kept]
+    gram = per_unit(training, kept, unit, mean)
+    covariance, variance = response.products[kept] / training.weight, response.variance
+    if mean is not None:
+        covariance += mean * response.mean
+        variance += response.mean**2
+    covariance /= unit
+    stretch = columns.scale[usable] / unit
     l1_factor, l2_factor = penalties(recipe, stretch, usable)
     if recipe.adaptive:
-        l1_factor *= adaptive_weights(gram, covariance, stretch, l1_factor > 0)
-    variance = float(training.scatter[target, target] / training.weight)
+        deviation = columns.deviation[usable]
+        spread = np.where(deviation > 0, deviation, 1.0) / unit
+        l1_factor *= adaptive_weights(gram, covariance, stretch, l1_factor > 0, spread=spread)
     low, high = _bounds(recipe, unit, usable)
     return Problem(
         gram=gram,
         covariance=covariance,
-        variance=variance if deviation[target] > 0 else 0.0,
+        variance=variance,
         l1_factor=l1_factor,
         l2_factor=l2_factor,
         low=low,
@@ -241,34 +305,18 @@ def _problem(
     )
 
 
-def first_levels(columns: Columns) -> list[int]:
-    """Where the first level of each category has its coefficient."""
-    spans = dict(columns.spans())
-    return [spans[c.name].start for c in columns.categories if c.levels]
+def fixed(recipe: Recipe) -> list[int]:
+    """The coefficients that are not fitted: the offset's, and where the first levels are dropped.
 
-
-def _scale(
-    scaling: Scaling, training: Moments, deviation: Floats, position: NDArray[np.intp]
-) -> Floats:
-    if scaling == "standard":
-        scale = deviation[position]
-    elif scaling == "minmax":
-        span = np.ones(len(training.mean))
-        observed = training.observed_weight() > 0
-        span[: len(observed)][observed] = (training.high - training.low)[observed]
-        scale = span[position]
-    else:
-        scale = np.ones(len(position))
-    return np.where(scale > 0, scale, 1.0)
-
-
-def _quartile_range(recipe: Recipe, training: Moments, sample: Floats) -> Floats:
-    """Interquartile range of each coefficient's column after imputation; 1 where it is zero."""
-    nulls = np.isnan(sample)
-    filled = np.where(nulls, training.mean[: len(sample), None], sample)
-    rows = np.vstack([filled, nulls[list(recipe.indicators)]])
-    low, high = np.percentile(rows, [25, 75], axis=1)
-    return np.where(high > low, high - low, 1.0)
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the columns that a fit keeps.
+    """
+    columns, offset = recipe.columns, recipe.offset_at
+    spans = dict(columns.spans()) if recipe.drop_first else {}
+    first = [spans[c.name].start for c in columns.categories if c.levels and spans]
+    return first if offset is None else [*first, offset]
 
 
 def penalties(recipe: Recipe, stretch: Floats, usable: NDArray[np.bool_]) -> tuple[Floats, Floats]:

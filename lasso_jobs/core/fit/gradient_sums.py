@@ -46,7 +46,7 @@ class Fits:
         ).astype(np.intp)
         location = means[place]
         location[n_numeric:n_listed] = 0.0
-        centre = design.location[design.target] - original[:, levels] @ means[levels]
+        centre = design.mean_prediction(original) - original[:, levels] @ means[levels]
         return cls(
             buckets=tuple(int(b) for b in buckets),
             coef=original[:, place],

@@ -1,14 +1,13 @@
 """Fits one model at one alpha, from the moments of its training rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit.lasso import solve_path
-from lasso_jobs.core.fit.left_out import violating
-from lasso_jobs.core.fit.problem import Optimality, Path
+from lasso_jobs.core.fit.problem import KKT_TOLERANCE, Optimality, Path
 from lasso_jobs.core.fit.relaxed import mixed
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.sample import Sample
@@ -49,6 +48,11 @@ class Fit:
     kkt: float
     converged: bool
 
+    @property
+    def selected(self) -> NDArray[np.intp]:
+        """The coefficients that were fitted, and are not zero."""
+        return np.flatnonzero((self.coef != 0) & self.design.usable)
+
     def nearness(self) -> Floats:
         """The gradient of each coefficient, as a multiple of its l1 factor, shape (p,).
 
@@ -56,7 +60,7 @@ class Fit:
         does not vary, has none.
         """
         usable, problem = np.flatnonzero(self.design.usable), self.design.problem
-        gradient = problem.covariance - problem.gram @ self.standardised[usable]
+        gradient = problem.covariance - problem.gram @ (self.coef * self.design.unit)[usable]
         near = np.zeros(len(self.standardised))
         penalised = problem.l1_factor > 0
         near[usable[penalised]] = np.abs(gradient)[penalised] / problem.l1_factor[penalised]
@@ -100,6 +104,12 @@ def fit(
     coef, intercept = design.original_units(mixtures[0])
     standardised = np.zeros(len(design.position))
     standardised[design.usable] = mixtures[0, 0]
+    if not design.intercept:
+        standardised *= np.divide(
+            design.deviation, design.unit, out=np.zeros(len(standardised)), where=design.unit > 0
+        )
+    if design.offset is not None:
+        standardised[design.offset] = design.deviation[design.offset]
     return Fit(
         design=design,
         alpha=float(alphas[at]),
@@ -148,11 +158,49 @@ def refit(
         return fit(recipe, rows, alpha, gamma=gamma, sample=sample)
     free = near.design.usable.copy()
     free[free] = near.design.problem.l1_factor == 0
-    within = (near.standardised != 0) | (near.nearness() >= NEAR * near.alpha) | free
+    within = (near.coef != 0) | (near.nearness() >= NEAR * near.alpha) | free
     while True:
         found = fit(recipe, rows, alpha, gamma=gamma, sample=sample, within=within)
         coef, _ = found.design.original_units(found.path.coef[-1:])
-        more = violating(recipe, found.design, rows, coef=coef[0], alpha=found.alpha)
+        more = _violating(recipe, found.design, rows, coef=coef[0], alpha=found.alpha)
         if not len(more):
             return found
         within[more] = True
+
+
+def _violating(
+    recipe: d.Recipe, design: d.Design, training: Moments, *, coef: Floats, alpha: float
+) -> NDArray[np.intp]:
+    """The coefficients outside a problem that would not stay zero if they were in it.
+
+    On the correlation scale the gradient of a zero coefficient must not exceed alpha times its l1
+    factor. It needs the products of its column with the target and with the active columns only.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Without bounds and adaptive weights.
+    design : Design
+        Of a problem within some of the coefficients.
+    training : Moments
+        What it was fitted to.
+    coef : ndarray, shape (p,)
+        The solution, in original units.
+    alpha : float
+    """
+    outside = (design.unit > 0) & ~design.usable
+    recipe = replace(recipe, columns=design.grouping.columns)
+    outside[d.fixed(recipe)] = False
+    rows = design.grouping.moments(training).with_nulls(design.nulls)
+    place, unit = design.position[outside], design.unit[outside]
+    active = np.flatnonzero(coef)
+    products = rows.scatter[np.ix_(place, design.position[active])] @ coef[active]
+    gradient = (rows.scatter[place, design.target] - products) / rows.weight
+    if not design.intercept:
+        mean_residual = design.location[design.target] - design.mean_prediction(coef[None])[0]
+        gradient += design.location[place] * mean_residual
+    gradient /= unit
+    l1_factor, _ = d.penalties(recipe, design.scale[outside] / unit, outside)
+    slack = KKT_TOLERANCE * np.sqrt(design.problem.variance)
+    violates = np.abs(gradient) > alpha * l1_factor + slack
+    return np.asarray(np.flatnonzero(outside)[violates])

@@ -26,6 +26,9 @@ class Predictor:
         What replaces a null.
     coef : ndarray, shape (n_columns + n_indicators,)
     intercept : float
+    offset : str or None
+        The numeric feature that is the offset, whose coefficient is 1. A null of it is not
+        replaced: the row has no prediction, which is NaN.
 
     Examples
     --------
@@ -46,6 +49,17 @@ class Predictor:
     fill: Floats
     coef: Floats
     intercept: float
+    offset: str | None = None
+
+    @property
+    def offset_at(self) -> int | None:
+        """Which coefficient is the offset's."""
+        return None if self.offset is None else self.columns.place[self.offset]
+
+    @property
+    def n_nonzero(self) -> int:
+        """How many coefficients that were fitted are not zero."""
+        return int(np.count_nonzero(self.coef)) - (self.offset is not None)
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -88,6 +102,7 @@ class Predictor:
             fill=self.fill[numeric],
             coef=self.coef[kept],
             intercept=self.intercept,
+            offset=self.offset if self.offset in features else None,
         )
 
     def predict(self, block: Block) -> Floats:
@@ -105,7 +120,8 @@ class Predictor:
             if self.coef[j] == 0 and effect == 0:
                 continue
             term = self.coef[j] * values
-            term[np.isnan(values)] = self.coef[j] * self.fill[j] + effect
+            nulls = np.isnan(values)
+            term[nulls] = np.nan if j == self.offset_at else self.coef[j] * self.fill[j] + effect
             yield self.columns.numeric[j], term
         start = len(block.numeric)
         for category, codes in zip(self.columns.categories, block.codes, strict=True):

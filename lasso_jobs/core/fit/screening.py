@@ -84,7 +84,9 @@ class Penalties:
     factor : ndarray, shape (q,)
         The l1 penalty of each column, relative to alpha.
     low, high : ndarray, shape (q,)
-        Bounds of the coefficients, around zero.
+        Bounds of the coefficients, around zero. The offset's are zero: it never enters.
+    intercept : bool
+        Whether the fits have one.
     indicators : bool
         Whether the nulls of a column are a column of their own.
     """
@@ -93,6 +95,7 @@ class Penalties:
     factor: Floats
     low: Floats
     high: Floats
+    intercept: bool
     indicators: bool
 
     @classmethod
@@ -108,8 +111,16 @@ class Penalties:
             if name not in categories:
                 place = columns.columns_of(name)
                 low[place], high[place] = recipe.bounds[name]
-        factor = factor * recipe.l1_ratio
-        return cls(scaling=recipe.scaling, factor=factor, low=low, high=high, indicators=indicators)
+        if recipe.offset_at is not None:
+            low[recipe.offset_at] = high[recipe.offset_at] = 0.0
+        return cls(
+            scaling=recipe.scaling,
+            factor=factor * recipe.l1_ratio,
+            low=low,
+            high=high,
+            intercept=recipe.intercept,
+            indicators=indicators,
+        )
 
     def of_columns(self, which: slice) -> "Penalties":
         """Those of some of the columns."""
@@ -140,8 +151,12 @@ class Gradients:
     @classmethod
     def at_zero(cls, rows: Marginals, penalties: Penalties) -> "Gradients":
         """Where every coefficient is zero."""
-        of_nulls = rows.null_products[:, None] if penalties.indicators else None
-        return cls._scaled(rows, penalties, rows.products[:, None], of_nulls)
+        values, of_nulls = rows.products, rows.null_products
+        if not penalties.intercept:
+            total = rows.weight * rows.target_mean
+            values, of_nulls = values + rows.mean * total, of_nulls + rows.null_share * total
+        nulls = of_nulls[:, None] if penalties.indicators else None
+        return cls._scaled(rows, penalties, values[:, None], nulls)
 
     @classmethod
     def of_sums(
@@ -152,17 +167,21 @@ class Gradients:
         nulls = sums.null_products if sums.null_products.size else np.zeros((1, n_fits))
         shift = (rows.mean - reference)[:, None]
         values = sums.products - shift * (sums.sums - nulls)
-        of_nulls = nulls - rows.null_share[:, None] * sums.sums if penalties.indicators else None
-        return cls._scaled(rows, penalties, values, of_nulls)
+        if penalties.intercept:
+            nulls = nulls - rows.null_share[:, None] * sums.sums
+        else:
+            values += rows.mean[:, None] * sums.sums
+            nulls = np.broadcast_to(nulls, values.shape)
+        return cls._scaled(rows, penalties, values, nulls if penalties.indicators else None)
 
     @classmethod
     def _scaled(
         cls, rows: Marginals, penalties: Penalties, values: Floats, of_nulls: Floats | None
     ) -> "Gradients":
         weight = float(rows.weight[0])
-        values = _per_unit(values / weight, rows.deviation)
+        values = _per_unit(values / weight, rows.unit(penalties.intercept))
         if of_nulls is not None:
-            of_nulls = _per_unit(of_nulls / weight, rows.null_deviation)
+            of_nulls = _per_unit(of_nulls / weight, rows.null_unit(penalties.intercept))
         stuck = ((values > 0) & (penalties.high <= 0)[:, None]) | (
             (values < 0) & (penalties.low >= 0)[:, None]
         )
@@ -174,35 +193,49 @@ class Gradients:
 
         A column enters when its gradient, or its indicator's, reaches ``alpha`` times its penalty.
         """
-        entry = _reached(np.abs(self.values), self._factor(self.rows.deviation, span=True))
+        entry = _reached(np.abs(self.values), self._factor)
         if self.of_nulls is not None:
             nulls = np.abs(self.of_nulls)
-            entry = np.maximum(entry, _reached(nulls, self._factor(self.rows.null_deviation)))
+            entry = np.maximum(entry, _reached(nulls, self._factor_of_nulls))
         return entry
 
     def violation(self, alphas: Floats) -> Floats:
         """How far each column's gradient is beyond its penalty, shape (q, n_alphas).
 
-        As a share of the target's deviation.
+        As a share of the target's deviation, or without an intercept of its root mean square.
         """
-        unit = self._factor(self.rows.deviation, span=True)[:, None]
-        beyond = np.abs(self.values) - unit * alphas
+        beyond = np.abs(self.values) - self._factor[:, None] * alphas
         if self.of_nulls is not None:
-            unit = self._factor(self.rows.null_deviation)[:, None]
+            unit = self._factor_of_nulls[:, None]
             beyond = np.maximum(beyond, np.abs(self.of_nulls) - unit * alphas)
-        spread = float(np.sqrt(self.rows.target_squares[0] / self.rows.weight[0]))
-        return np.maximum(beyond, 0.0) / (spread or 1.0)
+        squares = float(self.rows.target_squares[0] / self.rows.weight[0])
+        if not self.penalties.intercept:
+            squares += float(self.rows.target_mean[0]) ** 2
+        return np.maximum(beyond, 0.0) / (np.sqrt(squares) or 1.0)
 
-    def _factor(self, deviation: Floats, *, span: bool = False) -> Floats:
+    @property
+    def _factor(self) -> Floats:
         """What alpha is multiplied by on the correlation scale."""
-        how = self.penalties
-        if how.scaling == "standard":
+        rows, how = self.rows, self.penalties
+        if how.scaling == "standard" and how.intercept:
             return how.factor
-        scale = np.ones(len(deviation))
-        if how.scaling == "minmax" and span:
-            known = self.rows.high > self.rows.low
-            scale[known] = (self.rows.high - self.rows.low)[known]
-        return how.factor * _per_unit(scale, deviation)
+        scale = np.ones(len(rows.mean))
+        if how.scaling == "standard":
+            scale = np.where(rows.deviation > 0, rows.deviation, scale)
+        elif how.scaling == "minmax":
+            known = rows.high > rows.low
+            scale[known] = (rows.high - rows.low)[known]
+        return how.factor * _per_unit(scale, rows.unit(how.intercept))
+
+    @property
+    def _factor_of_nulls(self) -> Floats:
+        rows, how = self.rows, self.penalties
+        if how.scaling == "standard" and how.intercept:
+            return how.factor
+        scale = np.ones(len(rows.mean))
+        if how.scaling == "standard":
+            scale = np.where(rows.null_deviation > 0, rows.null_deviation, scale)
+        return how.factor * _per_unit(scale, rows.null_unit(how.intercept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

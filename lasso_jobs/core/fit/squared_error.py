@@ -45,7 +45,8 @@ def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
     """Squared errors on rows other than (or the same as) the training rows, from their moments.
 
     With ``v = [-coef, 1]``, ``S`` and ``u`` the parts of ``rows`` restated around the training
-    means, the sum of squared residuals is ``v'Sv + weight (u'v)^2``.
+    means, and c the mean residual in training (zero with an intercept), the sum of squared
+    residuals is ``v'Sv + weight (u'v + c)^2``.
 
     Parameters
     ----------
@@ -67,18 +68,21 @@ def evaluate(design: Design, coef: Floats, rows: Moments) -> Errors:
     scatter, shift = rows.restated(location)
     scatter, shift = scatter[np.ix_(used, used)], shift[used]
     within = np.einsum("ij,ij->i", direction @ scatter, direction)
-    between = rows.weight * (direction @ shift) ** 2
+    bias = direction @ shift
+    if not design.intercept:
+        bias += design.location[design.target] - design.mean_prediction(coef)
+    between = rows.weight * bias**2
     size = np.abs(direction)
     rounding = np.einsum("ij,ij->i", size @ np.abs(scatter, out=scatter), size)
     rounding += rows.weight * (size @ np.abs(shift)) ** 2
     # The means themselves are rounded, which large offsets turn into an error of each residual.
     eps = np.finfo(float).eps
     blur = eps * (size @ (np.abs(rows.mean) + np.abs(location))[used])
-    error = eps * rounding + rows.weight * (2 * np.abs(direction @ shift) * blur + blur**2)
+    error = eps * rounding + rows.weight * (2 * np.abs(bias) * blur + blur**2)
     sse = np.maximum(within + between, 0.0)
     bound = error / np.where(error > 0, np.maximum(sse, error), 1.0)
     total = float(rows.scatter[q - 1, q - 1])
-    return Errors(weight=rows.weight, sse=sse, total=total, bound=bound, bias=direction @ shift)
+    return Errors(weight=rows.weight, sse=sse, total=total, bound=bound, bias=bias)
 
 
 def mean_squared_error(model: Predictor, columns: Columns, rows: Moments) -> float | None:
@@ -99,12 +103,14 @@ def mean_squared_error(model: Predictor, columns: Columns, rows: Moments) -> flo
     -------
     float or None
         None where the model needs what is not among the columns, as for
-        `lasso_jobs.core.rows.blocks.matrix.block_of`.
+        `lasso_jobs.core.rows.blocks.matrix.block_of`, or its offset has nulls.
     """
     model = model.only(model.used)
     place, q = dict(columns.spans()), rows.n_values
     wanted = model.columns
     if not columns.has(wanted):
+        return None
+    if model.offset is not None and place[model.offset].start in rows.nulls:
         return None
     location, direction = rows.mean.copy(), np.zeros(len(rows.mean))
     for j, name in enumerate(wanted.numeric):

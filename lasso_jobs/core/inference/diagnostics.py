@@ -70,7 +70,7 @@ class Information:
     Parameters
     ----------
     noise_variance : float
-        Of least squares with all columns: ``SSE / (n - rank - 1)``.
+        Of least squares with all columns: ``SSE / (n - rank - 1)``; no 1 without an intercept.
     aic, bic : ndarray, shape (n_alphas,)
     """
 
@@ -89,7 +89,7 @@ class LeastSquares:
         In original units, with intervals of `COVERAGE`; NaN where not selected.
     residual_variance : float
     degrees_of_freedom : int
-        Rows minus coefficients minus the intercept.
+        Rows minus coefficients minus the intercept, if there is one.
     """
 
     coef: Floats
@@ -139,7 +139,7 @@ def diagnose(
     """
     plain = recipe.l1_ratio == 1 and not recipe.adaptive and gamma == 1
     diagnostics = Diagnostics(
-        collinearity=collinearity(final.design, final.strongest()),
+        collinearity=collinearity(final.design, rows, final.strongest()),
         information=information(final.design, rows, final.path.coef) if plain else None,
         least_squares=least_squares(final, rows),
         learning=learning_curve(recipe, groups, holdout, final, gamma=gamma),
@@ -185,8 +185,10 @@ def _notes(
         )
 
 
-def collinearity(design: d.Design, strongest: NDArray[np.intp] | None = None) -> Collinearity:
-    """Analyse the correlation matrix of the columns that vary.
+def collinearity(
+    design: d.Design, rows: Moments, strongest: NDArray[np.intp] | None = None
+) -> Collinearity:
+    """Analyse the correlation matrix of the columns that vary, with an intercept or without.
 
     With its eigenvalues e and eigenvectors V, VIF_j is ``sum_i V_ji^2 / e_i``, the diagonal of the
     inverse (Belsley, Kuh & Welsch 1980, "Regression diagnostics", section 3.2). Of a singular
@@ -196,16 +198,18 @@ def collinearity(design: d.Design, strongest: NDArray[np.intp] | None = None) ->
     Parameters
     ----------
     design : Design
+    rows : Moments
+        What it was fitted to.
     strongest : ndarray of intp, shape (p,), optional
         All coefficients in order: of more than `MOST_COLLINEAR` the first are analysed.
     """
     from scipy.linalg import eigh
 
-    gram, usable, p = design.problem.gram, design.usable, len(design.usable)
+    usable, p = design.usable & (design.deviation > 0), len(design.usable)
     kept = np.flatnonzero(usable)
     if strongest is not None and len(kept) > MOST_COLLINEAR:
         kept = np.sort(strongest[usable[strongest]][:MOST_COLLINEAR])
-        gram = design.correlations(kept)
+    gram = design.correlations(kept, rows)
     constant = tuple(np.flatnonzero(design.deviation == 0).tolist())
     vif = np.full(p, np.nan)
     correlation = np.full((p, p), np.nan) if p <= MAX_CORRELATIONS else None
@@ -257,7 +261,7 @@ def information(design: d.Design, rows: Moments, coef: Floats) -> Information | 
     if not len(design.problem.covariance):
         return None
     full, rank = _all_columns(design.problem)
-    free = rows.n - rank - 1
+    free = rows.n - rank - design.intercept
     if free <= 0:
         return None
     path = np.vstack([full, coef])
@@ -292,10 +296,10 @@ def _all_columns(problem: Problem) -> tuple[Floats, int]:
 
 
 def least_squares(fit: one_alpha.Fit, rows: Moments) -> LeastSquares | None:
-    """Least squares with an intercept, and with the columns that a fit selected.
+    """Least squares with the intercept, if there is one, and the columns that a fit selected.
 
-    Classical standard errors, ``sqrt(s2 / weight * diag(G^-1)) / deviation`` with G the columns'
-    correlations and ``s2 = SSE / (n - k - 1)``. Weights count as inverse variances.
+    Classical standard errors, ``sqrt(s2 / weight * diag(G^-1)) / unit`` with G the problem's matrix
+    and ``s2 = SSE / (n - k - 1)``, no 1 without an intercept. Weights count as inverse variances.
 
     Returns
     -------
@@ -306,28 +310,29 @@ def least_squares(fit: one_alpha.Fit, rows: Moments) -> LeastSquares | None:
     from scipy.linalg import cho_factor, cho_solve
     from scipy.special import stdtrit
 
-    design, selected = fit.design, np.flatnonzero(fit.standardised)
-    free = rows.n - len(selected) - 1
+    design, selected = fit.design, fit.selected
+    free = rows.n - len(selected) - design.intercept
     if not len(selected) or rows.n < MIN_ROWS_PER_COEFFICIENT * (len(selected) + 1):
         return None
-    place = (np.cumsum(design.usable) - 1)[selected]
     try:
-        factor = cho_factor(design.correlations(selected))
+        factor = cho_factor(design.gram(selected))
     except np.linalg.LinAlgError:
         return None
     if np.square(np.diag(factor[0])).min() <= RANK_TOLERANCE:
         return None
-    inverse = cho_solve(factor, np.eye(len(place)))
-    unit = design.deviation[selected]
+    inverse = cho_solve(factor, np.eye(len(selected)))
+    unit = design.unit[selected]
     coef = np.zeros(len(design.usable))
-    coef[selected] = cho_solve(factor, design.problem.covariance[place]) / unit
+    if design.offset is not None:
+        coef[design.offset] = 1.0
+    with_target = design.problem.covariance[design.among_usable(selected)]
+    coef[selected] = cho_solve(factor, with_target) / unit
     errors = evaluate(design, coef[None], rows)
     if errors.bound[0] >= ROUNDING:
         return None
-    variance = float(errors.sse[0] / free)
+    b, variance = coef[selected], float(errors.sse[0] / free)
     error = np.sqrt(variance / rows.weight * np.diag(inverse)) / unit
     half = float(stdtrit(free, (1 + COVERAGE) / 2)) * error
-    b = coef[selected]
 
     def placed(values: Floats) -> Floats:
         everywhere = np.full(len(coef), np.nan)

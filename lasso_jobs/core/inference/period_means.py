@@ -85,6 +85,8 @@ def mean_residuals(
     of_target = periods.sums[-1] - periods.n * design.location[design.target]
     known = periods.keys != -0.5
     means = (of_target - predictor.coef @ away)[known] / periods.n[known]
+    if not design.intercept:
+        means += design.location[design.target] - design.mean_prediction(predictor.coef[None])
     return PeriodResiduals(name, periods.keys[known], periods.n[known], means)
 
 

@@ -133,7 +133,8 @@ def assess(
     )
     halves = again.to_halves([half for pair in drawn for half in pair])
     others = again.without_each()
-    selected = np.array([coef != 0 for coef, _ in halves])
+    fitted = everything.design.usable
+    selected = np.array([(coef != 0) & fitted for coef, _ in halves])
     mean_selected, n_candidates = _selected_candidates(everything, selected)
     weights = np.array([group.weight for group in groups.moments])
     return Stability(

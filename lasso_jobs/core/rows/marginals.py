@@ -77,6 +77,14 @@ class Marginals:
         """Standard deviation of each column's indicator of nulls."""
         return np.sqrt(self.null_share * (1.0 - self.null_share))
 
+    def unit(self, intercept: bool) -> Floats:
+        """The deviation of each column, or without an intercept its root mean square."""
+        return self.deviation if intercept else np.hypot(self.deviation, self.mean)
+
+    def null_unit(self, intercept: bool) -> Floats:
+        """The same of its indicator of nulls."""
+        return self.null_deviation if intercept else np.sqrt(self.null_share)
+
 
 def empty(shape: tuple[int, ...], n_columns: int) -> Marginals:
     """Those of sets without rows."""

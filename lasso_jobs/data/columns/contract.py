@@ -47,6 +47,8 @@ class Needs:
         Whether a feature that a file lacks is taken as null.
     nulls_allowed : bool
         Whether the model was trained to fill nulls.
+    offset : str or None
+        The feature that is the model's offset, of which a null is never filled.
     """
 
     model: str
@@ -56,6 +58,15 @@ class Needs:
     others: Mapping[str, str]
     imputes: bool
     nulls_allowed: bool
+    offset: str | None = None
+
+    def fills(self, name: str) -> bool:
+        """Whether a feature may be null."""
+        return self.nulls_allowed and name != self.offset
+
+    def role(self, name: str) -> str:
+        """What a feature is, for messages."""
+        return f"{'the offset' if name == self.offset else 'a feature'} of {self.model}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +111,13 @@ def contract_of(dataset: Dataset, needs: Needs) -> Contract:
         column = needs.sources[name]
         types = types_in_files(dataset, column)
         if any(type_ is None for _, type_ in types):
-            if not (needs.imputes and needs.nulls_allowed):
-                impute = ", or set missing_columns to impute" if needs.nulls_allowed else ""
-                raise _lacking(dataset, column, f"a feature of {needs.model}", impute)
+            if not (needs.imputes and needs.fills(name)):
+                impute = ", or set missing_columns to impute" if needs.fills(name) else ""
+                raise _lacking(dataset, column, needs.role(name), impute)
             absent.add(column)
-        plain = ColumnFate(column, "feature" if column == name else f"feature {name}")
-        fate = _of_feature(plain, types, kinds, needs.nulls_allowed or name in of_tokens)
+        kind = "offset" if name == needs.offset else "feature"
+        plain = ColumnFate(column, kind if column == name else f"{kind} {name}")
+        fate = _of_feature(plain, types, kinds, needs.fills(name) or name in of_tokens)
         lacking = plain.lacking(dataset)
         fates[column] = fate if lacking == plain else lacking
     lengths = {v.column: v.length for v in needs.features.vectors if v.tokens is None}
@@ -143,7 +155,7 @@ def _lacking(dataset: Dataset, column: str, role: str, impute: str = "") -> Data
     names = [*file.schema.names, *(name for name, _ in file.identity.constants)]
     close = get_close_matches(column, names, 1)
     remedy = "Correct the job file, or add the column"
-    if role.startswith("a feature"):
+    if role.startswith(("a feature", "the offset")):
         remedy = f"Add it to the source, or name its column there with rename{impute}"
     return DataError(
         f"{dataset.path}, {role}",
@@ -173,8 +185,12 @@ def _of_feature(
         raise DataError(
             f"{empty[0].identity.path}, column {plain.column!r}",
             "holds nothing but nulls, in every file",
-            "values, as the model was trained without nulls",
-            "Mend the files, or retrain with preprocess.missing: mean",
+            "values, as it is the model's offset"
+            if plain.role.startswith("offset")
+            else "values, as the model was trained without nulls",
+            "Mend the files"
+            if plain.role.startswith("offset")
+            else "Mend the files, or retrain with preprocess.missing: mean",
         )
     return plain.deviating("all null", empty[0], f"in {len(empty)} of {len(types)} files")
 

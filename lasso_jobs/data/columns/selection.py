@@ -66,6 +66,10 @@ class SelectedFeatures:
         columns = stored(self.names, self.dates, self.vectors)
         return (*columns, *(each.column for each in self.tokens))
 
+    def with_offset(self, offset: str | None) -> "SelectedFeatures":
+        """These and, first of them, the column whose coefficient is 1, if there is one."""
+        return self if offset is None else replace(self, numeric=(offset, *self.numeric))
+
 
 def select_features(
     dataset: Dataset,

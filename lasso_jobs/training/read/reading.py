@@ -75,6 +75,8 @@ class Reading:
     nulls_allowed : bool
     complete : tuple of str
         Columns of numbers or dates: a row with a null in one of them is left out.
+    offset : str or None
+        The numeric feature whose coefficient is 1.
     time : str or None
         A column of times.
     edges : tuple of float
@@ -108,6 +110,7 @@ class Reading:
     seed: int
     nulls_allowed: bool
     complete: tuple[str, ...] = ()
+    offset: str | None = None
     time: str | None = None
     edges: tuple[float, ...] = ()
     held_from: float = math.inf

@@ -66,6 +66,12 @@ class TrainingRows:
     times: Floats
     counts: ReadCounts
 
+    def response(self, reading: Reading) -> Floats:
+        """The target less the offset, if there is one: what the columns are to explain."""
+        if reading.offset is None:
+            return self.target
+        return self.target - self.block.numeric[reading.columns.place[reading.offset]]
+
 
 def read_training_rows(unit: WorkUnit, reading: Reading) -> Iterator[TrainingRows]:
     """Read a work unit, a block at a time.

@@ -12,7 +12,6 @@ from lasso_jobs.core.rows.columns import Columns, stored
 from lasso_jobs.core.rows.folds import Balance, KFold, RollingOrigin, rolling_origin
 from lasso_jobs.core.rows.timeline import Timeline, last_share, segment_starts
 from lasso_jobs.data.columns.kinds import is_sparse
-from lasso_jobs.data.columns.selection import SelectedFeatures
 from lasso_jobs.data.times import duration
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.split import HoldoutRows
@@ -164,7 +163,7 @@ def _reading(
     edges: tuple[float, ...] = (),
     held_from: float = math.inf,
 ) -> Reading:
-    job, features = planned.job, planned.features
+    job = planned.job
     rows = job.holdout.conditions() if isinstance(job.holdout, HoldoutRows) else ()
     return Reading(
         columns=columns,
@@ -180,7 +179,8 @@ def _reading(
         n_buckets=n_buckets,
         seed=job.seed,
         nulls_allowed=job.preprocess.missing != "error",
-        complete=_complete(features) if job.preprocess.missing == "drop" else (),
+        complete=_complete(planned),
+        offset=job.offset,
         time=job.time,
         edges=edges,
         held_from=held_from,
@@ -195,8 +195,11 @@ def _reading(
     )
 
 
-def _complete(features: SelectedFeatures) -> tuple[str, ...]:
+def _complete(planned: TrainPlan) -> tuple[str, ...]:
     """The columns of which no value is null; a row without tokens has no null."""
+    job, features = planned.job, planned.features
+    if job.preprocess.missing != "drop":
+        return () if job.offset is None else (job.offset,)
     of_tokens = {vector.column for vector in features.vectors if vector.tokens is not None}
     columns = stored(features.numeric, features.dates, features.vectors)
     return tuple(name for name in columns if name not in of_tokens)

@@ -1,5 +1,6 @@
 """Collects the facts of a training that its report and its model card are made from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,10 +9,11 @@ import numpy as np
 
 from lasso_jobs.core.fit.one_alpha import Fit
 from lasso_jobs.core.rows.columns import Category
-from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registered
 from lasso_jobs.training.examine import Examined
+from lasso_jobs.training.search import Selected
 
 MOST_PATHS = 10
 MOST_CORRELATIONS = 16
@@ -69,12 +71,13 @@ class Correlations:
     matrix: Floats
 
     @classmethod
-    def of(cls, final: Fit, labels: tuple[str, ...]) -> "Correlations":
+    def of(cls, final: Fit, labels: tuple[str, ...], rows: Moments) -> "Correlations":
         """Those of the strongest selected columns, and of the others most correlated with them.
 
         At most half of the `MOST_CORRELATIONS` columns are selected ones.
         """
-        gram, usable = final.design.problem.gram, np.flatnonzero(final.design.usable)
+        usable = np.flatnonzero(final.design.usable & (final.design.deviation > 0))
+        gram = final.design.correlations(usable, rows)
         strength = np.abs(final.standardised[usable])
         chosen = np.argsort(-strength, kind="stable")[
             : min(MOST_CORRELATIONS // 2, np.sum(strength > 0))
@@ -115,15 +118,18 @@ class ReportFacts:
 
 
 def report_facts(
-    registered: Registered, final: Fit, examined: Examined, left_out: Sequence[tuple[str, str]]
+    registered: Registered,
+    selected: Selected,
+    examined: Examined,
+    left_out: Sequence[tuple[str, str]],
 ) -> ReportFacts:
     """Collect the facts.
 
     Parameters
     ----------
     registered : Registered
-    final : Fit
-        To all rows.
+    selected : Selected
+        The fits.
     examined : Examined
     left_out : sequence of (str, str)
         Columns that are no features, and why.
@@ -134,8 +140,8 @@ def report_facts(
     return ReportFacts(
         registered=registered,
         examined=examined,
-        path=CoefficientPath.of(final, model.labels, curve.alphas[same]),
-        correlations=Correlations.of(final, model.labels),
+        path=CoefficientPath.of(selected.final, model.labels, curve.alphas[same]),
+        correlations=Correlations.of(selected.final, model.labels, selected.rows),
         left_out=left_out,
     )
 
@@ -174,8 +180,9 @@ def coefficient_rows(facts: ReportFacts) -> list[CoefficientRow]:
     model, vif_of_selected = facts.registered.model, facts.examined.vif.tolist()
     stability = model.stability
     strength = np.abs(model.standardised)
-    vif = dict(zip(np.flatnonzero(model.standardised).tolist(), vif_of_selected, strict=True))
-    order = [j for j in np.argsort(-strength, kind="stable").tolist() if j in vif]
+    varying = [j for j in np.flatnonzero(strength).tolist() if j != model.predictor.offset_at]
+    vif = dict(zip(varying, vif_of_selected, strict=True))
+    order = [j for j in np.argsort(-strength, kind="stable").tolist() if model.predictor.coef[j]]
     return [
         CoefficientRow(
             rank=rank,
@@ -184,7 +191,7 @@ def coefficient_rows(facts: ReportFacts) -> list[CoefficientRow]:
             coef=float(model.predictor.coef[j]),
             error=None if stability is None else float(stability.standard_error[j]),
             frequency=None if stability is None else float(stability.frequency[j]),
-            vif=vif[j],
+            vif=vif.get(j, math.nan),
             vif_of_all=float(model.diagnostics.collinearity.vif[j]),
         )
         for rank, j in enumerate(order, 1)

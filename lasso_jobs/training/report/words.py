@@ -8,7 +8,7 @@ import numpy as np
 from lasso_jobs.core.inference.checks import Check, CheckVerdict
 from lasso_jobs.core.inference.cohorts import Estimate
 from lasso_jobs.models.alpha_grid_end import end_in_words
-from lasso_jobs.models.findings import n_looked_at
+from lasso_jobs.models.findings import has_intercept, n_looked_at
 from lasso_jobs.models.model import INTERVAL_COVERAGE, Model
 from lasso_jobs.pages.page import limit, number, share, whole
 from lasso_jobs.training.report.facts import ReportFacts
@@ -25,7 +25,7 @@ Facts = list[tuple[str, str]]
 
 def lead(model: Model) -> str:
     """The errors and the size of a model in a sentence or two."""
-    kept = int(np.count_nonzero(model.predictor.coef))
+    kept = model.predictor.n_nonzero
     size = (
         f"{kept:,} of {n_looked_at(model):,} coefficients are not zero, "
         f"at alpha {number(model.alpha)}."
@@ -155,6 +155,8 @@ def data_facts(facts: ReportFacts) -> Facts:
         ("Rows dropped for nulls", whole(known.get("rows_with_nulls"))),
         ("Target", model.target),
         ("Weight", str(model.job.get("weight") or "none")),
+        ("Offset", model.predictor.offset or "none"),
+        ("Intercept", "fitted" if has_intercept(model) else "none"),
         ("Features", f"{_n_numeric(model)} numeric, {len(columns.categories)} categorical with "
          f"{n_levels:,} levels; {n_looked_at(model):,} coefficients"),
         ("Columns of no use", ", ".join([*left_out, *([f"{more} more"] if more > 0 else [])])

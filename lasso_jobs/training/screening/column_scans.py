@@ -55,13 +55,14 @@ class ColumnsScan:
             order = np.argsort(rows.buckets, kind="stable")
             n_rows = np.bincount(rows.buckets, minlength=n_sets)
             weights = None if rows.weights is None else rows.weights[order]
-            target = rows.target[order]
+            response = rows.response(self.reading)
+            target = response[order]
             parts = [
                 (places, mg.of_rows(values, target, n_rows, weights))
                 for places, values in _chunks(rows.block, order)
             ]
             for each in rows.block.sparse:
-                found = each.marginals(rows.target, rows.buckets, n_sets, rows.weights)
+                found = each.marginals(response, rows.buckets, n_sets, rows.weights)
                 parts.append((as_slice(each.places), found))
             total = mg.merge(total, mg.side_by_side(parts, q))
             counts += rows.counts

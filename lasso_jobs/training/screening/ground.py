@@ -46,7 +46,7 @@ class Ground:
     fold_weight : ndarray, shape (n_folds,)
         Weight of the rows that each fold is tested on.
     always : ndarray of bool, shape (q,)
-        The columns that are never penalised: no working set lacks them.
+        The columns that are never penalised, and the offset: no working set lacks them.
     """
 
     scanner: Scanner
@@ -70,7 +70,9 @@ class Ground:
             sets.pop(tuple(range(n + 1)))
         trainings = [tuple(training.tolist()) for training, _ in folds.splits()]
         recipe = recipe_of(scanner.planned.job, reading.columns, m.empty(1))
-        free = Penalties.of(recipe, indicators=False).factor == 0
+        always = Penalties.of(recipe, indicators=False).factor == 0
+        if recipe.offset_at is not None:
+            always[recipe.offset_at] = True
         weight = marginals.weight[:, 0]
         return cls(
             scanner=scanner,
@@ -79,7 +81,7 @@ class Ground:
             sets=(*sets, *trainings),
             marginals=tuple(marginals.merged(each) for each in (*sets, *trainings)),
             fold_weight=np.array([float(weight[test].sum()) for _, test in folds.splits()]),
-            always=np.asarray(free),
+            always=always,
         )
 
     @property

@@ -171,7 +171,9 @@ def solve_set(
     path = solve_path(problem, alphas, first, steps=steps)
     slack = problem.covariance @ path.coef.T
     gram = np.array([coef @ (problem.gram @ coef) for coef in path.coef])
-    explained = (2 * slack - gram) / (problem.variance or 1.0)
+    # Of the deviations from the mean, though without an intercept the fit is to more than these.
+    left = problem.variance - 2 * slack + gram
+    explained = 1 - left / design.variance if design.variance > 0 else np.zeros(len(alphas))
     coef, relaxed = mixed(problem, path.coef, gammas)
     mse: Floats = np.empty((len(gammas), 0))
     if rows.test is not None:

@@ -93,6 +93,7 @@ def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     given["search"]["engine"] = "auto"
     given["features"] |= {"sizes": {}, "names": {}, "tokens": {}}
     given["intervals"] = None
+    given |= {"offset": None, "intercept": True}
     given["period"] = None
     given["cache"] = True
     given["data"]["version"] = None

@@ -41,9 +41,15 @@ def fitted(recipe: Recipe, rows: Moments, alpha: float) -> one_alpha.Fit:
 # Collinearity
 
 
+def collinearity(
+    recipe: d.Recipe, rows: Moments, strongest: NDArray[np.intp] | None = None
+) -> dg.Collinearity:
+    return dg.collinearity(d.fit(recipe, rows), rows, strongest)
+
+
 def test_vif_is_that_of_statsmodels(moments_of: Rows, recipe_of: RecipeOf) -> None:
     X, y = correlated()
-    found = dg.collinearity(d.fit(recipe_of(6), moments_of(X, y)))
+    found = collinearity(recipe_of(6), moments_of(X, y))
     design = sm.add_constant(X)
     expected = [variance_inflation_factor(design, j) for j in range(1, 7)]
     assert max(expected) > 3
@@ -54,7 +60,7 @@ def test_the_condition_number_and_the_correlations_are_those_of_numpy(
     moments_of: Rows, recipe_of: RecipeOf
 ) -> None:
     X, y = correlated()
-    found = dg.collinearity(d.fit(recipe_of(6), moments_of(X, y)))
+    found = collinearity(recipe_of(6), moments_of(X, y))
     correlation = np.corrcoef(X, rowvar=False)
     assert found.correlation is not None
     assert_allclose(found.correlation, correlation, atol=1e-12)
@@ -66,7 +72,7 @@ def test_constant_and_duplicate_columns_are_found(moments_of: Rows, recipe_of: R
     X, y = correlated(p=4)
     close = X[:, 1] + 1e-3 * X[:, 1].std() * np.random.default_rng(1).normal(size=200)
     X = np.column_stack([X, np.full(200, 7.0), 32 + 1.8 * X[:, 1], -X[:, 1], close])
-    found = dg.collinearity(d.fit(recipe_of(8), moments_of(X, y)))
+    found = collinearity(recipe_of(8), moments_of(X, y))
     assert found.constant == (4,)
     assert found.duplicates == ((5, 1), (6, 1))
     assert found.condition_number is None
@@ -88,7 +94,7 @@ def test_levels_that_sum_to_one_are_dependent_but_no_duplicates(
     rng = np.random.default_rng(3)
     level, x = rng.integers(0, 3, 100), rng.normal(size=100)
     X = np.column_stack([x, *(level == k for k in range(3))]).astype(float)
-    found = dg.collinearity(d.fit(recipe_of(4), moments_of(X, x)))
+    found = collinearity(recipe_of(4), moments_of(X, x))
     assert (found.condition_number, found.duplicates) == (None, ())
     assert_array_equal(np.isinf(found.vif), [False, True, True, True])
     reference = sm.add_constant(X[:, :3])
@@ -98,7 +104,7 @@ def test_levels_that_sum_to_one_are_dependent_but_no_duplicates(
 def test_where_every_column_is_constant_nothing_is_defined(
     moments_of: Rows, recipe_of: RecipeOf
 ) -> None:
-    found = dg.collinearity(d.fit(recipe_of(2), moments_of(np.ones((9, 2)), np.arange(9.0))))
+    found = collinearity(recipe_of(2), moments_of(np.ones((9, 2)), np.arange(9.0)))
     assert (found.condition_number, found.constant, found.duplicates) == (None, (0, 1), ())
     assert np.isnan(found.vif).all()
 
@@ -108,8 +114,8 @@ def test_the_correlations_of_many_columns_are_not_kept(
 ) -> None:
     X = np.random.default_rng(0).normal(size=(300, 201))
     rows = moments_of(X, X[:, 0])
-    assert dg.collinearity(d.fit(recipe_of(201), rows)).correlation is None
-    fewer = dg.collinearity(d.fit(recipe_of(200), moments_of(X[:, :200], X[:, 0])))
+    assert collinearity(recipe_of(201), rows).correlation is None
+    fewer = collinearity(recipe_of(200), moments_of(X[:, :200], X[:, 0]))
     assert fewer.correlation is not None
 
 
@@ -122,7 +128,7 @@ def test_of_too_many_columns_the_strongest_are_analysed(
     monkeypatch.setattr(dg, "MOST_COLLINEAR", 3)
     X, y = correlated()
     strongest = np.array([4, 0, 2, 5, 3, 1])
-    found = dg.collinearity(d.fit(recipe_of(6), moments_of(X, y)), strongest)
+    found = collinearity(recipe_of(6), moments_of(X, y), strongest)
     few = np.column_stack([X[:, [0, 2, 4]], np.ones(len(X))])
     factors = [variance_inflation_factor(few, j) for j in range(3)]
     assert_allclose(found.vif[[0, 2, 4]], factors, rtol=1e-9)
