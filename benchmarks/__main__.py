@@ -8,6 +8,7 @@ python -m benchmarks genes [--repeat R] [--peers NAME ...]
 python -m benchmarks drift [--rows N] [--worlds TEXT] [--dir DIR] [--evidently PYTHON]
 python -m benchmarks plan [--columns P] [--files N] [--repeat R] [--dir DIR]
 python -m benchmarks soak [--minutes N] [--seed S] [--dir DIR] [--places PLACE ...]
+python -m benchmarks serve [--features P] [--seconds S] [--soak-seconds S]
 python -m benchmarks scheduler [--units N] [--features P] [--cluster CLUSTER] [--workers N]
 """
 
@@ -20,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from benchmarks import drift, genes, plan, scheduler, score, soak, train, wide
+from benchmarks import drift, genes, plan, scheduler, score, serve, soak, train, wide
 
 Command = Callable[[argparse.Namespace], None]
 VERSIONS = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "dask-ml", "duckdb", "polars")
@@ -54,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--features", type=int, default=500)
     command.add_argument("--cluster", default="local")
     command.add_argument("--workers", type=int)
+    command = commands.add_parser("serve", help=serve.serve.__doc__)
+    command.set_defaults(function=serve.serve)
+    command.add_argument("--features", type=int, default=30)
+    command.add_argument("--seconds", type=int, default=20, help="of each load")
+    command.add_argument("--soak-seconds", type=int, default=60)
+    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
     command = commands.add_parser("plan", help=plan.plan.__doc__)
     command.set_defaults(function=plan.plan)
     command.add_argument("--columns", type=int, default=20_000)

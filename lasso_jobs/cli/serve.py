@@ -1,6 +1,7 @@
 """``lasso-jobs serve``: answers requests with a model, over HTTP."""
 
 import argparse
+import sys
 from typing import Any
 
 from lasso_jobs import cli
@@ -117,7 +118,7 @@ def _serve(options: argparse.Namespace) -> int:
     def started(values: dict[str, Any]) -> None:
         if options.json:
             terminal.print_json(values)
-            terminal.line()
+            sys.stdout.flush()  # It goes on for as long as it is not stopped.
         elif not options.quiet:
             terminal.line(
                 f"{values['model']} answers at {values['address']} (what it takes: "

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.data.columns.feature_kinds import check_types
+from lasso_jobs.data.columns.kinds import is_kind
 from lasso_jobs.data.schema import listed
 from lasso_jobs.errors import DataError
 from lasso_jobs.models.intervals import Interval
@@ -129,7 +129,6 @@ class ServedModel:
         """
         lacking = self._lacking(rows)
         table = self._table(rows)
-        check_types(table.schema, self.features.predictor.columns, "request")
         predicted = predict_rows(table, self.features)
         half = None if self.interval is None else self.interval.half_widths(table)
         prediction, reasons = predicted.prediction, _reasons(predicted)
@@ -199,8 +198,16 @@ class ServedModel:
             values = rows.columns.get(each.name)
             if values is None:
                 values = [None] * rows.n_rows
-            is_column = isinstance(values, pa.ChunkedArray)
-            columns.append(values if is_column else pa.chunked_array([column_of(each, values)]))
+            if not isinstance(values, pa.ChunkedArray):
+                values = pa.chunked_array([column_of(each, values)])
+            elif not is_kind(values.type, each.kinds):
+                raise DataError(
+                    f"request, field {each.name!r}",
+                    f"has type {values.type}",
+                    f"{' or '.join(each.kinds)}, as in training",
+                    "Correct it",
+                )
+            columns.append(values)
         return pa.Table.from_arrays(columns, names=[each.name for each in self.fields])
 
     def _notes(

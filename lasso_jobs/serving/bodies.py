@@ -5,12 +5,15 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.csv as pc
 
+from lasso_jobs.data import arrays
 from lasso_jobs.errors import DataError
 from lasso_jobs.serving.fields import KEY, Field
 
@@ -66,8 +69,8 @@ def invocation(body: bytes) -> Rows:
 
     Examples
     --------
-    >>> invocation(b'{"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}}').columns
-    {'a': (1, 2)}
+    >>> invocation(b'{"dataframe_split": {"columns": ["a"], "data": [[1], ["x"]]}}').columns
+    {'a': (1, 'x')}
     """
     values = json_values(body)
     forms = [form for form in FORMS if form in values] if isinstance(values, dict) else []
@@ -127,8 +130,27 @@ def _split(content: Any) -> Rows:
             f"{len(names)}, one for each of the columns",
             "Correct the body",
         )
-    columns: Iterable[Sequence[Any]] = zip(*data, strict=True) if data else [()] * len(names)
+    columns = _numbers(data, len(names))
+    if columns is None:
+        columns = zip(*data, strict=True) if data else [()] * len(names)
     return Rows(dict(zip(names, columns, strict=True)), len(data))
+
+
+def _numbers(data: list[list[Any]], width: int) -> Iterable[Any] | None:
+    """The columns of rows of nothing but numbers and nulls; None if there is anything else.
+
+    One array of all values and its transpose take half of what a column at a time takes.
+    """
+    try:
+        flat = pa.array(list(chain.from_iterable(data)), pa.float64())
+    except pa.ArrowException:
+        return None
+    matrix = arrays.numbers(pa.chunked_array([flat])).reshape(len(data), width)
+    return [
+        # A column of nulls has no type, so that it may be text.
+        [None] * len(data) if np.isnan(column).all() else pa.chunked_array([arrays.array(column)])
+        for column in matrix.T
+    ]
 
 
 def _by_column(content: Any) -> Rows:

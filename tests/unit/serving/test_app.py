@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lasso_jobs.models.registry import Registered, Registry
@@ -110,18 +110,21 @@ values = {
     "price": st.none() | st.floats(-1e6, 1e6) | st.integers(-1000, 1000) | st.booleans(),
     "visits": st.none() | st.floats(-1e6, 1e6),
     "store": st.none() | st.sampled_from(["north", "south", "mars", "", "(other)", "ü\u202e"]),
-    "promo": st.none() | st.booleans(),
+    "promo": st.none() | st.booleans() | st.integers(0, 1),
 }
 
 
-@settings(max_examples=25)
+@settings(max_examples=40)
+@example([{"price": 1.5, "visits": 2, "store": None, "promo": 1}])
+@example([{"price": None, "visits": 2, "store": None, "promo": None}] * 2)
 @given(st.lists(st.fixed_dictionaries(values), min_size=1, max_size=5))
 def test_predictions_are_those_of_predict(
     running: Running, sales: Registered, rows: list[dict[str, Any]]
 ) -> None:
     frame = pd.DataFrame(rows, columns=NAMES)
     frame = frame.astype({"price": "float64", "visits": "float64", "store": "string"})
-    frame["promo"] = frame["promo"].astype("boolean")
+    frame["promo"] = [None if row["promo"] is None else float(row["promo"]) for row in rows]
+    frame["promo"] = frame["promo"].astype("Float64")
     expected = sales.model.predict(frame).tolist()
     split = {"columns": NAMES, "data": [[row[name] for name in NAMES] for row in rows]}
     for path, body in (("/predict", rows), ("/invocations", {"dataframe_split": split})):
