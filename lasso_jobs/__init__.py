@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lasso_jobs.errors import LassoJobsError
+    from lasso_jobs.exports.export import export_model
     from lasso_jobs.jobs.monitor import MonitorJob
     from lasso_jobs.jobs.score import ScoreJob
     from lasso_jobs.jobs.train import TrainJob
@@ -27,6 +28,7 @@ __all__ = [
     "ScoreJob",
     "TrainJob",
     "__version__",
+    "export_model",
     "load_model",
     "monitor",
     "score",
@@ -39,6 +41,7 @@ _HOMES = {
     "MonitorJob": "lasso_jobs.jobs.monitor",
     "ScoreJob": "lasso_jobs.jobs.score",
     "TrainJob": "lasso_jobs.jobs.train",
+    "export_model": "lasso_jobs.exports.export",
     "load_model": "lasso_jobs.models.registry",
     "monitor": "lasso_jobs.monitoring.run",
     "score": "lasso_jobs.scoring.run",

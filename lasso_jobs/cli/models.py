@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from lasso_jobs import cli
 from lasso_jobs.cli import terminal, usage
-from lasso_jobs.cli.usage import DONE
+from lasso_jobs.cli.usage import DONE, UsageError
+from lasso_jobs.errors import JobError
 
 if TYPE_CHECKING:
     from lasso_jobs.models.alias_log import Move
@@ -28,7 +29,11 @@ def add_command(commands: cli.Commands) -> None:
     card.add_argument(
         "--output", type=usage.text, metavar="FILE", help="write it to this file instead"
     )
-    for action in (shown, report, card):
+    exported = cli.add(
+        actions, "export", _export, "Export a version for others, who need not have lasso_jobs"
+    )
+    _add_export_options(exported)
+    for action in (shown, report, card, exported):
         action.add_argument("model", type=usage.text, help=_REFERENCE)
     promoted = cli.add(actions, "promote", _promote, "Make a version the champion")
     promoted.add_argument("model", type=usage.text, help="NAME@vN")
@@ -45,6 +50,41 @@ def add_command(commands: cli.Commands) -> None:
         )
     for action in actions.choices.values():
         cli.add_registry(action)
+
+
+def _add_export_options(exported: argparse.ArgumentParser) -> None:
+    exported.add_argument(
+        "--format", required=True, type=usage.text, help="sql, sklearn, mlflow, json or csv"
+    )
+    exported.add_argument(
+        "--output",
+        type=usage.text,
+        metavar="PATH",
+        help="the file, or for mlflow the new folder; a text is printed without it",
+    )
+    exported.add_argument(
+        "--dialect",
+        type=usage.text,
+        default="duckdb",
+        help="of sql: duckdb, postgres, bigquery, snowflake, spark or tsql (%(default)s)",
+    )
+    exported.add_argument(
+        "--table",
+        type=usage.text,
+        help="of sql: write a query of this table, with intervals, and not one expression",
+    )
+    exported.add_argument(
+        "--register",
+        type=usage.text,
+        metavar="URI",
+        help="of mlflow: also log a run to this server, with the model and its report, and "
+        "register the version",
+    )
+    exported.add_argument(
+        "--alias",
+        type=usage.text,
+        help="of --register: the alias that the version gets there, instead of the model's own",
+    )
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -115,6 +155,45 @@ def _card(options: argparse.Namespace) -> int:
         terminal.print_json({"model": options.model, "card": card.decode()})
     elif not (options.output or options.quiet):
         terminal.lines(card.decode())
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from lasso_jobs.exports import export
+    from lasso_jobs.models.registry import Registry
+
+    if options.register and options.format != "mlflow":
+        raise UsageError(
+            "--register", f"is given with --format {options.format}", "mlflow", "Leave it out"
+        )
+    logged_only = options.register and not options.output
+    if not logged_only:
+        try:
+            export.check_options(options.format, options.output, options.dialect)
+        except JobError as error:
+            raise UsageError(f"--{error.args[0]}", *error.args[1:]) from error
+    registered, values = Registry(options.registry).load(options.model), {}
+    if not logged_only:
+        values["output"] = export.export_model(
+            registered.model,
+            options.format,
+            options.output,
+            dialect=options.dialect,
+            table=options.table,
+        )
+    if options.register:
+        from lasso_jobs.exports import mlflow_registry
+
+        values["registered"] = mlflow_registry.register(
+            options.registry, options.model, options.register, options.alias
+        )
+    if options.json or options.output or options.register:
+        if not options.output and "output" in values:
+            values["text"] = values.pop("output")
+        values = {"model": registered.reference, "format": options.format, **values}
+        terminal.result(values, options.json, options.quiet)
+    else:
+        terminal.lines(values["output"])
     return DONE
 
 

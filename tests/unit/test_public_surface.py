@@ -10,6 +10,9 @@ from lasso_jobs import LassoJobsError, Model, MonitorJob, ScoreJob, TrainJob
 from lasso_jobs.jobs.base import Job
 
 SIGNATURES = {
+    "export_model": "(model: lasso_jobs.models.model.Model, format: str, "
+    "path: str | pathlib.Path | None = None, *, dialect: str = 'duckdb', "
+    "table: str | None = None) -> str",
     "LassoJobsError": "(where: str, found: str, expected: str, remedy: str, *, "
     "transient: bool = False) -> None",
     "load_model": "(registry: str | pathlib.Path, reference: str) -> lasso_jobs.models.model.Model",

@@ -10,7 +10,7 @@ from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.models.model import Model
 
-RELATIVE = 1e-10
+RELATIVE = 1e-12
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,10 @@ def same(pipeline: Pipeline, model: Model, frame: pd.DataFrame) -> None:
         lambda f: f.assign(grade=f["grade"].fillna(1).astype("int64")),
         lambda f: f.assign(flag=f["flag"].fillna(True).astype(bool)),
         lambda f: f.astype({"city.of'birth": object}),
+        lambda f: f.astype({"city.of'birth": "string"}),
+        lambda f: f.astype({"city.of'birth": "category"}),
+        lambda f: f.convert_dtypes(),
+        lambda f: f.convert_dtypes(dtype_backend="pyarrow"),
         lambda f: f.iloc[:, ::-1].assign(more=1),
         lambda f: f.sample(frac=1.0, random_state=0),
     ],
@@ -47,6 +51,10 @@ def same(pipeline: Pipeline, model: Model, frame: pd.DataFrame) -> None:
         "integers",
         "booleans",
         "objects",
+        "nullable text",
+        "categories",
+        "nullable",
+        "arrow",
         "other order",
         "shuffled",
     ],
@@ -61,7 +69,7 @@ def test_null_text_may_be_none_or_nan(
     pipeline: Pipeline, model: Model, frame: pd.DataFrame
 ) -> None:
     text = frame["city.of'birth"].astype(object)
-    for null in (None, np.nan):
+    for null in (None, np.nan, pd.NA):
         same(pipeline, model, frame.assign(**{"city.of'birth": text.where(text.notna(), null)}))
 
 
