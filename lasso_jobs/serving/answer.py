@@ -24,7 +24,7 @@ from lasso_jobs.serving.values import column_of
 Missing = Literal["error", "impute"]
 IN_WORDS = {
     bad_rows.INFINITE: "is infinite",
-    bad_rows.NULL: "is null, and the model was trained without nulls",
+    bad_rows.NULL: "is null, for which the model has no value",
     bad_rows.NOT_INTEGER: "is no integer",
     bad_rows.TOO_LARGE: "is too large",
     bad_rows.LENGTH: "is no vector of the length of the training",
@@ -113,6 +113,12 @@ class ServedModel:
         """The version's name, such as ``v3``."""
         return f"v{self.registered.version}"
 
+    @property
+    def needed(self) -> list[Field]:
+        """The fields that each row must have, though their values may be null."""
+        imputes = self.missing == "impute" and self.features.nulls_allowed
+        return [each for each in self.fields if not (imputes and each.role == FEATURE)]
+
     def answer(self, rows: Rows, explain: bool = False) -> Answer:
         """Predict the rows of a request.
 
@@ -178,9 +184,7 @@ class ServedModel:
             for each in self.fields
             if each.name not in rows.columns or each.name in rows.lacking
         }
-        imputes = self.missing == "impute" and self.features.nulls_allowed
-        needed = [each for each in self.fields if not (imputes and each.role == FEATURE)]
-        refused = [each for each in needed if each.name in lacking]
+        refused = [each for each in self.needed if each.name in lacking]
         if refused and rows.n_rows:
             one = refused[0]
             mends = self.features.nulls_allowed and one.role == FEATURE

@@ -12,7 +12,8 @@ from lasso_jobs.models.model import Model
 
 _ANY: tuple[Kind, ...] = ("string", "boolean", "integer", "number", "timestamp", "date")
 SHOWN_LEVELS = 50
-FEATURE, GROUPS, KEY = "a feature", "the groups of the model's intervals", "a key of the log"
+FEATURE, OFFSET, KEY = "a feature", "the model's offset", "a key of the log"
+GROUPS = "the groups of the model's intervals"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ class Field:
             return "a date or time in ISO 8601; hours are those that its clock shows"
         if self.role == KEY:
             return "which row it is, for the request log"
+        if self.role == OFFSET:
+            return "a number, which is added to the prediction: never null"
         return "a number, or true or false" if self.is_number else " or ".join(self.kinds)
 
 
@@ -86,7 +89,7 @@ def fields_of(model: Model, keys: Sequence[str] = ()) -> tuple[Field, ...]:
         Field(
             name=name,
             kinds=kinds[name],
-            role=FEATURE,
+            role=OFFSET if name == model.predictor.offset else FEATURE,
             category=categories.get(name),
             vector=vectors.get(name),
             example=_example(model, name, categories.get(name), vectors.get(name)),

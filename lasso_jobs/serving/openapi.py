@@ -57,7 +57,7 @@ def description(served: ServedModel, most_rows: int) -> dict[str, Any]:
     row = {
         "type": "object",
         "properties": {each.name: schema_of(each) for each in served.fields},
-        "required": [] if served.missing == "impute" else [each.name for each in served.fields],
+        "required": [each.name for each in served.needed],
         "examples": [example(served)],
     }
     several = {"type": "array", "maxItems": most_rows, "items": _ref("Row")}
