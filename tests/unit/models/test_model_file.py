@@ -16,6 +16,7 @@ from lasso_jobs.errors import ModelError
 from lasso_jobs.models import model_file
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.model_file import FORMAT, digest, pack, read
+from lasso_jobs.storage import packing
 
 PROVENANCE = {"run_id": "abc", "trained_at": "2026-01-01T00:00:00+00:00", "rows": 500}
 
@@ -285,6 +286,19 @@ def test_json_that_is_no_model_is_refused(stored: Path, content: str) -> None:
 def test_another_format_is_refused_by_its_number(stored: Path, number: object) -> None:
     edit(stored / "model.json", lambda d: d.update(format=number))
     assert f"has format {number}; expected format 6 or 7" in one_line(stored)
+
+
+def test_a_model_of_the_format_before_had_no_offset(stored: Path) -> None:
+    def as_before(document: dict[str, Any]) -> None:
+        content = document["model"]
+        for name in ("predictor", "evaluated"):
+            if content[name] is not None:
+                del content[name]["offset"]
+        arrays = packing.arrays_in((stored / "arrays.npz").read_bytes())
+        document |= {"format": 6, "digest": model_file._digest(content, arrays)}
+
+    edit(stored / "model.json", as_before)
+    assert read(stored)[0].predictor.offset is None
 
 
 def test_another_format_is_told_even_if_all_else_differs(stored: Path) -> None:
