@@ -1,8 +1,10 @@
 """Says what a version of a model is: as plain values, and its coefficients as a table."""
 
 import dataclasses
+import math
 from typing import Any
 
+from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.models import findings
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import CHAMPION, Registry
@@ -47,14 +49,19 @@ def coefficients(model: Model) -> list[Values]:
         {
             "feature": label,
             "coefficient": float(model.predictor.coef[j]),
-            "std_error": None if error is None else float(error[j]),
+            "std_error": _or_none(error, j),
             "per_sd": float(model.standardised[j]),
-            "frequency": None if frequency is None else float(frequency[j]),
+            "frequency": _or_none(frequency, j),
         }
         for j, label in enumerate(model.labels)
         if model.predictor.coef[j] != 0
     ]
     return sorted(rows, key=lambda row: -abs(float(row["per_sd"])))
+
+
+def _or_none(values: Floats | None, j: int) -> float | None:
+    """A value of a coefficient; None of the offset, which has none."""
+    return None if values is None or math.isnan(values[j]) else float(values[j])
 
 
 def version_name(version: int | None) -> str | None:

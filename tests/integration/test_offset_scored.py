@@ -1,5 +1,6 @@
 """A model with an offset and without an intercept, through scoring, drift, exports and the gate."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,23 @@ from numpy.testing import assert_allclose
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
 from lasso_jobs.errors import DataError, JobError
+from lasso_jobs.exports.linear_form import linear_form
+from lasso_jobs.exports.sql import sql
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registry
 from lasso_jobs.models.summary import as_values
 from lasso_jobs.scoring import plan as scoring
 from lasso_jobs.scoring.tables import quarantine_place
+from lasso_jobs.serving.app import Service
+from lasso_jobs.serving.options import ServeOptions
+from lasso_jobs.serving.run import _follower
 from lasso_jobs.training import plan as training
+from lasso_jobs.training.report.store import stored_card
+
+with warnings.catch_warnings():
+    # It would rather have a package that Prefect does not bring.
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
 
 pytestmark = pytest.mark.integration
 
@@ -112,11 +124,14 @@ def test_the_model_says_that_it_has_an_offset_and_no_intercept(folder: Path, mod
     shown = as_values(Registry(str(folder / "models")), "sales@v1")
     assert (shown["offset"], shown["intercept"], shown["coef"]["plan"]) == ("plan", 0.0, 1.0)
     assert model.stability is not None
-    of_offset = model.labels.index("plan")
-    assert (model.stability.frequency[of_offset], model.stability.standard_error[of_offset]) == (
-        0.0,
-        pytest.approx(0.0, abs=1e-12),
+    frequency, error = (
+        shown["stability"][name]["plan"] for name in ("frequency", "standard_error")
     )
+    assert (frequency, error, "plan" in shown["stability"]["stable"]) == (None, None, False)
+    assert shown["job"]["intercept"] is False
+    card = stored_card(str(folder / "models"), "sales@v1").decode()
+    assert "No intercept. plan is the offset: its coefficient is fixed." in card
+    assert "| 1 | plan | +" in card and "+1.000 | – | – | – |" in card
 
 
 def test_a_row_has_offset_and_x_b_for_every_reader(
@@ -211,6 +226,34 @@ def test_a_frame_with_a_null_offset_has_no_prediction(model: Model) -> None:
 def test_an_offset_that_cannot_be_one_is_refused(folder: Path, keys: Values, says: str) -> None:
     with pytest.raises((DataError, JobError), match=says):
         training.plan(job(folder, **keys))
+
+
+def test_every_form_of_the_model_and_the_service_have_the_offset(
+    folder: Path, model: Model
+) -> None:
+    frame = rows(2).drop(columns="y")
+    wanted = model.predict(frame)
+    duckdb.register("frame", frame.assign(x=pd.array(frame["x"], dtype="Float64")))
+    text = sql(linear_form(model), "duckdb", "frame")
+    assert_allclose(duckdb.sql(text).df()["prediction"], wanted, rtol=1e-10)
+    sent = frame[["x", "z", "store", "plan"]]
+    batch = sent.astype(object).where(sent.notna(), None).to_dict("records")
+    batch[4]["plan"] = None
+    options = ServeOptions(
+        model="sales@v1", registry=str(folder / "models"), missing_columns="impute"
+    )
+    service = Service(options, _follower(options), None, "http://127.0.0.1:1/")
+    with TestClient(service.app(None), base_url="http://127.0.0.1:1") as client:
+        answer = client.post("/predict", json=batch).json()
+        answers = answer["predictions"]
+        assert "plan is null" in str(answers[4]) and answers[4].get("prediction") is None
+        assert "is taken for it" not in str(answers[4])
+        own = [each["prediction"] for k, each in enumerate(answers) if k != 4]
+        assert_allclose(own, np.delete(wanted, 4), rtol=1e-12)
+        without = client.post("/predict", json={k: v for k, v in batch[0].items() if k != "plan"})
+        row = client.get("/openapi.json").json()["components"]["schemas"]["Row"]
+    assert without.status_code == 422, without.text
+    assert row["required"] == ["plan"] and "null" not in row["properties"]["plan"]["type"]
 
 
 def test_the_plan_tells_the_offset_from_the_features(folder: Path) -> None:

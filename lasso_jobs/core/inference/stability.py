@@ -61,9 +61,9 @@ class Stability:
     threshold : float
         The frequency from which on a coefficient counts as stable.
     frequency : ndarray, shape (p,)
-        Share of the halves in which the coefficient is not zero.
+        Share of the halves in which the coefficient is not zero; NaN of an offset.
     standard_error : ndarray, shape (p,)
-        By the jackknife, in original units.
+        By the jackknife, in original units; NaN of an offset.
     mean_selected : float
         Penalised coefficients selected in a half, on average: q.
     n_candidates : int
@@ -137,12 +137,16 @@ def assess(
     selected = np.array([(coef != 0) & fitted for coef, _ in halves])
     mean_selected, n_candidates = _selected_candidates(everything, selected)
     weights = np.array([group.weight for group in groups.moments])
+    frequency = selected.mean(axis=0)
+    error = jackknife(everything.coef, np.array([coef for coef, _ in others]), weights)
+    if everything.design.offset is not None:  # which is neither selected nor estimated
+        frequency[everything.design.offset] = error[everything.design.offset] = np.nan
     return Stability(
         pairs=pairs,
         groups=len(groups.moments),
         threshold=threshold,
-        frequency=selected.mean(axis=0),
-        standard_error=jackknife(everything.coef, np.array([coef for coef, _ in others]), weights),
+        frequency=frequency,
+        standard_error=error,
         mean_selected=mean_selected,
         n_candidates=n_candidates,
         mb_bound=mb_bound(mean_selected, n_candidates, threshold),

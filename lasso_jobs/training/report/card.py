@@ -12,6 +12,7 @@ import yaml
 
 from lasso_jobs.core.inference.checks import Check
 from lasso_jobs.escape import markdown
+from lasso_jobs.models.findings import has_intercept
 from lasso_jobs.pages.page import factor, number, share, signed, whole
 from lasso_jobs.training.report import words
 from lasso_jobs.training.report.facts import ReportFacts, coefficient_rows, feature_rows
@@ -95,8 +96,12 @@ def _coefficients(facts: ReportFacts) -> str:
         )
         for row in coefficient_rows(facts)
     ]
-    intercept = markdown(number(facts.registered.model.intercept))
-    lead = f"Intercept {intercept}, in units of the target.\n\n"
+    model, lead = facts.registered.model, "No intercept."
+    if has_intercept(model):
+        lead = f"Intercept {markdown(number(model.intercept))}, in units of the target."
+    if model.predictor.offset is not None:
+        lead += f" {markdown(model.predictor.offset)} is the offset: its coefficient is fixed."
+    lead += "\n\n"
     return lead + _first(len(rows)) + _table(names, rows[:MOST_LINES])
 
 
