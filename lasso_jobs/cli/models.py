@@ -162,39 +162,50 @@ def _export(options: argparse.Namespace) -> int:
     from lasso_jobs.exports import export
     from lasso_jobs.models.registry import Registry
 
-    if options.register and options.format != "mlflow":
-        raise UsageError(
-            "--register", f"is given with --format {options.format}", "mlflow", "Leave it out"
-        )
-    logged_only = options.register and not options.output
-    if not logged_only:
-        try:
-            export.check_options(options.format, options.output, options.dialect)
-        except JobError as error:
-            raise UsageError(f"--{error.args[0]}", *error.args[1:]) from error
+    _check_export(options)
     registered, values = Registry(options.registry).load(options.model), {}
-    if not logged_only:
-        values["output"] = export.export_model(
+    if options.output or not options.register:
+        exported = export.export_model(
             registered.model,
             options.format,
             options.output,
             dialect=options.dialect,
             table=options.table,
         )
+        if not options.output:
+            terminal.exactly(exported)
+            return DONE
+        values["output"] = exported
     if options.register:
         from lasso_jobs.exports import mlflow_registry
 
         values["registered"] = mlflow_registry.register(
             options.registry, options.model, options.register, options.alias
         )
-    if options.json or options.output or options.register:
-        if not options.output and "output" in values:
-            values["text"] = values.pop("output")
-        values = {"model": registered.reference, "format": options.format, **values}
-        terminal.result(values, options.json, options.quiet)
-    else:
-        terminal.lines(values["output"])
+    values = {"model": registered.reference, "format": options.format, **values}
+    terminal.result(values, options.json, options.quiet)
     return DONE
+
+
+def _check_export(options: argparse.Namespace) -> None:
+    from lasso_jobs.exports.export import check_options
+
+    given = {name: value for name, value in vars(options).items() if value}
+    for option, wants in (("register", "mlflow"), ("table", "sql")):
+        if option in given and options.format != wants:
+            found = f"is given with --format {options.format}"
+            raise UsageError(f"--{option}", found, wants, "Leave it out")
+    if "alias" in given and "register" not in given:
+        expected = "--register too, as it is an alias there"
+        raise UsageError("--alias", "is given without --register", expected, "Leave it out")
+    place = options.output or options.register
+    try:
+        check_options(options.format, place, options.dialect)
+    except JobError as error:
+        raise UsageError(f"--{error.where}", *error.args[1:]) from error
+    if options.json and not place:
+        found, expected = "is given without --output", "the text alone, or a file and facts"
+        raise UsageError("--json", found, expected, "Name a file, or leave --json out")
 
 
 def _promote(options: argparse.Namespace) -> int:

@@ -130,6 +130,19 @@ def lines(text: str) -> None:
     escape.write(sys.stdout, text)
 
 
+def exactly(text: str) -> None:
+    """Print a text for another program, in UTF-8 and not escaped, unless a person reads it.
+
+    A level that looks like a password, or has a control character, is part of the program.
+    """
+    if sys.stdout.isatty():
+        lines(text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+
+
 def note(text: str) -> None:
     """Print a line on standard error; that nobody reads it ends no job."""
     try:

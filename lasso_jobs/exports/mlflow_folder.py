@@ -116,7 +116,8 @@ def _type(term: Term) -> dict[str, Any]:
         types = {"string": "string", "boolean": "boolean", "integer": "double"}
         return {"type": types[term.type]}
     if term.element is not None:
-        return {"type": "array", "items": {"type": "double"}}
+        # MLflow takes a row without an array in a column that may be left out, and in no other.
+        return {"type": "array", "items": {"type": "double"}, "required": False}
     return {"type": "double"}
 
 

@@ -1,12 +1,15 @@
 """Registers an exported model in MLflow: a run with parameters, metrics, report, and an alias."""
 
+import os
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from lasso_jobs.errors import JobError, ModelError, OutputError
 from lasso_jobs.exports import mlflow_folder
-from lasso_jobs.models.registry import Registered, Registry
+from lasso_jobs.models.registry import CHAMPION, Registered, Registry
 from lasso_jobs.training.report import store
 
 _METRICS = ("mse", "rmse", "r2", "mae")
@@ -24,7 +27,7 @@ def register(registry: str, reference: str, uri: str, alias: str | None = None) 
         Of the tracking server.
     alias : str, optional
         That the new version gets; without it, the alias of the reference, or ``champion`` if it
-        names a model alone; none of an exact version.
+        names a model alone; none of an exact version or a digest.
 
     Returns
     -------
@@ -39,21 +42,24 @@ def register(registry: str, reference: str, uri: str, alias: str | None = None) 
         If the server refuses it, or does not answer.
     """
     mlflow = _mlflow()
-    registered = Registry(registry).load(reference)
-    name, _, selector = reference.partition("@")
-    named = selector or "champion"
-    alias = alias or (None if named == f"v{registered.version}" else named)
+    models, (name, _, selector) = Registry(registry), reference.partition("@")
+    registered, named = models.load(reference), selector or CHAMPION
+    alias = alias or (named if named in models.aliases(name) else None)
+    # By default a server that is away is called for some minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
-        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        run = client.create_run(_experiment(client, name), run_name=registered.reference)
-        try:
-            version = _log(client, run.info, registered, registry=registry)
-        except BaseException:
-            client.set_terminated(run.info.run_id, "FAILED")
-            raise
-        client.set_terminated(run.info.run_id)
-        if alias is not None:
-            client.set_registered_model_alias(name, alias, version)
+        # MLflow prints where its runs are.
+        with redirect_stdout(sys.stderr):
+            client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+            run = client.create_run(_experiment(client, name), run_name=registered.reference)
+            try:
+                version = _log(client, run.info, registered, registry=registry)
+            except BaseException:
+                client.set_terminated(run.info.run_id, "FAILED")
+                raise
+            client.set_terminated(run.info.run_id)
+            if alias is not None:
+                client.set_registered_model_alias(name, alias, version)
     except mlflow.exceptions.MlflowException as error:
         remedy = "Start the server, or correct its address or rights"
         raise OutputError(uri, str(error), "a run of MLflow", remedy) from error
