@@ -37,9 +37,10 @@ class PreprocessOptions(Section):
         "indicator does so and adds a feature that says where, drop leaves the row "
         "out, error ends the job",
     )
-    max_levels: PositiveInt = Field(
+    max_levels: PositiveInt | None = Field(
         50,
-        description="The most levels that a category keeps; rarer levels share the level (other)",
+        description="The most levels that a category keeps; rarer levels share the level (other). "
+        "null keeps all levels",
     )
     min_count: PositiveInt = Field(
         1,
@@ -49,6 +50,11 @@ class PreprocessOptions(Section):
     drop_first: bool = Field(
         False, description="Leave out the coefficient of each category's first level"
     )
+
+    @property
+    def listed_levels(self) -> int | None:
+        """How many levels the folds choose from; None if each level is kept."""
+        return None if self.max_levels is None else 2 * self.max_levels
 
 
 class StabilityOptions(Section):

@@ -8,7 +8,8 @@ from lasso_jobs.jobs.train import TrainJob
 
 Engine = Literal["all", "screened"]
 MOST_OF_ALL = 1_000
-"""Numeric columns up to which `auto` reads the moments of all pairs."""
+"""Columns up to which `auto` reads the moments of all pairs; and levels of categories up to which
+all of them are in every working set, so that each fit chooses its own."""
 
 
 def engine_for(job: TrainJob, features: SelectedFeatures) -> Engine:
@@ -33,6 +34,20 @@ def engine_for(job: TrainJob, features: SelectedFeatures) -> Engine:
     return "screened" if _are_many(features) and reason is None else "all"
 
 
+def engine_with_levels(
+    planned: Engine, job: TrainJob, features: SelectedFeatures, n: int
+) -> Engine:
+    """The engine once a scan has listed the levels, for which categories have n columns."""
+    is_open = job.search.engine == "auto" and _needs_all(job, features) is None
+    return "screened" if is_open and len(features.numeric) + n > MOST_OF_ALL else planned
+
+
+def screens_levels(engine: Engine, job: TrainJob, features: SelectedFeatures, n: int) -> bool:
+    """Whether the levels of categories, which have n columns, are screened as numbers are."""
+    n_numbers = len(features.numeric) - (job.offset is not None)
+    return engine == "screened" and (n > MOST_OF_ALL or not n_numbers)
+
+
 def _are_many(features: SelectedFeatures) -> bool:
     # How many tokens there are, only a scan can tell: as a rule they are many.
     return len(features.numeric) > MOST_OF_ALL or bool(features.tokens)
@@ -44,7 +59,10 @@ def reason_for_engine(job: TrainJob, features: SelectedFeatures) -> str:
         return "search.engine says so"
     n, reason = len(features.numeric), _needs_all(job, features)
     if not _are_many(features):
-        return f"the numeric columns are {n:,}, and at most {MOST_OF_ALL:,} are few"
+        few = f"the numeric columns are {n:,}, and at most {MOST_OF_ALL:,} are few"
+        if not features.categorical or reason is not None:
+            return few
+        return f"{few}; if the listed levels make them more, they are screened"
     if reason is None and features.tokens:
         return f"tokens of {features.tokens[0].column!r} are to be listed, as a rule very many"
     if reason is None:
@@ -65,6 +83,4 @@ def _needs_all(job: TrainJob, features: SelectedFeatures) -> tuple[str, str, str
             "is robust",
             "standard, minmax or none, as quartiles of all columns are not known",
         )
-    if not {*features.numeric} - {job.offset} and not features.tokens:
-        return "features", "have no numeric column", "some, as categories are not screened"
     return None

@@ -26,7 +26,8 @@ from lasso_jobs.training.promotion import champion_of
 from lasso_jobs.training.read.all_units import AllUnits
 from lasso_jobs.training.read.categories import (
     calendar_categories,
-    counted_category,
+    with_categories,
+    with_levels_of,
     without_empty_levels,
 )
 from lasso_jobs.training.read.held_out import HeldOutRows
@@ -127,18 +128,11 @@ def gather(
     known = calendar_categories(planned)
     levels = _levels(reads, known)
     timeline, of_times = _timeline(reads)
-    columns = Columns(
-        planned.features.numeric,
-        tuple(
-            known.get(name) or counted_category(name, type_, levels.tally, job)
-            for name, type_ in planned.features.categorical
-        ),
-        planned.features.dates,
-        planned.features.vectors,
-    )
+    planned, columns, of_levels = with_categories(planned, levels.tally, known)
     fold_values = _fold_values(levels.tally, fold) if fold else ()
     listed, of_groups = _listed(reads, timeline)
     reading, folds = split(planned, columns, fold_values, timeline, listed=listed)
+    reading = replace(reading, levels_are_screened=of_levels)
     data_of = partial(
         _data,
         planned,
@@ -148,7 +142,8 @@ def gather(
         bytes_before=of_tokens + levels.bytes_read + of_times + of_groups,
     )
     if planned.engine == "screened":
-        return _screened(Ground.of(Scanner(reads=reads, reading=reading), folds), data_of)
+        ground = Ground.of(Scanner(reads=reads, reading=reading), folds)
+        return _screened(ground, data_of, levels.tally)
     return data_of(reading, _summary(reads, reading))
 
 
@@ -184,7 +179,7 @@ def _data(
 
 
 def _screened(
-    ground: Ground, data_of: Callable[[Reading, RowSummary], TrainingData]
+    ground: Ground, data_of: Callable[[Reading, RowSummary], TrainingData], levels: Tally
 ) -> TrainingData:
     """The data of the working set, once it is known that the rows can be trained on."""
     data_of(ground.reading_of(ground.always), ground.summary_of(ground.always))
@@ -192,19 +187,24 @@ def _screened(
     _check_spread(ground.scanner.planned, numeric, every.low, every.high)
     screened = screen(ground)
     data = data_of(screened.reading, screened.summary)
-    of_champion = _for_champion(ground.scanner, data)
+    of_champion = _for_champion(ground.scanner, data, levels)
     return replace(data, screened=screened, for_champion=of_champion)
 
 
-def _for_champion(scanner: Scanner, data: TrainingData) -> TrainingData | None:
+def _for_champion(scanner: Scanner, data: TrainingData, levels: Tally) -> TrainingData | None:
     """The rows as the champion is measured on them; the model itself knows nothing of it."""
     champion, every = champion_of(scanner.planned.job), scanner.reading.columns
     if champion is None or (model := champion.model.evaluated) is None:
         return None
     wanted = model.only(model.used).columns
-    if data.columns.has(wanted) or not every.has(wanted):
+    if not every.has(wanted):
         return None
-    columns = every.with_numeric(wanted.numeric)
+    columns, listed = every.with_numeric(wanted.numeric), data.columns.has(wanted)
+    if scanner.reading.levels_are_screened:
+        columns = with_levels_of(columns, wanted, levels)
+        listed = listed and {*columns.identities} <= {*data.columns.identities}
+    if listed:
+        return None
     summary = scanner.summary(scanner.reading.of_some(columns))
     # The rows with the smallest hashes, so that both models are measured on the same ones.
     values, n = summary.held_out.values, len(data.held_out.target)

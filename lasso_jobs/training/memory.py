@@ -120,7 +120,8 @@ def _squares(
 ) -> Squares:
     n_values = len(numeric) + 1
     if at_most:
-        n_levels = min(2 * job.preprocess.max_levels + 1, dataset.n_rows)
+        listed = job.preprocess.listed_levels
+        n_levels = dataset.n_rows if listed is None else min(listed + 1, dataset.n_rows)
         n_values += len(features.categorical) * n_levels
         vectors = features.vectors
         n_values += sum(map(dataset.may_have_nulls, without_elements(numeric, vectors)))

@@ -5,11 +5,22 @@ from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.columns import Columns
+from lasso_jobs.core.rows.levels import whole
 from lasso_jobs.jobs.train import TrainJob
 
 
-def recipe_of(job: TrainJob, columns: Columns, rows: m.Moments | BucketMoments) -> Recipe:
-    """How the job preprocesses and penalises columns, of which the rows say where nulls are."""
+def recipe_of(
+    job: TrainJob,
+    columns: Columns,
+    rows: m.Moments | BucketMoments,
+    *,
+    levels_are_screened: bool = False,
+) -> Recipe:
+    """How the job preprocesses and penalises columns, of which the rows say where nulls are.
+
+    Levels that are screened have been chosen already: those that are not in the working set have no
+    coefficient, and neither has ``(other)``, which they share in the end.
+    """
     how, with_nulls = job.preprocess, set(rows.nulls.tolist())
     features = {*columns.features, *(vector.column for vector in columns.vectors)}
     return Recipe(
@@ -23,7 +34,9 @@ def recipe_of(job: TrainJob, columns: Columns, rows: m.Moments | BucketMoments) 
         adaptive=job.search.adaptive,
         max_levels=how.max_levels,
         min_count=how.min_count,
-        drop_first=how.drop_first,
+        drop_first=how.drop_first and not levels_are_screened,
+        drop_other=levels_are_screened,
+        grouping=whole(columns) if levels_are_screened else None,
         intercept=job.intercept,
         offset=job.offset,
     )

@@ -63,7 +63,8 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
     job, moments = planned.job, data.moments
     buckets = range(data.reading.n_buckets)
     in_folds = moments.merged(buckets)
-    recipe = recipe_of(job, data.columns, moments)
+    levels = data.screened is not None and data.screened.levels
+    recipe = recipe_of(job, data.columns, moments, levels_are_screened=levels)
     sample = sample_for_scaling(planned, data)
     cv = cross_validate(
         job,

@@ -492,7 +492,6 @@ def test_hard_columns_give_the_errors_of_all_pairs(tmp_path: Path, kind: str) ->
         ({"search": {"adaptive": True}}, "search.adaptive"),
         ({"search": {"l1_ratio": [0, 1]}}, "search.l1_ratio"),
         ({"preprocess": {"scaling": "robust"}}, "preprocess.scaling"),
-        ({"features": {"include": ["store"]}}, "features: have no numeric column"),
     ],
 )
 def test_what_needs_all_columns_is_refused_by_name(

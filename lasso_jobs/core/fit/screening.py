@@ -42,7 +42,7 @@ class ScreeningRecord:
     Parameters
     ----------
     n_columns : int
-        Numeric columns that were looked at.
+        Columns that were looked at: the numeric ones, and levels of categories if those are many.
     n_working_set : int
         Those of them whose moments of all pairs were read.
     n_scans : int
@@ -76,7 +76,7 @@ class ScreeningRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Penalties:
-    """How the numeric columns are penalised, whether they are in the working set or not.
+    """How the screened columns are penalised, whether they are in the working set or not.
 
     Parameters
     ----------
@@ -99,10 +99,11 @@ class Penalties:
     indicators: bool
 
     @classmethod
-    def of(cls, recipe: Recipe, *, indicators: bool) -> "Penalties":
-        """Those of a recipe's numeric columns."""
-        q, columns = len(recipe.columns.numeric), recipe.columns
-        categories = {category.name for category in columns.categories}
+    def of(cls, recipe: Recipe, *, indicators: bool, levels: bool = False) -> "Penalties":
+        """Those of a recipe's numeric columns, and of levels if these are screened, too."""
+        columns = recipe.columns
+        q = columns.n_columns if levels else len(columns.numeric)
+        categories = () if levels else {category.name for category in columns.categories}
         factor, low, high = np.ones(q), np.full(q, -np.inf), np.full(q, np.inf)
         for name in general_first(recipe, recipe.penalty_factors):
             if name not in categories:

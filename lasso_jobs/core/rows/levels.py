@@ -101,6 +101,46 @@ def choose(columns: Columns, rows: Moments, max_levels: int | None, min_count: i
     return Grouping(replace(columns, categories=tuple(categories)), np.array(owner, np.intp))
 
 
+def some_columns(columns: Columns, chosen: NDArray[np.bool_]) -> Columns:
+    """Some of the columns: numbers, or single levels, whose category then has no others.
+
+    Parameters
+    ----------
+    columns : Columns
+    chosen : ndarray of bool, shape (n_numeric,) or (n_columns,)
+        Of the numeric columns, and then all levels are kept; or of all, which have no ``(other)``.
+
+    Examples
+    --------
+    >>> store = Category("store", ("a", "b", "c"), other=False, type="string")
+    >>> some_columns(Columns(("x", "y"), (store,)), np.array([1, 0, 0, 1, 1]) > 0).labels
+    ('x', 'store=b', 'store=c')
+    """
+    n = len(columns.numeric)
+    numeric = [columns.numeric[j] for j in np.flatnonzero(chosen[:n]).tolist()]
+    if len(chosen) == n:
+        return columns.with_numeric(numeric)
+    kept: dict[str, Category] = {}
+    for category, (_, span) in zip(columns.categories, columns.spans()[n:], strict=True):
+        levels = tuple(category.levels[i] for i in np.flatnonzero(chosen[span]).tolist())
+        if levels:
+            kept[category.name] = replace(category, levels=levels)
+    some = columns.only({*numeric, *kept})
+    return replace(some, categories=tuple(kept.values()))
+
+
+def with_other(columns: Columns, every: Columns) -> Columns:
+    """The same columns, where the levels that a category lacks of all share ``(other)``."""
+    widths = {category.name: category.width for category in every.categories}
+    categories = tuple(replace(c, other=c.width < widths[c.name]) for c in columns.categories)
+    return replace(columns, categories=categories)
+
+
+def whole(columns: Columns) -> Grouping:
+    """Keep every level that is listed."""
+    return Grouping(columns, np.arange(columns.n_columns))
+
+
 def _kept(
     category: Category, shares: Floats, max_levels: int | None, least: float
 ) -> tuple[int, ...]:

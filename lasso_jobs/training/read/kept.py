@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lasso_jobs.core.rows.blocks.block import InParts
+from lasso_jobs.core.rows.blocks.indicators import codes_of
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.reading import Reading
@@ -59,7 +60,8 @@ class KeptUnit:
         for rows in self.blocks:
             block = rows.block
             if wanted is not None:
-                block = block.only(wanted)
+                codes = codes_of(block, self.columns, reading.columns)
+                block = replace(block.only(wanted), codes=codes)
             yield replace(rows, block=block)
 
 

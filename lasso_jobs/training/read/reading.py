@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass, replace
 
+from lasso_jobs.core.rows.blocks import indicators
+from lasso_jobs.core.rows.blocks.block import Block
+from lasso_jobs.core.rows.blocks.sparse import SparseColumns
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.where import Condition
 
@@ -92,6 +95,9 @@ class Reading:
         bucket of each. A group that is held out is so whatever else says its bucket.
     sparse : tuple of str
         Columns of sparse vectors.
+    levels_are_screened : bool
+        Whether the levels of categories are so many that they are screened as numbers are, and
+        taken by their entries where few rows have them.
     block_columns : int, optional
         For how many columns rows are decoded together, if it is not for these.
     """
@@ -119,7 +125,21 @@ class Reading:
     listed: tuple[int, ...] = ()
     listed_buckets: tuple[int, ...] = ()
     sparse: tuple[str, ...] = ()
+    levels_are_screened: bool = False
     block_columns: int | None = None
+
+    @property
+    def n_screened(self) -> int:
+        """How many columns, the first ones, a screening looks at."""
+        columns = self.columns
+        return columns.n_columns if self.levels_are_screened else len(columns.numeric)
+
+    def split(self, block: Block) -> tuple[Block, Columns, list[SparseColumns]]:
+        """The columns of a block that are laid out, and those that their entries are enough of."""
+        if self.levels_are_screened:
+            return indicators.split(block, self.columns)
+        rest, entries = block.split()
+        return rest, self.columns, entries
 
     def names(self) -> list[str]:
         """The columns to read."""
@@ -155,4 +175,6 @@ class Reading:
         for name, (places, _) in self.columns.elements().items():
             if name in self.sparse:
                 n_columns -= max(0, len(places) - SPARSE_COLUMNS)
+        if self.levels_are_screened:
+            n_columns -= max(0, self.n_screened - len(self.columns.numeric) - SPARSE_COLUMNS)
         return n_columns

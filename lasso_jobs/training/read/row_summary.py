@@ -97,7 +97,7 @@ def summarise(source: Source, reading: Reading) -> RowSummary:
         facts.cohort[:] = rows.cohorts[order][held_back.rows]
         by_row = rows.periods[order] if reading.period is not None else np.empty(0)
         summed = Summing.of(by_row, n_columns + 1)
-        block, entries = rows.block.split()
+        block, columns, entries = reading.split(rows.block)
         sparse = SparseSets.of(
             entries,
             n_columns + 1,
@@ -108,7 +108,7 @@ def summarise(source: Source, reading: Reading) -> RowSummary:
         )
         n_laid_out = len(sparse.others)
         centring = Centring.of(_room_for(n_laid_out, len(order)), n_laid_out, n_rows, weights)
-        laid_out = lay_out(centring.values, reading.columns, block, order=order, target=rows.target)
+        laid_out = lay_out(centring.values, columns, block, order=order, target=rows.target)
         for k, j in zip(laid_out, sparse.others.tolist(), strict=True):
             if j < n_columns:
                 np.take(centring.values[k], entering.rows, out=entering.values[j], mode="clip")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.gradient_sums import Fits, GradientSums
 from lasso_jobs.core.rows import marginals as mg
+from lasso_jobs.core.rows.blocks import indicators
 from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.blocks.sparse import Places
 from lasso_jobs.core.rows.columns import Columns
@@ -42,16 +43,17 @@ class ColumnsScan:
     Parameters
     ----------
     reading : Reading
-        Of all columns; the categories are not scanned.
+        Of all columns; categories are scanned if their levels are screened.
     """
 
     reading: Reading
 
     def __call__(self, source: Source) -> ColumnSummary:
         """Scan a work unit."""
-        n_sets, q = self.reading.n_buckets + 1, len(self.reading.columns.numeric)
+        reading = self.reading
+        n_sets, q = reading.n_buckets + 1, reading.n_screened
         total, counts = mg.empty((n_sets,), q), ReadCounts()
-        for rows in training_rows(source, self.reading):
+        for rows in training_rows(source, reading):
             order = np.argsort(rows.buckets, kind="stable")
             n_rows = np.bincount(rows.buckets, minlength=n_sets)
             weights = None if rows.weights is None else rows.weights[order]
@@ -59,9 +61,13 @@ class ColumnsScan:
             target = response[order]
             parts = [
                 (places, mg.of_rows(values, target, n_rows, weights))
-                for places, values in _chunks(rows.block, order)
+                for places, values in chain(
+                    _chunks(rows.block, order),
+                    indicators.laid_out(rows.block, reading.columns, range(q), order),
+                )
             ]
-            for each in rows.block.sparse:
+            levels = indicators.by_entries(rows.block, reading.columns, range(q))
+            for each in chain(rows.block.sparse, levels):
                 found = each.marginals(response, rows.buckets, n_sets, rows.weights)
                 parts.append((as_slice(each.places), found))
             total = mg.merge(total, mg.side_by_side(parts, q))
@@ -85,8 +91,9 @@ class GradientScan:
     reference : ndarray, shape (q,)
         About the mean of each column, so that large offsets lose no digits.
     groups : tuple of range
-        The columns, in groups that follow each other. They are multiplied a group at a time, so
-        that each has the same products whether it is scanned with the others or by itself.
+        The columns, in groups that follow each other: numbers, then levels of categories. They are
+        multiplied a group at a time, so that each has the same products whether it is scanned with
+        the others or by itself.
     """
 
     reading: Reading
@@ -125,33 +132,34 @@ class GradientScan:
         self, block: Block, residuals: Floats
     ) -> Iterator[tuple[slice | Places, Floats, Floats]]:
         """Some columns, their products with the residuals, and those of their nulls if any are."""
-        first = self.groups[0].start
+        first, every = self.groups[0].start, self.reading.columns
         for group in self.groups:
-            columns, reference = (
-                np.arange(group.start, group.stop),
-                self.reference[group.start : group.stop],
-            )
+            columns = np.arange(group.start, min(group.stop, len(block.numeric)))
             some = block.only(columns)
-            for places, values in _chunks(some):
-                values -= reference[places, None]
+            numbers = ((columns[places], values) for places, values in _chunks(some))
+            for places, values in chain(numbers, indicators.laid_out(block, every, group)):
+                values -= self.reference[places, None]
                 null, of_nulls = np.isnan(values), np.empty(0)
                 if null.any():
                     of_nulls = null.astype(float) @ residuals
                     values[null] = 0.0
-                yield as_slice(columns[places] - first), values @ residuals, of_nulls
-            for part in chain.from_iterable(each.chunks() for each in some.sparse):
-                places = as_slice(columns[part.places] - first)
-                yield places, *part.products(residuals, reference[part.places])
+                yield as_slice(places - first), values @ residuals, of_nulls
+            sparse = (replace(each, places=columns[each.places]) for each in some.sparse)
+            parts = chain(sparse, indicators.by_entries(block, every, group))
+            for part in chain.from_iterable(each.chunks() for each in parts):
+                products = part.products(residuals, self.reference[part.places])
+                yield as_slice(part.places - first), *products
 
     def _residuals(self, block: Block, target: Floats, buckets: NDArray[np.intp]) -> Floats:
         """Of each fit, zero in the rows that it is not fitted to; shape (n_fits, n)."""
         names = self.working_set.numeric
+        codes = indicators.codes_of(block, self.reading.columns, self.working_set)
         block = block.only(self.reading.columns.places(names))
         _, entries = block.split()
         laid_out = self._used() - {j for each in entries for j in each.places.tolist()}
         # Once for all fits.
         numeric = [block.numeric[j] if j in laid_out else np.empty(0) for j in range(len(names))]
-        inside = Block(block.n_rows, numeric, block.codes, tuple(entries))
+        inside = Block(block.n_rows, numeric, codes, tuple(entries))
         parts = []
         for each in self.fits:
             part = each.residuals(inside, self.working_set, self.indicators, target)

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.fit.screening import Penalties
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.columns import Columns
+from lasso_jobs.core.rows.levels import some_columns, with_other
 from lasso_jobs.core.rows.marginals import Marginals
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.training.read.reading import Reading
@@ -46,7 +48,7 @@ class Ground:
     fold_weight : ndarray, shape (n_folds,)
         Weight of the rows that each fold is tested on.
     always : ndarray of bool, shape (q,)
-        The columns that are never penalised, and the offset: no working set lacks them.
+        The screened columns that are never penalised, and the offset: no working set lacks them.
     """
 
     scanner: Scanner
@@ -70,7 +72,8 @@ class Ground:
             sets.pop(tuple(range(n + 1)))
         trainings = [tuple(training.tolist()) for training, _ in folds.splits()]
         recipe = recipe_of(scanner.planned.job, reading.columns, m.empty(1))
-        always = Penalties.of(recipe, indicators=False).factor == 0
+        levels = reading.levels_are_screened
+        always = Penalties.of(recipe, indicators=False, levels=levels).factor == 0
         if recipe.offset_at is not None:
             always[recipe.offset_at] = True
         weight = marginals.weight[:, 0]
@@ -89,6 +92,11 @@ class Ground:
         """The training job."""
         return self.scanner.planned.job
 
+    def recipe_of(self, columns: Columns, rows: Moments) -> Recipe:
+        """How the job penalises some of the columns."""
+        levels = self.scanner.reading.levels_are_screened
+        return recipe_of(self.job, columns, rows, levels_are_screened=levels)
+
     @property
     def n_folds(self) -> int:
         """How many of the sets are trainings of folds."""
@@ -96,19 +104,22 @@ class Ground:
 
     def columns_of(self, inside: NDArray[np.bool_]) -> Columns:
         """The working set."""
-        columns = self.scanner.reading.columns
-        return columns.with_numeric([columns.numeric[j] for j in np.flatnonzero(inside)])
+        return some_columns(self.scanner.reading.columns, inside)
 
     def reading_of(self, inside: NDArray[np.bool_]) -> Reading:
-        """The reading of the working set alone."""
-        return self.scanner.reading.of_some(self.columns_of(inside))
+        """The reading of the last working set alone, with the other levels as ``(other)``."""
+        reading, columns = self.scanner.reading, self.columns_of(inside)
+        if reading.levels_are_screened:
+            columns = with_other(columns, reading.columns)
+        return reading.of_some(columns)
 
     def moments_of(self, inside: NDArray[np.bool_]) -> BucketMoments:
         """The moments of the working set, read if it is another than the last one."""
         key = inside.tobytes()
         if self._kept is None or self._kept[0] != key:
             self._kept = None
-            self._kept = key, self.scanner.pairs(self.reading_of(inside))
+            reading = self.scanner.reading.of_some(self.columns_of(inside))
+            self._kept = key, self.scanner.pairs(reading)
         return self._kept[1]
 
     def summary_of(self, inside: NDArray[np.bool_]) -> RowSummary:

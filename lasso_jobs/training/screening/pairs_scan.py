@@ -64,7 +64,7 @@ class PairsScan:
             order = np.argsort(rows.buckets, kind="stable")
             n_rows = np.bincount(rows.buckets, minlength=reading.n_buckets + 1).tolist()
             weights = None if rows.weights is None else rows.weights[order]
-            block, entries = rows.block.split()
+            block, columns, entries = reading.split(rows.block)
             sparse = SparseSets.of(
                 entries,
                 q,
@@ -76,9 +76,7 @@ class PairsScan:
             n_laid_out = len(sparse.others)
             room = np.empty(room_for(n_laid_out, len(order)))
             centring = Centring.of(room, n_laid_out, n_rows, weights)
-            laid_out = lay_out(
-                centring.values, reading.columns, block, order=order, target=rows.target
-            )
+            laid_out = lay_out(centring.values, columns, block, order=order, target=rows.target)
             for k in laid_out:
                 centring.centre(k)
             found = BucketMoments(centring.moments(sparse, self.buckets))

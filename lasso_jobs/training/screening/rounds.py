@@ -30,7 +30,7 @@ from lasso_jobs.core.threads import Steps, in_threads
 from lasso_jobs.progress import of_stage
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.row_summary import RowSummary
-from lasso_jobs.training.recipe import path_search, recipe_of
+from lasso_jobs.training.recipe import path_search
 from lasso_jobs.training.screening.ground import Ground
 from lasso_jobs.training.screening.set_paths import SetPath, Solved, solve_set
 
@@ -64,12 +64,15 @@ class Screened:
         Of the rows, with the columns of the working set.
     alphas : mapping of float to ndarray
         Of each l1_ratio, the alphas at which every other column is zero in every fit.
+    levels : bool
+        Whether the levels of categories were screened, too.
     record : ScreeningRecord
     """
 
     reading: Reading
     summary: RowSummary
     alphas: Mapping[float, Floats]
+    levels: bool
     record: ScreeningRecord
 
 
@@ -91,6 +94,7 @@ def screen(ground: Ground) -> Screened:
         reading=ground.reading_of(inside),
         summary=ground.summary_of(inside),
         alphas={walk.ratio: walk.alphas[: walk.done] for walk in walks},
+        levels=ground.scanner.reading.levels_are_screened,
         record=ScreeningRecord(
             n_columns=len(inside),
             n_working_set=int(inside.sum()),
@@ -219,10 +223,13 @@ class _Walk:
         return float((search.eps or EPS) ** (1 / max(n - 1, 1)))
 
     def _penalties(self) -> Penalties:
-        job, columns = self.ground.job, self.ground.scanner.reading.columns
-        nothing = m.empty(1)
-        recipe = replace(recipe_of(job, columns, nothing), l1_ratio=self.ratio)
-        return Penalties.of(recipe, indicators=job.preprocess.missing == "indicator")
+        job, reading = self.ground.job, self.ground.scanner.reading
+        recipe = self.ground.recipe_of(reading.columns, m.empty(1))
+        return Penalties.of(
+            replace(recipe, l1_ratio=self.ratio),
+            indicators=job.preprocess.missing == "indicator",
+            levels=reading.levels_are_screened,
+        )
 
     def _admit(self, entry: Floats, *, last: float, target: float) -> None:
         """Choose the next working set; a candidate that got no coefficient may leave it again."""
@@ -245,7 +252,7 @@ class _Walk:
         sets = ground.training_sets(ground.moments_of(self.inside))
         columns = ground.columns_of(self.inside)
         everything = max(sets, key=lambda each: len(each.buckets)).rows
-        recipe = replace(recipe_of(ground.job, columns, everything), l1_ratio=self.ratio)
+        recipe = replace(ground.recipe_of(columns, everything), l1_ratio=self.ratio)
         if not self.done:
             self.alphas = search.grid(recipe, sets[0].rows)
         low = max(self.done - 1, 0)
@@ -299,7 +306,8 @@ class _Walk:
             self.explained = float(solved.paths[0].explained[good - 1])
             self.done += good
             self.active = self.active.copy()
-            self.active[np.flatnonzero(self.inside)] |= solved.active(good)
+            places = np.flatnonzero(self.inside)
+            self.active[places] |= solved.active(good)[: len(places)]
         entry = gradients.entry(max(good - 1, 0))
         if good < len(alphas):
             entry[(gradients.violation(good) > TOLERANCE) & outside] = np.inf

@@ -41,6 +41,8 @@ SHARE_TO_KEEP = 0.3
 SPARSE_BYTES = 6
 """Of an entry in memory for each byte in a file: 12 for an index and a value, which a file has in
 two where all values are equal, and in nine where none are."""
+CODE_BYTES = 4
+"""Of a row's level of a category."""
 FLOAT32 = {pa.float32(), pa.float16(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16()}
 """The types whose every value is a float32."""
 
@@ -155,7 +157,8 @@ class Scanner:
         elements = reading.columns.elements()
         n_columns -= sum(len(elements[name].places) for name in reading.sparse)
         of_entries = SPARSE_BYTES * dataset.column_bytes(reading.sparse)
-        return dataset.n_rows * n_columns * size + of_entries
+        of_row = n_columns * size + CODE_BYTES * len(reading.columns.categories)
+        return dataset.n_rows * of_row + of_entries
 
 
 def _memory_bytes(client: "Client") -> int:

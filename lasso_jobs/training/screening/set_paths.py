@@ -74,11 +74,11 @@ class Solved:
         return int(np.cumprod(np.all([path.converged for path in fits], axis=0)).sum())
 
     def active(self, n: int) -> NDArray[np.bool_]:
-        """Of the set's numeric columns, which have a coefficient at one of the first alphas."""
+        """Of the set's columns, which have a coefficient at one of the first alphas."""
         columns = self.recipe.columns
         coef = np.concatenate([path.fits.coef[:n] for path in self.paths])
         used = np.asarray(np.any(coef != 0, axis=0))
-        active = np.array(used[: len(columns.numeric)])
+        active = np.array(used[: columns.n_columns])
         indicators = np.array(self.recipe.indicators, np.intp)
         active[indicators] |= used[columns.n_columns :]
         return active

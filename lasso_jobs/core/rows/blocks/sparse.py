@@ -97,6 +97,26 @@ class SparseColumns(Sequence[Floats]):
             nulls=nulls,
         )
 
+    @classmethod
+    def of_codes(cls, codes: NDArray[np.int32], places: Places) -> "SparseColumns":
+        """Indicators of the codes from 0 on, one for each place: a 1 in each row of the code.
+
+        Examples
+        --------
+        >>> levels = SparseColumns.of_codes(np.array([1, 7, 0, 1, -1]), np.arange(2))
+        >>> levels[0].tolist(), levels[1].tolist()
+        ([0.0, 0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0, 0.0])
+        """
+        rows = np.flatnonzero((codes >= 0) & (codes < len(places))).astype(np.int32)
+        own = codes[rows]
+        return cls(
+            places=places,
+            starts=np.append(0, np.cumsum(np.bincount(own, minlength=len(places)))),
+            rows=rows[np.argsort(own, kind="stable")],
+            values=np.ones(len(rows)),
+            nulls=np.zeros(len(codes), np.bool_),
+        )
+
     def chunks(self) -> Iterator["SparseColumns"]:
         """Some of them at a time, none copied."""
         for start in range(0, len(self), COLUMNS_AT_ONCE):
