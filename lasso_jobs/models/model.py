@@ -244,7 +244,7 @@ class Model:
         Raises
         ------
         DataError
-            If a column is missing, or of another type than in training.
+            If a column is missing, or of another type than in training, or the offset has a null.
 
         Examples
         --------

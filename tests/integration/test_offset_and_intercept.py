@@ -10,9 +10,11 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from sklearn.linear_model import ElasticNet
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from lasso_jobs import TrainJob, train
+from lasso_jobs.comparison.run import compare
+from lasso_jobs.errors import DataError
 from lasso_jobs.training.result import TrainResult
 
 pytestmark = pytest.mark.integration
@@ -76,7 +78,7 @@ class Oracle:
         intercept: bool = False,
         offset: bool = False,
         weighted: bool = False,
-        scaled: bool = True,
+        scaling: str = "standard",
         indicator: bool = False,
         factors: dict[str, float] | None = None,
     ) -> None:
@@ -87,7 +89,7 @@ class Oracle:
         self.y, self.fold = rows["y"].to_numpy(), rows["fold"].to_numpy()
         self.offset = rows["exposure"].to_numpy() if offset else np.zeros(N)
         self.w = rows["w"].to_numpy() if weighted else np.ones(N)
-        self.intercept, self.scaled, self.indicator = intercept, scaled, indicator
+        self.intercept, self.scaling, self.indicator = intercept, scaling, indicator
         named = [*NAMES, *["store"] * 3]
         self.factors = np.array([(factors or {}).get(name, 1.0) for name in named])
 
@@ -97,9 +99,11 @@ class Oracle:
         seen = ~np.isnan(X[rows, 1])
         X[np.isnan(X[:, 1]), 1] = np.average(X[rows, 1][seen], weights=w[seen])
         X = np.hstack([X, self.nulls]) if self.indicator else X
-        scaler = StandardScaler(with_mean=False, with_std=self.scaled)
-        scaler.fit(X[rows], sample_weight=w)
-        return X, np.ones(X.shape[1]) if scaler.scale_ is None else scaler.scale_
+        if self.scaling == "standard":
+            return X, StandardScaler(with_mean=False).fit(X[rows], sample_weight=w).scale_
+        if self.scaling == "robust":
+            return X, RobustScaler(with_centering=False).fit(X[rows]).scale_
+        return X, np.ptp(X[rows], axis=0) if self.scaling == "minmax" else np.ones(X.shape[1])
 
     def fit(self, rows: Any, alpha: float, ratio: float = 1.0) -> tuple[Floats, float, Floats]:
         """Coefficients in original units, the intercept, and predictions of all rows."""
@@ -137,7 +141,15 @@ CASES: dict[str, tuple[Values, Values]] = {
     ),
     "no scaling": (
         {"intercept": False, "preprocess": {"scaling": "none"}},
-        {"scaled": False},
+        {"scaling": "none"},
+    ),
+    "robust": (
+        {"intercept": False, "offset": "exposure", "preprocess": {"scaling": "robust"}},
+        {"offset": True, "scaling": "robust"},
+    ),
+    "minmax": (
+        {"intercept": False, "preprocess": {"scaling": "minmax"}},
+        {"scaling": "minmax"},
     ),
     "indicator": (
         {"intercept": False, "offset": "exposure", "preprocess": {"missing": "indicator"}},
@@ -178,3 +190,65 @@ def test_each_fold_and_the_model_are_those_of_refits(folder: Path, case: str) ->
         assert found[name] == pytest.approx(value, rel=1e-7, abs=1e-8 * size), name
     assert model.intercept == pytest.approx(intercept, rel=1e-7, abs=1e-12)
     assert_allclose(model.predict(table()), predicted, rtol=1e-7)
+
+
+def test_compare_holds_other_estimators_against_the_same_errors(folder: Path) -> None:
+    job = {
+        "name": "m",
+        "data": {"path": str(folder / "rows.parquet")},
+        "target": "y",
+        "features": {"exclude": ["w"]},
+        "offset": "exposure",
+        "intercept": False,
+        "search": {"split": {"fold": "fold"}, "alphas": 20, "l1_ratio": 0.5},
+        "holdout": None,
+        "stability": None,
+        "registry": str(folder / "registry"),
+        "compare": {
+            "families": [],
+            "estimators": {
+                "net": {
+                    "estimator": "sklearn.linear_model.ElasticNet",
+                    "params": {"l1_ratio": 0.5, "fit_intercept": False, "tol": 1e-12},
+                    "search": {"alpha": [0.05]},
+                }
+            },
+        },
+    }
+    found = {each.family: each for each in compare(TrainJob.from_values(job), workers=1).families}
+    oracle = Oracle(offset=True)
+    own = found["lasso"]
+    assert_allclose(own.fold_mse, oracle.fold_mse([own.params["alpha"]], 0.5)[:, 0], rtol=EXACT)
+    assert_allclose(found["net"].fold_mse, oracle.fold_mse([0.05], 0.5)[:, 0], rtol=1e-6)
+
+
+def test_what_a_training_with_an_offset_has_read_misleads_no_other(tmp_path: Path) -> None:
+    rows = table().to_pandas()
+    rows.loc[:49, "exposure"] = np.nan
+    rows.to_parquet(tmp_path / "rows.parquet")
+    keys: Values = {"features": {"exclude": ["w"]}}
+    trained(tmp_path, **keys, offset="exposure")
+    for offset, n in ((None, N), ("exposure", N - 50), ("x0", N)):
+        cached = trained(tmp_path, **keys, offset=offset)
+        fresh = trained(tmp_path, **keys, offset=offset, cache=False)
+        assert cached.model.n_rows == n
+        assert cached.registered.digest == fresh.registered.digest
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (np.nan, "no row is left to train on; expected rows with a target and the offset 'exp"),
+        (np.inf, "Mend the file, or filter the rows with data.where\\.$"),
+    ],
+)
+def test_an_offset_that_is_no_number_is_refused(tmp_path: Path, values: float, says: str) -> None:
+    table().to_pandas().assign(exposure=values).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match=says):
+        trained(tmp_path, offset="exposure")
+
+
+def test_an_offset_alone_is_no_feature(tmp_path: Path) -> None:
+    table().select(["exposure", "fold", "y"]).to_pandas().to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="none of its columns is left as a feature"):
+        trained(tmp_path, offset="exposure", features={"include": ["*"]})

@@ -97,7 +97,7 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         kept = ~left_out
         table, positions = table.filter(pa.array(kept)), positions[kept]
     values = arrays.numbers(table.column(reading.target))
-    _check_finite(piece, reading.target, values, is_target=True)
+    _check_finite(piece, reading.target, values, excludable=False)
     table = with_parts(table, reading.columns.dates)
     numbers = _Numbers(piece, rows, table, reading=reading, kept=kept, positions=positions)
     block = Block(
@@ -226,7 +226,7 @@ class _Numbers(Together):
             self[int(columns.places[np.searchsorted(columns.starts, entry, "right") - 1])]
 
     def _check(self, name: str, values: Floats) -> None:
-        _check_finite(self._piece, name, values)
+        _check_finite(self._piece, name, values, excludable=name != self._reading.offset)
         if not self._reading.nulls_allowed and np.isnan(values).any():
             raise DataError(
                 f"{self._piece.file.path}, column {name!r}",
@@ -236,9 +236,9 @@ class _Numbers(Together):
             )
 
 
-def _check_finite(piece: Piece, name: str, values: Floats, *, is_target: bool = False) -> None:
+def _check_finite(piece: Piece, name: str, values: Floats, *, excludable: bool) -> None:
     remedy = "Mend the file, or filter the rows with data.where"
-    if not is_target:
+    if excludable:
         remedy += ", or exclude the column with features.exclude"
     arrays.check_range(f"{piece.file.path}, column {name!r}", values, remedy=remedy)
 
