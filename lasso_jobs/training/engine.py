@@ -31,7 +31,7 @@ def engine_for(job: TrainJob, features: SelectedFeatures) -> Engine:
         )
     if job.search.engine != "auto":
         return job.search.engine
-    return "screened" if _are_many(features) and reason is None else "all"
+    return "screened" if _are_many(job, features) and reason is None else "all"
 
 
 def engine_with_levels(
@@ -39,26 +39,30 @@ def engine_with_levels(
 ) -> Engine:
     """The engine once a scan has listed the levels, for which categories have n columns."""
     is_open = job.search.engine == "auto" and _needs_all(job, features) is None
-    return "screened" if is_open and len(features.numeric) + n > MOST_OF_ALL else planned
+    return "screened" if is_open and _n_numeric(job, features) + n > MOST_OF_ALL else planned
 
 
 def screens_levels(engine: Engine, job: TrainJob, features: SelectedFeatures, n: int) -> bool:
     """Whether the levels of categories, which have n columns, are screened as numbers are."""
-    n_numbers = len(features.numeric) - (job.offset is not None)
-    return engine == "screened" and (n > MOST_OF_ALL or not n_numbers)
+    return engine == "screened" and (n > MOST_OF_ALL or not _n_numeric(job, features))
 
 
-def _are_many(features: SelectedFeatures) -> bool:
+def _are_many(job: TrainJob, features: SelectedFeatures) -> bool:
     # How many tokens there are, only a scan can tell: as a rule they are many.
-    return len(features.numeric) > MOST_OF_ALL or bool(features.tokens)
+    return _n_numeric(job, features) > MOST_OF_ALL or bool(features.tokens)
+
+
+def _n_numeric(job: TrainJob, features: SelectedFeatures) -> int:
+    """How many numeric columns may have a coefficient."""
+    return len(features.numeric) - (job.offset is not None)
 
 
 def reason_for_engine(job: TrainJob, features: SelectedFeatures) -> str:
     """Why the job has its engine."""
     if job.search.engine != "auto":
         return "search.engine says so"
-    n, reason = len(features.numeric), _needs_all(job, features)
-    if not _are_many(features):
+    n, reason = _n_numeric(job, features), _needs_all(job, features)
+    if not _are_many(job, features):
         few = f"the numeric columns are {n:,}, and at most {MOST_OF_ALL:,} are few"
         if not features.categorical or reason is not None:
             return few

@@ -133,7 +133,7 @@ def certificate_facts(model: Model) -> Facts:
 def _n_numeric(model: Model) -> str:
     screening = model.certificate.screening
     if screening is None:
-        return f"{len(model.columns.numeric):,}"
+        return f"{len(model.columns.numeric) - (model.predictor.offset is not None):,}"
     return f"{screening.n_columns:,} (of which the working set has {screening.n_working_set:,})"
 
 

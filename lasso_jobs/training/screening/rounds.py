@@ -90,14 +90,15 @@ def screen(ground: Ground) -> Screened:
             walk.go_on(inside)
             inside = walk.with_rivals()
             break
+    n_fixed = int(ground.job.offset is not None)  # which is in every set
     return Screened(
         reading=ground.reading_of(inside),
         summary=ground.summary_of(inside),
         alphas={walk.ratio: walk.alphas[: walk.done] for walk in walks},
         levels=ground.scanner.reading.levels_are_screened,
         record=ScreeningRecord(
-            n_columns=len(inside),
-            n_working_set=int(inside.sum()),
+            n_columns=len(inside) - n_fixed,
+            n_working_set=int(inside.sum()) - n_fixed,
             n_scans=ground.scanner.n_scans,
             worst_violation=max(walk.worst for walk in walks),
             n_left_out=sum(len(walk.alphas) - walk.done for walk in walks),
