@@ -40,7 +40,7 @@ def add_group(commands: Commands, name: str, text: str) -> Commands:
 
 
 def add_job(parser: argparse.ArgumentParser) -> None:
-    """Add the job file and its date."""
+    """Add the job file, its date, and changes of its keys."""
     parser.add_argument("job", metavar="JOB.yaml", type=usage.text, help="the job file")
     parser.add_argument(
         "--date",
@@ -48,10 +48,6 @@ def add_job(parser: argparse.ArgumentParser) -> None:
         metavar="YYYY-MM-DD",
         help="the date that takes the place of {date} in the job file",
     )
-
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add ``--set``, which changes keys of the job file."""
     parser.add_argument(
         "--set",
         action="append",
@@ -88,15 +84,15 @@ def add_registry(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_job(kind: type[AnyJob], options: argparse.Namespace) -> AnyJob:
-    """Read the job file, as of the date if one is given."""
+def read_job(kind: type[AnyJob], options: argparse.Namespace, *, of_date: bool = True) -> AnyJob:
+    """Read the job file with its settings, and as of the date if one is given and wanted."""
     try:
-        job = kind.from_yaml(options.job, getattr(options, "settings", ()))
+        job = kind.from_yaml(options.job, options.settings)
     except JobError as error:
         if error.where.startswith("--set"):
             raise UsageError(*error.args) from error
         raise
-    return job if options.date is None else job.on(options.date)
+    return job.on(options.date) if of_date and options.date is not None else job
 
 
 def date_range(options: argparse.Namespace) -> tuple[str, str] | None:

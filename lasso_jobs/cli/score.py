@@ -100,7 +100,7 @@ def _score_dates(dates: tuple[str, ...], options: argparse.Namespace) -> int:
     from lasso_jobs.jobs.score import ScoreJob
     from lasso_jobs.scoring import nights
 
-    job = ScoreJob.from_yaml(options.job)
+    job = cli.read_job(ScoreJob, options, of_date=False)
     only: n.NightFilter = options.only or "missing"
     results: tuple[n.NightResult, ...] = ()
     if options.dry_run:

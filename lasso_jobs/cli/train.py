@@ -13,7 +13,6 @@ def add_command(commands: cli.Commands) -> None:
     for name, command, said in (("train", _train, "Train a model"), ("compare", _compare, text)):
         parser = cli.add(commands, name, command, said)
         cli.add_job(parser)
-        cli.add_settings(parser)
         cli.add_cluster(parser)
 
 

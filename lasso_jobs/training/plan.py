@@ -45,7 +45,7 @@ class TrainPlan:
     data_digest : str
         A hash of the files' identities.
     run_id : str
-        A hash of the job and of the files' identities.
+        A hash of the job, of the files' identities and of the names of vectors' elements.
     """
 
     job: TrainJob
@@ -116,6 +116,7 @@ def plan(job: TrainJob) -> TrainPlan:
     dataset = discover(job.data.path, job.data.conditions(), job.data.version)
     roles = _columns_with_roles(dataset, job)
     filters = _columns_of_filters(dataset, job)
+    options = options_of(job, dataset)
     features = select_features(
         dataset,
         include=job.features.include,
@@ -123,7 +124,7 @@ def plan(job: TrainJob) -> TrainPlan:
         categorical=job.features.categorical,
         reserved=roles,
         dates=date_features(dataset, job.features.dates),
-        options=options_of(job, dataset),
+        options=options,
     )
     refuse_unknown_features(job, features)
     features = features.with_offset(job.offset)
@@ -148,7 +149,8 @@ def plan(job: TrainJob) -> TrainPlan:
         odd_columns=odd_columns(dataset, {name: others.get(name, "feature") for name in columns}),
         work_units=dataset.static_work_units(),
         data_digest=hashlib.sha256(json_text(dataset.identities).encode()).hexdigest(),
-        run_id=job.digest(*dataset.identities)[:16],
+        # Of files of names, also what is in them.
+        run_id=job.digest(*dataset.identities, *map(json_text, options.names.items()))[:16],
     )
 
 

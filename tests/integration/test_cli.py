@@ -340,6 +340,44 @@ def test_an_error_of_a_setting_names_it(here: Run, folder: Path, setting: str) -
     assert f"--set {setting}: " in the_line(done, 2)
 
 
+SCORING = {"model": "m@v1", "data": {"path": "data"}, "keys": ["x"], "output": {"path": "scores"}}
+ACTUALS: Values = {
+    "model": "m",
+    "scores": {"path": "scores"},
+    "actuals": {"path": "data"},
+    "keys": ["x"],
+    "target": "target",
+    "period": "x",
+    "history": {"path": "errors"},
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "values"),
+    [
+        (("plan",), job()),
+        (("plan",), SCORING),
+        (("compare",), job()),
+        (("score",), SCORING),
+        (("score", "--from", "2024-01-01", "--to", "2024-01-02"), SCORING),
+        (("score", "--date", "2024-01-01", "--only", "all", "--dry-run"), SCORING),
+        (("monitor",), ACTUALS),
+    ],
+)
+def test_every_command_of_a_job_takes_settings(
+    here: Run, folder: Path, command: tuple[str, ...], values: Values
+) -> None:
+    name = write_job(folder, values)
+    done = here(command[0], name, *command[1:], "--set", "cash=no", folder=folder)
+    assert "--set cash=no: " in the_line(done, 2)
+
+
+def test_a_plan_is_of_the_job_with_its_settings(here: Run, folder: Path) -> None:
+    name = write_job(folder, job())
+    done = here("plan", name, "--set", "search.engine=screened", "--json", folder=folder)
+    assert the_object(done)["engine"] == "screened"
+
+
 def test_a_scheduler_that_does_not_answer_is_named(
     here: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -300,6 +300,23 @@ def test_fewer_elements_and_other_factors_are_trained_from_the_cache(
     assert result.model.labels == ("x", "v[1]", "v[6]")
 
 
+def test_a_run_is_another_where_the_names_in_a_file_are(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    rows = pa.table({"v": pa.array([[1.0, 2.0], [3.0, 1.0]]), "y": [1.0, 2.0]})
+    pq.write_table(rows, tmp_path / "data" / "0.parquet")
+    names, ids = tmp_path / "names.txt", []
+    values = {
+        "name": "m",
+        "data": {"path": str(tmp_path / "data")},
+        "target": "y",
+        "features": {"names": {"v": str(names)}},
+    }
+    for text in ("a\nb\n", "a\nc\n", "a\nb\n"):
+        names.write_text(text)
+        ids.append(plan(TrainJob.from_values(values)).run_id)
+    assert ids[0] == ids[2] != ids[1]
+
+
 def test_a_plan_names_vectors_and_refuses_what_is_no_feature(lists: tuple[Path, Model]) -> None:
     values = plan(job(lists[0])).as_values()
     assert values["numeric_features"] == ["x"]

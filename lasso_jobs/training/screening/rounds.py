@@ -28,6 +28,7 @@ from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps, in_threads
 from lasso_jobs.progress import of_stage
+from lasso_jobs.training.memory import MOST_SUM_BYTES
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.row_summary import RowSummary
 from lasso_jobs.training.recipe import path_search
@@ -46,8 +47,6 @@ errors have turned, more and more columns have coefficients, and a fit takes lon
 RIVALS = 200
 """How many columns that have no coefficient stay in the final set, those closest to one first:
 refits to parts of the rows may choose them."""
-MOST_SUM_BYTES = 2**29
-"""Of the products of all columns with the residuals, which decide how many alphas a scan proves."""
 SATURATED = 0.999
 """The share of the target's variance that a fit explains beyond which no smaller alpha is tried."""
 
