@@ -12,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
+from lasso_jobs.engine.cluster import connect
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.exports.linear_form import linear_form
 from lasso_jobs.exports.sql import sql
@@ -24,6 +25,9 @@ from lasso_jobs.serving.app import Service
 from lasso_jobs.serving.options import ServeOptions
 from lasso_jobs.serving.run import _follower
 from lasso_jobs.training import plan as training
+from lasso_jobs.training import run
+from lasso_jobs.training.examine import examine
+from lasso_jobs.training.gather import gather
 from lasso_jobs.training.report.store import stored_card
 
 with warnings.catch_warnings():
@@ -287,3 +291,32 @@ def test_the_gate_compares_models_of_other_offsets_on_the_same_rows(
     assert after.model.holdout.mse == pytest.approx(errors[1], rel=1e-9)
     said = after.promotion.reason
     assert f"hold-out MSE {errors[1]:.6g} against {errors[0]:.6g} of v1" in said
+
+
+def test_checks_see_the_residuals_of_a_model_without_an_intercept(
+    folder: Path, tmp_path: Path
+) -> None:
+    planned = training.plan(job(folder, registry=str(tmp_path / "models"), stability=None))
+    with connect(workers=1) as client:
+        data = gather(lambda: client, planned)
+    selected = run.select(planned, data)
+    evaluation = run.evaluate(planned, data, selected)
+    model = run.build(planned, data, selected, evaluation)
+    found = examine(planned, data, selected, model)
+    frame = pd.concat([rows(k).iloc[1:].assign(day=day) for k, day in enumerate(DAYS)])
+    residual = frame["y"] - model.predict(frame)
+    assert found.series is not None and found.held is not None
+    assert_allclose(found.series.mean, residual.groupby(frame["day"]).mean(), rtol=1e-8)
+    fit = selected.evaluated
+    assert fit is not None
+    held = data.held_out
+    places = {label: j for j, label in enumerate(data.columns.labels)}
+    X = np.stack([held.X[places[model.labels[j]]] for j in fit.selected], axis=1)
+    means = fit.design.location[fit.design.position[fit.selected]]
+    X = np.where(np.isnan(X), means, X)
+    before = data.moments.merged(range(data.folds.n_before_holdout))
+    at = fit.design.position[fit.selected]
+    squares = before.scatter[np.ix_(at, at)] + before.weight * np.outer(means, means)
+    leverage = np.einsum("ij,ij->i", X @ np.linalg.inv(squares), X)
+    assert_allclose(found.held.leverage, leverage, rtol=1e-8)
+    assert found.held.mean_leverage == pytest.approx(len(fit.selected) / before.n)
