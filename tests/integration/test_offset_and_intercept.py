@@ -170,7 +170,13 @@ CASES: dict[str, tuple[Values, Values]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("no intercept", "weights", "indicator", "robust")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES],
+)
 @pytest.mark.filterwarnings("ignore:With alpha=0", "ignore:Coordinate descent", "ignore:Objective")
 def test_each_fold_and_the_model_are_those_of_refits(folder: Path, case: str) -> None:
     keys, how = CASES[case]

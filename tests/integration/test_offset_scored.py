@@ -270,7 +270,11 @@ def test_the_plan_tells_the_offset_from_the_features(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "champion",
-    [{"offset": "z", "intercept": True}, {"offset": None}, {"offset": None, "intercept": True}],
+    [
+        {"offset": "z", "intercept": True},
+        pytest.param({"offset": None}, marks=pytest.mark.slow),
+        pytest.param({"offset": None, "intercept": True}, marks=pytest.mark.slow),
+    ],
 )
 def test_the_gate_compares_models_of_other_offsets_on_the_same_rows(
     folder: Path, tmp_path: Path, champion: Values
