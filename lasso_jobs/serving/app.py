@@ -11,7 +11,7 @@ import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -70,6 +70,7 @@ class Service:
             *(
                 Route(path, endpoint, methods=["GET"])
                 for path, endpoint in (
+                    ("/", self._home),
                     ("/ping", self._ping),
                     ("/version", self._version),
                     ("/v2/health/live", self._ping),
@@ -188,6 +189,9 @@ class Service:
         if kind != "application/json":
             raise HTTPException(415, "The content type must be application/json or text/csv")
         return bodies.invocation(body), False
+
+    async def _home(self, _: Request) -> Response:
+        return RedirectResponse("docs")
 
     async def _ping(self, _: Request) -> Response:
         return Json({"status": "ok"})
