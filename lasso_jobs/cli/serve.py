@@ -23,7 +23,8 @@ def add_command(commands: cli.Commands) -> None:
     )
     serve.add_argument(
         "--port",
-        type=usage.whole(0),
+        # A larger one would be taken without its upper bits.
+        type=usage.whole(0, 65_535),
         default=8000,
         help="the port (%(default)s); 0 takes one that is free",
     )

@@ -65,14 +65,16 @@ def night(value: str) -> str:
     return value
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A whole number, at least so large."""
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A whole number, at least and at most so large."""
 
     def read(value: str) -> int:
         try:
             number = int(value)
         except ValueError:
             number = least - 1
+        if most is not None and not least <= number <= most:
+            raise _refused(value, f"a whole number from {least} to {most}")
         if number < least:
             raise _refused(value, f"a whole number, at least {least}")
         return number

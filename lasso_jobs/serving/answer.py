@@ -197,7 +197,7 @@ class ServedModel:
         return lacking
 
     def _table(self, rows: Rows) -> pa.Table:
-        columns = []
+        columns = [pa.chunked_array([pa.nulls(rows.n_rows)])]  # tells how many rows there are
         for each in self.fields:
             values = rows.columns.get(each.name)
             if values is None:
@@ -212,7 +212,8 @@ class ServedModel:
                     "Correct it",
                 )
             columns.append(values)
-        return pa.Table.from_arrays(columns, names=[each.name for each in self.fields])
+        names = [each.name for each in self.fields]
+        return pa.Table.from_arrays(columns, names=["", *names]).select(range(1, len(columns)))
 
     def _notes(
         self, predicted: PredictedRows, lacking: Mapping[str, int]

@@ -171,6 +171,7 @@ def _run(options: ServeOptions, listening: socket.socket, follower: Follower, ad
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -68,6 +68,12 @@ def test_what_cannot_begin_says_why(
     assert done.returncode == 1 and said in done.stderr
 
 
+def test_a_port_that_is_none_is_wrong_usage(cli: Cli, tmp_path: Path) -> None:
+    for port in ("99999", "-1", "http"):
+        done = cli("serve", "sales", "--port", port, folder=tmp_path)
+        assert done.returncode == 2
+
+
 def test_a_port_that_is_taken_is_refused(cli: Cli, registry: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

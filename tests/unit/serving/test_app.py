@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -264,6 +265,21 @@ def test_the_page_and_the_schema_say_what_the_model_takes(running: Running) -> N
     assert row["properties"]["price"]["type"] == ["number", "integer", "boolean", "null"]
     assert "north" in row["properties"]["store"]["description"]
     assert running.post("/predict", row["examples"][0]).status_code == 200
+
+
+def test_a_model_without_features_answers_each_row(registry: Path, tmp_path: Path) -> None:
+    shutil.copytree(registry, tmp_path / "models")
+    own = Registry(tmp_path / "models")
+    model = own.load("sales").model
+    predictor = replace(model.predictor, coef=model.predictor.coef * 0)
+    own.register(replace(model, predictor=predictor), {})
+    log = str(tmp_path / "log")
+    running = Running(ServeOptions(model="sales@v2", registry=own.path, log_folder=log))
+    for body in ([{}, {}], [{"price": 1}, {}]):
+        answer = running.post("/predict", body).json()
+        assert [row["prediction"] for row in answer["predictions"]] == [model.intercept] * 2
+    assert running.log is not None and running.log.flush() == 4
+    assert pq.read_table(log)["row"].to_pylist() == [0, 1, 0, 1]
 
 
 def test_metrics_count_requests_and_rows(registry: Path) -> None:
