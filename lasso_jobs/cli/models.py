@@ -65,8 +65,7 @@ def _add_export_options(exported: argparse.ArgumentParser) -> None:
     exported.add_argument(
         "--dialect",
         type=usage.text,
-        default="duckdb",
-        help="of sql: duckdb, postgres, bigquery, snowflake, spark or tsql (%(default)s)",
+        help="of sql: duckdb (if not given), postgres, bigquery, snowflake, spark or tsql",
     )
     exported.add_argument(
         "--table",
@@ -169,7 +168,7 @@ def _export(options: argparse.Namespace) -> int:
             registered.model,
             options.format,
             options.output,
-            dialect=options.dialect,
+            dialect=options.dialect or export.DIALECT,
             table=options.table,
         )
         if not options.output:
@@ -188,10 +187,10 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _check_export(options: argparse.Namespace) -> None:
-    from lasso_jobs.exports.export import check_options
+    from lasso_jobs.exports.export import DIALECT, check_options
 
     given = {name: value for name, value in vars(options).items() if value}
-    for option, wants in (("register", "mlflow"), ("table", "sql")):
+    for option, wants in (("register", "mlflow"), ("table", "sql"), ("dialect", "sql")):
         if option in given and options.format != wants:
             found = f"is given with --format {options.format}"
             raise UsageError(f"--{option}", found, wants, "Leave it out")
@@ -200,7 +199,7 @@ def _check_export(options: argparse.Namespace) -> None:
         raise UsageError("--alias", "is given without --register", expected, "Leave it out")
     place = options.output or options.register
     try:
-        check_options(options.format, place, options.dialect)
+        check_options(options.format, place, options.dialect or DIALECT)
     except JobError as error:
         raise UsageError(f"--{error.where}", *error.args[1:]) from error
     if options.json and not place:

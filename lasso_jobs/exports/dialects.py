@@ -13,11 +13,13 @@ from lasso_jobs.errors import ModelError
 
 Dialect = Literal["duckdb", "postgres", "bigquery", "snowflake", "spark", "tsql"]
 _LONGEST_OF_POSTGRESQL = 63
+_LONGEST: Mapping[Dialect, int] = {"bigquery": 300, "snowflake": 255, "tsql": 128}
 _NOT_IN_BIGQUERY = frozenset('!"$()*,./;?@[\\]^`{}~')
 _IGNORE_CASE: tuple[Dialect, ...] = ("duckdb", "bigquery", "spark", "tsql")
 """Where names that differ by case alone are one column, even in quotes."""
 
 _VALUE = "x"
+_BITS = {"false": "0", "true": "1"}
 _PARTS: Mapping[Dialect, Mapping[DatePart, str]] = {
     "duckdb": {"weekday": "EXTRACT(ISODOW FROM x) - 1", "day_of_year": "EXTRACT(DOY FROM x)"},
     "postgres": {"weekday": "EXTRACT(ISODOW FROM x) - 1", "day_of_year": "EXTRACT(DOY FROM x)"},
@@ -55,11 +57,11 @@ def check_names(model: str, names: Iterable[str], dialect: Dialect) -> None:
         if dialect == "postgres":
             key = name.encode()[:_LONGEST_OF_POSTGRESQL].decode(errors="ignore")
         spelled[key].append(name)
-        if dialect == "bigquery" and not _NOT_IN_BIGQUERY.isdisjoint(name):
+        if not _can_be_name(name, dialect):
             raise ModelError(
                 model,
                 f"uses the column {name!r}",
-                "names that columns of BigQuery can have",
+                f"names that columns of {dialect} can have",
                 "Rename the column where the model is trained and where it is used",
             )
     for twins in spelled.values():
@@ -71,6 +73,17 @@ def check_names(model: str, names: Iterable[str], dialect: Dialect) -> None:
                 + ("by 63 bytes" if dialect == "postgres" else "by more than their case"),
                 "Rename one where the model is trained, or export to another dialect",
             )
+
+
+def _can_be_name(name: str, dialect: Dialect) -> bool:
+    if dialect == "bigquery" and not _NOT_IN_BIGQUERY.isdisjoint(name):
+        return False
+    return name != "" and "\0" not in name and len(name) <= _LONGEST.get(dialect, len(name))
+
+
+def can_be_value(text: str, dialect: Dialect) -> bool:
+    """Whether a column can have a text; those of PostgreSQL have no NUL, nor has a query."""
+    return dialect != "postgres" or "\0" not in text
 
 
 def number(value: float) -> exp.Expression:
@@ -99,6 +112,18 @@ def is_null(value: exp.Expression, doubles: bool, dialect: Dialect) -> exp.Expre
     """Whether a value is null; NaN is, where values may be doubles, as integers with nulls are."""
     own = double(value.copy(), dialect) if doubles else value.copy()
     return exp.Is(this=own, expression=exp.null())
+
+
+def as_text(value: exp.Expression, level: str, dialect: Dialect) -> exp.Expression:
+    """The text of a value of any type, as a level is spelled."""
+    if dialect != "tsql":
+        return exp.cast(value, "text")
+    # VARCHAR has the characters of one code page only, and a bit is spelled 0 or 1.
+    text = exp.cast(value, "nvarchar(max)", dialect="tsql")
+    if level not in _BITS:
+        return text
+    bit = exp.Literal.string(_BITS[level])
+    return exp.case(text).when(bit, exp.Literal.string(level)).else_(text.copy())
 
 
 def has_text(value: exp.Expression, text: str, dialect: Dialect) -> exp.Expression:

@@ -15,6 +15,8 @@ Format = Literal["sql", "sklearn", "mlflow", "json", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 DIALECTS = ("duckdb", "postgres", "bigquery", "snowflake", "spark", "tsql")
 """Of SQL."""
+DIALECT = "duckdb"
+"""That of SQL if none is named."""
 REFUSED = {
     "onnx": "its linear model and one-hot encoder compute in single precision, and its texts have "
     "no null, so that it would not predict the same",
@@ -27,7 +29,7 @@ def export_model(
     format: str,
     path: str | Path | None = None,
     *,
-    dialect: str = "duckdb",
+    dialect: str = DIALECT,
     table: str | None = None,
 ) -> str:
     """Export a model, so that others predict with it without this package.
@@ -69,6 +71,8 @@ def export_model(
     'sales.json'
     """
     check_options(format, None if path is None else str(path), dialect)
+    if table is not None and format != "sql":
+        raise JobError("table", f"is given with {format}", "the format sql", "Leave it out")
     place = "" if path is None else str(path)
     if format == "mlflow":
         mlflow_folder.write(model, place)

@@ -9,6 +9,8 @@ from lasso_jobs.core.rows.columns import LevelType
 from lasso_jobs.errors import ModelError
 from lasso_jobs.exports.dialects import (
     Dialect,
+    as_text,
+    can_be_value,
     check_names,
     double,
     element,
@@ -99,7 +101,7 @@ def _effect(term: Levels, dialect: Dialect) -> exp.Expression:
         doubles = term.type == "integer" and term.part is None
         effects = effects.when(is_null(value, doubles, dialect), number(term.null))
     for level, effect in term.levels.items():
-        if effect != term.other:
+        if effect != term.other and can_be_value(level, dialect):
             effects = effects.when(_is_level(value, term.type, level, dialect), number(effect))
     other = number(term.other)
     return effects.else_(other) if effects.args.get("ifs") else other
@@ -149,11 +151,14 @@ def _half_width(form: LinearForm, interval: HalfWidths, dialect: Dialect) -> exp
         return number(interval.overall)
     types = {term.feature: term.type for term in form.terms if isinstance(term, Levels)}
     column, type_ = _column(interval.column), types.get(interval.column)
-    if type_ is None:  # Of no feature, it may have any type.
-        column, type_ = exp.cast(column, "text"), "string"
     widths = exp.case()
     for group, width in interval.groups.items():
-        widths = widths.when(_is_level(column, type_, group, dialect), number(width))
+        if type_ is not None:
+            is_group = _is_level(column, type_, group, dialect)
+        else:  # Of no feature, it may have any type.
+            is_group = has_text(as_text(column.copy(), group, dialect), group, dialect)
+        if can_be_value(group, dialect):
+            widths = widths.when(is_group, number(width))
     return widths.else_(number(interval.overall))
 
 

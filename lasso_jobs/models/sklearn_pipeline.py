@@ -34,7 +34,7 @@ def to_sklearn(model: "Model") -> Pipeline:
     ------
     ModelError
         If a feature is part of a date or of a vector: a pipeline has the columns of the data only.
-        If a level is an integer that a double cannot hold.
+        If a level is an integer that a double cannot hold, or no column is left.
     """
     _check_features(model)
     encode, encoded, kept = _encoder(model)
@@ -53,6 +53,13 @@ def to_sklearn(model: "Model") -> Pipeline:
 
 
 def _check_features(model: "Model") -> None:
+    if not model.columns.numeric and not any(c.levels for c in model.columns.categories):
+        raise ModelError(
+            model.name,
+            "has no numbers, and no levels of categories",
+            "at least one column for scikit-learn's Lasso",
+            "Use model.predict, which is the intercept of every row",
+        )
     if model.columns.vectors:
         column = model.columns.vectors[0].column
         raise ModelError(

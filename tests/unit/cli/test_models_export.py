@@ -41,6 +41,7 @@ def test_a_file_is_written_and_told(
         (["--format", "xml"], "--format: is 'xml'; expected sql or sklearn or mlflow"),
         (["--format", "sklearn"], "--output: is not given; expected a file, for sklearn"),
         (["--format", "sql", "--dialect", "oracle"], "--dialect: is 'oracle'"),
+        (["--format", "csv", "--dialect", "spark"], "--dialect: is given with --format csv"),
         (["--format", "csv", "--table", "t"], "--table: is given with --format csv"),
         (["--format", "csv", "--register", "http://x"], "--register: is given with --format csv"),
         (["--format", "mlflow", "--output", "x", "--alias", "a"], "without --register"),

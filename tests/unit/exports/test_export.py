@@ -12,6 +12,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from lasso_jobs import LassoJobsError, export_model
+from lasso_jobs.core.fit.predict import Predictor
+from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.exports.mlflow_loader import _load_pyfunc
 from lasso_jobs.models.model import Model
 
@@ -123,3 +125,24 @@ def test_an_offset_is_in_every_export_and_its_null_is_no_prediction(
         values = found.to_arrow_table()["p"].to_pandas()
     assert (values.isna() == frame["order"].isna()).all()
     assert_allclose(values.dropna(), expected, **CLOSE)
+
+
+def test_a_table_of_another_format_than_sql_is_refused(plain_model: Model) -> None:
+    with pytest.raises(LassoJobsError, match="table: is given with csv"):
+        export_model(plain_model, "csv", table="t")
+
+
+def test_a_model_without_a_column_is_no_pipeline_but_everything_else(
+    plain_model: Model, tmp_path: Path
+) -> None:
+    columns = Columns((), (Category("c", (), True, "string"),))
+    predictor = Predictor(
+        columns=columns, indicators=(), fill=np.array([]), coef=np.array([0.0]), intercept=7.0
+    )
+    own = dataclasses.replace(plain_model, predictor=predictor)
+    with pytest.raises(LassoJobsError, match="has no numbers, and no levels of categories"):
+        export_model(own, "sklearn", tmp_path / "none.joblib")
+    assert not any(tmp_path.iterdir())
+    rows = pa.table({"c": ["a", None]})
+    found = duckdb.sql(f"SELECT {export_model(own, 'sql')} AS p FROM rows").to_arrow_table()
+    assert found["p"].to_pylist() == own.predict(rows).tolist() == [7.0, 7.0]

@@ -155,12 +155,45 @@ def test_names_that_a_dialect_takes_for_each_other_are_refused(model: Model, dia
             export_model(twins, "sql", dialect=dialect)
 
 
+IMPOSSIBLE = [
+    ("", DIALECTS),
+    ("a\0b", DIALECTS),
+    ("a.b", ["bigquery"]),
+    ("é" * 301, ["bigquery", "snowflake", "tsql"]),
+    ("é" * 129, ["tsql"]),
+]
+
+
+@pytest.mark.parametrize(("groups", "of"), [(["true", "false"], "flag"), (["東京", "b"], "x y")])
+def test_groups_of_intervals_are_spelled_as_sql_server_does(
+    plain_model: Model, groups: list[str], of: str
+) -> None:
+    widths = dict(zip(groups, (1.0, 2.0), strict=True))
+    assert plain_model.holdout is not None
+    holdout = dataclasses.replace(plain_model.holdout, by=of, intervals=widths)
+    own = dataclasses.replace(built(Columns(("p",), ()), [1.0], plain_model), holdout=holdout)
+    text = " ".join(export_model(own, "sql", dialect="tsql", table="t").split())
+    for group in groups:
+        assert f"= N'{group}.'" in text
+    assert "AS VARCHAR" not in text
+    assert (f"CASE CAST([{of}] AS NVARCHAR(MAX)) WHEN '1' THEN 'true'" in text) == (of == "flag")
+
+
+def test_a_level_that_postgresql_cannot_have_is_left_out(model: Model) -> None:
+    category = Category("c", ("a\0b", "c"), False, "string")
+    own = built(Columns((), (category,)), [1.0, 2.0], model)
+    assert "\0" not in export_model(own, "sql", dialect="postgres", table="t")
+    assert "\0" in export_model(own, "sql", dialect="duckdb")
+
+
 def test_what_no_dialect_can_have_is_refused(model: Model) -> None:
     long = built(Columns(("é" * 32, "é" * 33), ()), [1.0, 2.0], model)
     with pytest.raises(ModelError, match="63 bytes"):
         export_model(long, "sql", dialect="postgres")
-    with pytest.raises(ModelError, match="columns of BigQuery can have"):
-        export_model(built(Columns(("a.b",), ()), [1.0], model), "sql", dialect="bigquery")
+    for name, dialects in IMPOSSIBLE:
+        for dialect in dialects:
+            with pytest.raises(ModelError, match=f"columns of {dialect} can have"):
+                export_model(built(Columns((name,), ()), [1.0], model), "sql", dialect=dialect)
     vector = Vector("words", 1, ("good",), None, Tokens("words"))
     tokens = built(Columns(("words[good]",), (), (), (vector,)), [1.0], model)
     with pytest.raises(ModelError, match="tokens of 'words'"):
