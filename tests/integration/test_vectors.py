@@ -300,6 +300,48 @@ def test_fewer_elements_and_other_factors_are_trained_from_the_cache(
     assert result.model.labels == ("x", "v[1]", "v[6]")
 
 
+INDICES = pa.struct({"indices": pa.list_(pa.int64()), "values": pa.list_(pa.float64())})
+SIZES = pa.struct({"type": pa.int8(), "size": pa.int32(), **{f.name: f.type for f in INDICES}})
+
+
+@pytest.mark.parametrize(
+    ("vectors", "lengths"),
+    [
+        (
+            pa.array(
+                [{"indices": [1], "values": [1.0]}, {"indices": [4], "values": [1.0]}], INDICES
+            ),
+            "5 and more",
+        ),
+        (pa.array([[(1, 1.0)], [(4, 1.0)]], pa.map_(pa.int32(), pa.float64())), "5 and more"),
+        (
+            pa.array(
+                [{"type": 0, "size": n, "indices": [1], "values": [1.0]} for n in (4, 5)], SIZES
+            ),
+            "4 to 5",
+        ),
+        (pa.array([[1.0] * 5] * 2, pa.list_(pa.float64(), 5)), "5"),
+    ],
+)
+def test_vectors_of_another_size_than_the_job_states_are_refused(
+    tmp_path: Path, vectors: pa.Array, lengths: str
+) -> None:
+    """They are not left out in silence, as a column would be that only a pattern names."""
+    (tmp_path / "data").mkdir()
+    rows = pa.table({"v": vectors, "x": [1.0, 2.0], "y": [1.0, 2.0]})
+    pq.write_table(rows, tmp_path / "data" / "0.parquet")
+    values = {
+        "name": "m",
+        "data": {"path": str(tmp_path / "data")},
+        "target": "y",
+        "features": {"sizes": {"v": 4}},
+    }
+    with pytest.raises(
+        DataError, match=f"vectors of length {lengths}; expected vectors of length 4"
+    ):
+        plan(TrainJob.from_values(values))
+
+
 def test_a_run_is_another_where_the_names_in_a_file_are(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     rows = pa.table({"v": pa.array([[1.0, 2.0], [3.0, 1.0]]), "y": [1.0, 2.0]})

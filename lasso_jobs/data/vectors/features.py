@@ -140,7 +140,7 @@ def vectors_among(
             vector = vector_of(dataset, name, options)
             _refuse_too_long(dataset, vector)
         except DataError as error:
-            if name in include.columns or name in include.elements or name in options.names:
+            if name in {*include.columns, *include.elements, *options.names, *options.sizes}:
                 raise
             left_out.append((name, f"{error.found}; expected {error.expected}"))
             continue
@@ -242,9 +242,10 @@ def vector_of(dataset: Dataset, name: str, options: VectorOptions) -> Vector:
         if length is None and least == most:
             length, source = least, file.identity.path
         if length is None and most is not None:
-            raise _several_lengths(file, name, f"{least:,} and more", "one length")
+            raise _several_lengths(file, name, _lengths(least, most), "one length")
         if length is not None and not _is_of(length, least, most):
-            raise _several_lengths(file, name, f"{least:,}", f"length {length:,}, as in {source}")
+            expected = f"length {length:,}, as in {source}"
+            raise _several_lengths(file, name, _lengths(least, most), expected)
     if length is not None:
         return Vector(name, length, options.names.get(name))
     largest = max((least for _, (least, _) in known), default=0)
@@ -280,9 +281,8 @@ def check_lengths(dataset: Dataset, vectors: Mapping[str, int]) -> None:
         for name, length in vectors.items():
             least, most = file.vectors.get(name, VectorLength(0, None))
             if file.rows.sum() and most is not None and not least <= length <= most:
-                raise _several_lengths(
-                    file, name, f"{least:,}", f"length {length:,}, as in training"
-                )
+                expected = f"length {length:,}, as in training"
+                raise _several_lengths(file, name, _lengths(least, most), expected)
 
 
 def _first_length(files: Sequence[SourceFile], path: str, name: str) -> int:
@@ -297,6 +297,13 @@ def _first_length(files: Sequence[SourceFile], path: str, name: str) -> int:
         "a size, or vectors with values",
         f"State it in features.sizes, such as {{{name}: 1000}}, or exclude the column",
     )
+
+
+def _lengths(least: int, most: int | None) -> str:
+    """The lengths of a file's vectors, as far as its footer tells them."""
+    if most is None:
+        return f"{least:,} and more"
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _several_lengths(file: SourceFile, name: str, found: str, expected: str) -> DataError:
