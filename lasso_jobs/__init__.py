@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lasso_jobs.errors import LassoJobsError
+    from lasso_jobs.estimator.lasso_cv import LassoCV
     from lasso_jobs.exports.export import export_model
     from lasso_jobs.jobs.monitor import MonitorJob
     from lasso_jobs.jobs.score import ScoreJob
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "LassoCV",
     "LassoJobsError",
     "Model",
     "MonitorJob",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "LassoCV": "lasso_jobs.estimator.lasso_cv",
     "LassoJobsError": "lasso_jobs.errors",
     "Model": "lasso_jobs.models.model",
     "MonitorJob": "lasso_jobs.jobs.monitor",

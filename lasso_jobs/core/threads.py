@@ -24,6 +24,8 @@ class Steps:
     ----------
     progress : callable, optional
         Called, by the thread that waits for the work, with the steps done and expected.
+    n_threads : int, optional
+        How many threads take steps at once; by default as many as there are cores.
 
     Examples
     --------
@@ -33,8 +35,13 @@ class Steps:
     1 of 3
     """
 
-    def __init__(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def __init__(
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        n_threads: int | None = None,
+    ) -> None:
         self._progress = progress
+        self.n_threads = n_threads or os.cpu_count()
         self._stopped = Event()
         self._taken: list[None] = []  # whose append needs no lock
         self._expected = self._told = 0
@@ -88,7 +95,7 @@ def in_threads(
     >>> in_threads(abs, [-1, 2], Steps())
     [1, 2]
     """
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(steps.n_threads)
     futures = [pool.submit(function, item) for item in items]
     waiting = set(futures)
     try:

@@ -25,12 +25,15 @@ def contributions(model: "Model", frame: Any) -> "pd.DataFrame":
     import pandas as pd
 
     means, predictor = model.mean_terms, model.predictor.only(model.mean_terms)
-    index = frame.index if isinstance(frame, pd.DataFrame) else pd.RangeIndex(len(frame))
     if not means:
-        return pd.DataFrame(index=index)
+        return pd.DataFrame(index=_index(frame, len(frame)))
     block = block_of(frame, predictor.columns, predictor.offset)
     terms = {name: term - means[name] for name, term in predictor.terms(block)}
-    return pd.DataFrame(terms, index=index)
+    return pd.DataFrame(terms, index=_index(frame, block.n_rows))
+
+
+def _index(frame: Any, n_rows: int) -> Any:
+    return frame.index if hasattr(frame, "index") else range(n_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,13 @@ class TopContributions:
 
         Of equal amounts, the feature that comes first in the model is first.
         """
+        if not self.n:  # Most nights ask for none, and Arrow would load pandas.
+            return top_columns(0).empty_table()
         names: list[str | None] = []
         which = np.full((self.n, block.n_rows), -1)
         top = np.full((self.n, block.n_rows), np.nan)
         # One feature at a time: all contributions of a block may be larger than memory.
-        for name, term in predictor.terms(block) if self.n else ():
+        for name, term in predictor.terms(block):
             values, index = term - self.means[name], np.full(block.n_rows, len(names))
             names.append(name)
             for rank in range(self.n):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from lasso_jobs.core.inference.diagnostics import Diagnostics
 from lasso_jobs.core.inference.stability import Stability
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.models.frames import block_of, check_names
+from lasso_jobs.models.frames import predict_frame
+from lasso_jobs.models.predictions import predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,8 +174,8 @@ class Model:
     >>> model = load_model("models", "sales")
     >>> model.coef.round(2).to_dict()
     {'price': -1.99, 'visitors': 0.99}
-    >>> model.predict(pd.DataFrame({"price": [20.0], "visitors": [100.0]})).round(1)
-    array([110.2])
+    >>> model.predict(pd.DataFrame({"price": [20.0], "visitors": [100.0]})).round(1).to_list()
+    [110.2]
     """
 
     name: str
@@ -234,36 +235,35 @@ class Model:
 
         Parameters
         ----------
-        frame : pandas.DataFrame, pyarrow.Table, pyarrow.RecordBatch or dask.dataframe.DataFrame
-            With at least the columns of the features whose coefficients are not zero.
+        frame : a frame of pandas, Polars, pyarrow, DuckDB, Dask or narwhals
+            Or anything else that has the protocol of Arrow's stream, such as a table of Ibis. With
+            at least the columns of the features whose coefficients are not zero.
 
         Returns
         -------
-        ndarray, shape (n,), or for a dask frame a dask Series, of which nothing is computed yet
+        A column named ``prediction`` of the same library
+            A Series of pandas with the frame's index, or of Polars; of lazy frames of Dask and
+            Polars, a lazy one. A ChunkedArray for a table of pyarrow and whatever else has the
+            protocol, and an Array for a record batch: see the guide :doc:`/guide/estimator`.
 
         Raises
         ------
         DataError
-            If a column is missing, or of another type than in training, or the offset has a null.
+            If a column is missing, or of another type than in training; if the offset has a null;
+            or if a value is one that no row was trained on: infinite, or a level with a fraction
+            among whole numbers.
 
         Examples
         --------
         >>> import pandas as pd
         >>> from lasso_jobs import load_model
         >>> frame = pd.DataFrame({"price": [18.0, 22.0], "visitors": [90.0, 110.0]})
-        >>> load_model("models", "sales").predict(frame).round()
-        array([104., 116.])
+        >>> load_model("models", "sales").predict(frame).round().to_list()
+        [104.0, 116.0]
         """
         predictor = self._used
-        names = predictor.columns.stored
-        if hasattr(frame, "map_partitions"):
-            check_names(list(frame.columns), names)
-            # Of files that the frame stands for, only these columns are read.
-            wanted = frame[[*names]]
-            return wanted.map_partitions(self._predict_series, meta=("prediction", "f8"))
-        if not names:
-            return np.full(len(frame), self.intercept)
-        return predictor.predict(block_of(frame, predictor.columns, predictor.offset))
+        predict = partial(predict_frame, predictor)
+        return predictions(frame, predictor.columns.stored, predict)
 
     def contributions(self, frame: Any) -> "pd.DataFrame":
         """What each feature adds to the predictions of the rows of a frame.
@@ -320,11 +320,6 @@ class Model:
     def _used(self) -> Predictor:
         """The predictor of the features whose coefficients are not zero."""
         return self.predictor.only(self.predictor.used)
-
-    def _predict_series(self, frame: "pd.DataFrame") -> "pd.Series[float]":
-        import pandas as pd
-
-        return pd.Series(self.predict(frame), index=frame.index, name="prediction")
 
     def to_sklearn(self) -> "Pipeline":
         """A fitted scikit-learn pipeline that predicts the same from pandas frames."""

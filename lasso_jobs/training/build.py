@@ -4,15 +4,15 @@ import numpy as np
 
 from lasso_jobs.core.fit.choice import CrossValidation
 from lasso_jobs.drift.references import TrainingRows, references
+from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.models.model import Certificate, Curve, Model
 from lasso_jobs.training.gather import TrainingData
 from lasso_jobs.training.holdout import Evaluation
-from lasso_jobs.training.plan import TrainPlan
 from lasso_jobs.training.search import Selected, predictor_of
 
 
 def build(
-    planned: TrainPlan, data: TrainingData, selected: Selected, evaluation: Evaluation | None
+    job: TrainJob, data: TrainingData, selected: Selected, evaluation: Evaluation | None
 ) -> Model:
     """Build the model."""
     final, cv, design, rows = selected.final, selected.cv, selected.final.design, selected.rows
@@ -29,8 +29,8 @@ def build(
         periods=data.periods,
     )
     return Model(
-        name=planned.job.name,
-        target=planned.job.target,
+        name=job.name,
+        target=job.target,
         n_rows=data.moments.n_rows,
         predictor=predictor,
         alpha=final.alpha,
@@ -49,7 +49,7 @@ def build(
         diagnostics=selected.diagnostics,
         holdout=None if evaluation is None else evaluation.holdout,
         evaluated=None if evaluated is None else predictor_of(selected.recipe, evaluated),
-        job=planned.job.model_dump(mode="json", exclude={"cache"}),
+        job=job.model_dump(mode="json", exclude={"cache"}),
     )
 
 

@@ -153,7 +153,7 @@ def register(
     by : str, optional
         Who promotes the model; by default the user.
     """
-    model = build(planned, data, selected, evaluation)
+    model = build(planned.job, data, selected, evaluation)
     examined = examine(planned, data, selected, model)
     provenance = _provenance(planned, data, clock)
     registered = Registry(planned.job.registry).register(model, provenance)

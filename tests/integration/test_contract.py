@@ -98,7 +98,7 @@ def expected(values: Values, model: Model, **columns: object) -> pd.Series:
     ]
     frame = pd.concat(frames, ignore_index=True)
     frame["visits"] = frame["visits"].astype(float)
-    return pd.Series(model.predict(frame), index=frame["id"]).sort_index()
+    return model.predict(frame).set_axis(frame["id"]).sort_index()
 
 
 def test_files_as_in_training_are_all_right(values: Values) -> None:
@@ -133,7 +133,7 @@ def test_a_missing_feature_is_imputed_where_the_job_says_so(
     frames = [whole[d].assign(**({name: None} if d in days else {})) for d in whole]
     frame = pd.concat(frames)
     frame[name] = frame[name].astype(whole[DAY][name].dtype)
-    rows = pd.Series(model.predict(frame), index=frame["id"]).sort_index()
+    rows = model.predict(frame).set_axis(frame["id"]).sort_index()
     assert_allclose(predictions(values), rows, rtol=1e-12)
     verify(values["output"]["path"], deep=True)
 
@@ -227,7 +227,7 @@ def test_a_column_of_nulls_is_reported_and_filled(
     assert fate(values, "visits") == ("all null", str(path), "in 1 of 2 files")
     fill = model.predictor.fill[model.columns.numeric.index("visits")]
     frame = pd.read_parquet(file_of(values, NEXT), partitioning=None).assign(visits=fill)
-    rows = pd.Series(model.predict(frame), index=frame["id"]).sort_index()
+    rows = model.predict(frame).set_axis(frame["id"]).sort_index()
     assert_allclose(predictions(values).loc[rows.index], rows, rtol=1e-12)
 
 

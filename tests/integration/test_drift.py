@@ -250,7 +250,7 @@ def test_variance_shifts_sum_to_the_change_of_the_predictions_variance(
 ) -> None:
     for index in (TRAINING, TRAINING + 5):
         parts = {r.drift.feature: r.drift.variance_shift for r in run(values, index).drift}
-        change = model.predict(source(data, index)).var() - model.prediction_sd**2
+        change = model.predict(source(data, index)).var(ddof=0) - model.prediction_sd**2
         whole = parts.pop(PREDICTION)
         assert parts["noise"] == 0
         assert_allclose([whole, sum(parts.values())], change, rtol=1e-8)

@@ -68,7 +68,7 @@ def evaluated(training: TrainJob) -> tuple[Evaluation, Any]:
     selected = stages.select(planned, gathered)
     evaluation = stages.evaluate(planned, gathered, selected)
     assert evaluation is not None
-    return evaluation, stages.build(planned, gathered, selected, evaluation)
+    return evaluation, stages.build(planned.job, gathered, selected, evaluation)
 
 
 def squared_errors(data: Path, model: Any) -> tuple[Any, Any]:

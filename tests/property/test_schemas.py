@@ -235,7 +235,7 @@ def check(case: Case) -> None:
         for file in sorted((root / "data").iterdir()):
             table = pq.ParquetFile(file).read()
             if table.num_rows and {*features} <= {*table.column_names}:
-                found = pd.Series(model.predict(table), table["id"].to_pylist())
+                found = pd.Series(np.asarray(model.predict(table)), table["id"].to_pylist())
                 both = found.index.intersection(expected.index)
                 assert_allclose(found[both], scored[both], rtol=1e-12)
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 
 import lasso_jobs
-from lasso_jobs import LassoJobsError, Model, MonitorJob, ScoreJob, TrainJob
+from lasso_jobs import LassoCV, LassoJobsError, Model, MonitorJob, ScoreJob, TrainJob
 from lasso_jobs.jobs.base import Job
 
 SIGNATURES = {
@@ -42,6 +42,13 @@ OF_A_MODEL = {
     "to_dask": "(self) -> Any",
     "to_sklearn": "(self) -> 'Pipeline'",
 }
+OF_AN_ESTIMATOR = {
+    "fit": "(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self",
+    "predict": "(self, X: Any) -> Any",
+    "score": "(self, X: Any, y: Any, sample_weight: Any = None) -> float",
+    "to_model": "(self, registry: 'str | Path', name: str, target: str | None = None) -> "
+    "'Registered'",
+}
 PROPERTIES_OF_A_MODEL = (
     *("base_value", "coef", "columns", "correlation", "intercept", "labels", "mean_terms"),
 )
@@ -49,7 +56,7 @@ PROPERTIES_OF_A_MODEL = (
 
 def test_exactly_these_names_are_exported() -> None:
     jobs = {job.__name__ for job in JOBS}
-    assert lasso_jobs.__all__ == sorted({*SIGNATURES, *jobs, "Model", "__version__"})
+    assert lasso_jobs.__all__ == sorted({*SIGNATURES, *jobs, "LassoCV", "Model", "__version__"})
     assert dir(lasso_jobs) == lasso_jobs.__all__
     with pytest.raises(AttributeError, match="no attribute 'fit'"):
         lasso_jobs.fit  # noqa: B018
@@ -79,6 +86,25 @@ def test_a_model_has_these_methods_and_properties() -> None:
     assert public == {*OF_A_MODEL, *PROPERTIES_OF_A_MODEL}
     for name, signature in OF_A_MODEL.items():
         assert str(inspect.signature(getattr(Model, name))).replace("typing.", "") == signature
+
+
+def test_an_estimator_has_these_parameters_and_methods() -> None:
+    parameters = inspect.signature(LassoCV).parameters.values()
+    assert {p.name: p.default for p in parameters} == {
+        "eps": 1e-3,
+        "alphas": 100,
+        "fit_intercept": True,
+        "cv": None,
+        "positive": False,
+        "rule": "min",
+        "scaling": "none",
+        "missing": "error",
+        "n_jobs": None,
+    }
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters)
+    for name, signature in OF_AN_ESTIMATOR.items():
+        assert str(inspect.signature(getattr(LassoCV, name))).replace("typing.", "") == signature
+    assert str(inspect.signature(LassoCV.from_model)) == "(model: 'Model') -> 'LassoCV'"
 
 
 def test_the_errors_have_one_base() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -65,7 +66,15 @@ class KeptUnit:
             yield replace(rows, block=block)
 
 
-Source = WorkUnit | KeptUnit
+class RowsInMemory(Protocol):
+    """Rows that are in memory already, such as those of a `KeptUnit`."""
+
+    def rows(self, reading: Reading) -> Iterator[TrainingRows]:
+        """The rows, a block at a time."""
+        ...
+
+
+Source = WorkUnit | RowsInMemory
 
 
 def training_rows(source: Source, reading: Reading) -> Iterator[TrainingRows]:
@@ -76,6 +85,6 @@ def training_rows(source: Source, reading: Reading) -> Iterator[TrainingRows]:
     DataError
         As `lasso_jobs.training.read.rows.read_training_rows`.
     """
-    if isinstance(source, KeptUnit):
-        return source.rows(reading)
-    return read_training_rows(source, reading)
+    if isinstance(source, WorkUnit):
+        return read_training_rows(source, reading)
+    return source.rows(reading)

@@ -13,7 +13,7 @@ from lasso_jobs import export_model
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.vectors import Tokens, Vector
-from lasso_jobs.errors import ModelError
+from lasso_jobs.errors import DataError, ModelError
 from lasso_jobs.exports.export import DIALECTS
 from lasso_jobs.models.intervals import Interval
 from lasso_jobs.models.model import Model
@@ -66,13 +66,17 @@ def test_duckdb_predicts_what_the_model_predicts(model: Model, rows: pa.Table) -
     assert_allclose(found["p"].to_numpy(), model.predict(rows), **CLOSE)
 
 
-def test_nan_and_infinity_have_the_fate_that_predict_gives_them(model: Model) -> None:
+def test_nan_has_the_fate_that_predict_gives_it_and_infinity_is_not_hidden(model: Model) -> None:
     columns = Columns(("x",), (Category("c", ("1", None), True, "integer"),))
     own = built(columns, [2.0, 3.0, 5.0, 11.0, 100.0], model, (0,))
     values = [np.nan, None, np.inf, -np.inf, 1.0]
     rows = pa.table({"x": pa.array(values), "c": pa.array([1.0, np.nan, None, 7.0, 1.0])})
     found = by_duckdb(f"SELECT {export_model(own, 'sql')} AS p FROM rows", rows)
-    np.testing.assert_array_equal(found["p"].to_numpy(), own.predict(rows))
+    predicted, usual = found["p"].to_numpy(), np.array([True, True, False, False, True])
+    np.testing.assert_array_equal(predicted[usual], own.predict(rows.filter(pa.array(usual))))
+    np.testing.assert_array_equal(predicted[~usual], [np.inf, -np.inf])
+    with pytest.raises(DataError, match="column 'x': has an infinite value"):
+        own.predict(rows)
 
 
 def test_a_table_that_has_a_prediction_keeps_it_apart(plain_model: Model, rows: pa.Table) -> None:

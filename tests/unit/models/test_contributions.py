@@ -39,7 +39,7 @@ def test_a_contribution_is_the_change_when_the_feature_alone_is_replaced_by_trai
         row = frame.iloc[[17]]
         others = pd.concat([row] * len(frame), ignore_index=True)
         others[name] = frame[name].to_numpy()
-        expected = model.predict(row)[0] - model.predict(others).mean()
+        expected = model.predict(row).iloc[0] - model.predict(others).mean()
         assert model.contributions(row)[name].iloc[0] == pytest.approx(expected, abs=1e-9)
 
 

@@ -60,7 +60,7 @@ def test_the_training_rows_have_the_stated_mean_and_deviation(
 ) -> None:
     predictions = model.predict(frame)
     assert predictions.mean() == pytest.approx(model.prediction_mean, rel=1e-10)
-    assert predictions.std() == pytest.approx(model.prediction_sd, rel=1e-10)
+    assert predictions.std(ddof=0) == pytest.approx(model.prediction_sd, rel=1e-10)
     assert model.prediction_mean == pytest.approx(frame["y"].mean(), rel=1e-12)
 
 
@@ -165,8 +165,8 @@ def test_a_column_of_mixed_types_is_refused_by_name(model: Model, frame: pd.Data
 
 
 def test_no_rows_give_no_predictions(model: Model, rows: pa.Table, frame: pd.DataFrame) -> None:
-    assert model.predict(rows.slice(0, 0)).shape == (0,)
-    assert model.predict(frame.iloc[:0]).shape == (0,)
+    assert len(model.predict(rows.slice(0, 0))) == 0
+    assert len(model.predict(frame.iloc[:0])) == 0
 
 
 def test_a_model_without_any_effect_predicts_its_intercept(
