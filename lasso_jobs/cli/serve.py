@@ -49,7 +49,7 @@ def add_command(commands: cli.Commands) -> None:
     )
     serve.add_argument(
         "--poll-seconds",
-        type=usage.amount,
+        type=usage.seconds,
         default=1.0,
         help="how often to look whether the alias has moved (%(default)s)",
     )
@@ -81,7 +81,7 @@ def _add_log(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--log-seconds",
-        type=usage.amount,
+        type=usage.seconds,
         default=60.0,
         help="how long a row waits at most until it is in a file (%(default)s)",
     )

@@ -93,6 +93,14 @@ def amount(value: str) -> float:
     return number
 
 
+def seconds(value: str) -> float:
+    """A finite number of seconds, more than zero."""
+    number = amount(value)
+    if number == 0:
+        raise _refused(value, "a number of seconds, more than zero")
+    return number
+
+
 def setting(value: str) -> str:
     """A key and its value."""
     if not value.partition("=")[0].strip() or "=" not in value:

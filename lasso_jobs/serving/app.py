@@ -145,7 +145,9 @@ class Service:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise HTTPException(415, "A body with a content encoding is not taken: send it plain")
-        explain = request.query_params.get("contributions", "false").lower() in ("true", "1")
+        wanted = request.query_params.get("contributions", "false").lower()
+        if wanted not in ("true", "false"):
+            raise HTTPException(400, "The parameter contributions must be true or false")
         body = await _body(request, self.options.max_body_bytes)
         served = self.follower.served  # once, so that the answer is of one version
         loop = asyncio.get_running_loop()
@@ -156,7 +158,7 @@ class Service:
             if rows.n_rows > self.options.max_rows:
                 said = f"The request has {rows.n_rows:,} rows; at most {self.options.max_rows:,}"
                 raise HTTPException(413, said)
-            answer = served.answer(rows, explain)
+            answer = served.answer(rows, wanted == "true")
             if self._log(answer, id_):
                 loop.call_soon_threadsafe(self._flush.set)
             self.metrics.count_rows(rows.n_rows, counted(answer.reasons))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from lasso_jobs import escape
 from lasso_jobs.errors import LassoJobsError, ModelError
 from lasso_jobs.models.model_file import DOCUMENT
 from lasso_jobs.models.registry import Registered, Registry
@@ -63,8 +64,10 @@ class Follower:
                 self.served = self._prepare(registered)
             self._state, self.trouble = None if changed else state, None
             return changed
-        except LassoJobsError as error:
-            self._state, self.trouble = None, str(error)
+        except Exception as error:  # noqa: BLE001 - the last version goes on, whatever it is
+            known = isinstance(error, LassoJobsError)
+            said = str(error) if known else escape.line(f"{type(error).__name__}: {error}")
+            self._state, self.trouble = None, said
             return False
 
     def _seen(self, registered: Registered) -> State:

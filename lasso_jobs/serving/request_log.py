@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lasso_jobs import escape
 from lasso_jobs.data import arrays
 from lasso_jobs.data.columns.keys import as_key
 from lasso_jobs.errors import JobError, OutputError
@@ -118,8 +119,10 @@ class RequestLog:
                     self._write(groups[-1])
                     written += _n_rows(groups.pop())
                 self.trouble = None
-            except OutputError as error:
-                self.trouble = str(error)
+            except Exception as error:  # noqa: BLE001 - the rows wait on, whatever it is
+                known = isinstance(error, OutputError)
+                said = str(error) if known else escape.line(f"{type(error).__name__}: {error}")
+                self.trouble = said
             with self._lock:
                 self._waiting = [each for group in groups for each in group] + self._waiting
                 self.n_waiting -= written

@@ -201,6 +201,11 @@ def test_what_cannot_be_answered_is_refused_in_one_message(
     assert said in answer.json()["error"]
 
 
+def test_a_parameter_that_is_neither_true_nor_false_is_refused(running: Running) -> None:
+    assert running.post("/predict?contributions=yes", ROW).status_code == 400
+    assert running.post("/predict?contributions=False", ROW).status_code == 200
+
+
 def test_csv_that_is_none_is_refused(running: Running) -> None:
     for text in ("a,b\n1\n", "", b"a\xff\n\xff\n", "price,price\n1,2\n"):
         assert running.post("/invocations", text, kind="text/csv").status_code == 400
@@ -323,7 +328,9 @@ def test_requests_are_logged_as_they_were_answered(registry: Path, tmp_path: Pat
     assert (bad["reason"], bad["column"], bad["row"]) == ("too_large", "price", 1)
 
 
-def test_a_log_that_cannot_be_written_keeps_its_rows(registry: Path, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_keeps_its_rows(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "log").write_text("no folder")
     options = ServeOptions(model="sales", registry=str(registry), log_folder=str(tmp_path / "log"))
     running = Running(options)
@@ -333,6 +340,10 @@ def test_a_log_that_cannot_be_written_keeps_its_rows(registry: Path, tmp_path: P
     ready = running.client.get("/v2/health/ready").json()
     assert ready["ready"] and "log" in ready["request_log"] != "written"
     assert not list(tmp_path.rglob("*.parquet"))
+    with monkeypatch.context() as patch:
+        patch.setattr("lasso_jobs.serving.request_log._table", lambda *_: {}["a bug"])
+        assert running.log.flush() == 0 and running.log.n_waiting == 2
+        assert running.log.trouble == "KeyError: 'a bug'"
     (tmp_path / "log").unlink()
     assert running.log.flush() == 2 and running.log.n_waiting == 0
     assert running.client.get("/v2/health/ready").json()["request_log"] == "written"

@@ -75,6 +75,20 @@ def test_a_promoted_version_that_is_damaged_does_not_answer(own: Registry) -> No
     assert follower.refresh() and follower.trouble is None
 
 
+def test_what_nobody_expected_is_told_and_ends_nothing(
+    own: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(own, "sales", prepared)
+
+    def broken(_: str) -> Registered:
+        raise RuntimeError("out of luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own, "load", broken)
+        assert not follower.refresh() and follower.trouble == "RuntimeError: out of luck"
+    assert not follower.refresh() and follower.trouble is None
+
+
 def test_with_nothing_to_begin_with_it_does_not_begin(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no model 'sales'"):
         Follower(Registry(tmp_path), "sales", prepared)
