@@ -1,7 +1,7 @@
 """Says what the SQL dialects have in different forms: NaN, texts, parts of dates, elements."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -98,13 +98,21 @@ def number(value: float) -> exp.Expression:
     return exp.Neg(this=literal) if value < 0 else literal
 
 
+def case(
+    whens: Sequence[tuple[exp.Expression, exp.Expression]], otherwise: exp.Expression
+) -> exp.Expression:
+    """A case of conditions and their values; sqlglot's own builder copies all for each of them."""
+    ifs = [exp.If(this=condition, true=value) for condition, value in whens]
+    return exp.Case(ifs=ifs, default=otherwise)
+
+
 def double(value: exp.Expression, dialect: Dialect) -> exp.Expression:
     """A value as a double, in which NaN is null."""
     cast = exp.cast(value, "double")
     if dialect == "tsql":  # It has no NaN.
         return cast
     if dialect == "bigquery":  # NaN is not equal to itself.
-        return exp.case().when(exp.IsNan(this=cast), exp.null()).else_(cast.copy())
+        return case([(exp.IsNan(this=cast), exp.null())], cast.copy())
     return exp.Nullif(this=cast, expression=exp.cast(exp.Literal.string("NaN"), "double"))
 
 

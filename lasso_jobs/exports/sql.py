@@ -11,6 +11,7 @@ from lasso_jobs.exports.dialects import (
     Dialect,
     as_text,
     can_be_value,
+    case,
     check_names,
     double,
     element,
@@ -76,7 +77,7 @@ def _term(term: Term, model: str, dialect: Dialect) -> exp.Expression:
     if term.null == 0:
         return product
     null = exp.Is(this=value.copy(), expression=exp.null())
-    effect = exp.case().when(null, number(term.null)).else_(number(0.0))
+    effect = case([(null, number(term.null))], number(0.0))
     return effect if term.coef == 0 else exp.Add(this=product, expression=effect)
 
 
@@ -96,15 +97,16 @@ def _value(term: Number, model: str, dialect: Dialect) -> exp.Expression:
 
 
 def _effect(term: Levels, dialect: Dialect) -> exp.Expression:
-    value, effects = _column_or_part(term, dialect), exp.case()
+    value, whens = _column_or_part(term, dialect), []
     if term.null != term.other:
         doubles = term.type == "integer" and term.part is None
-        effects = effects.when(is_null(value, doubles, dialect), number(term.null))
-    for level, effect in term.levels.items():
-        if effect != term.other and can_be_value(level, dialect):
-            effects = effects.when(_is_level(value, term.type, level, dialect), number(effect))
-    other = number(term.other)
-    return effects.else_(other) if effects.args.get("ifs") else other
+        whens.append((is_null(value, doubles, dialect), number(term.null)))
+    whens += [
+        (_is_level(value, term.type, level, dialect), number(effect))
+        for level, effect in term.levels.items()
+        if effect != term.other and can_be_value(level, dialect)
+    ]
+    return case(whens, number(term.other)) if whens else number(term.other)
 
 
 def _is_level(
@@ -151,15 +153,15 @@ def _half_width(form: LinearForm, interval: HalfWidths, dialect: Dialect) -> exp
         return number(interval.overall)
     types = {term.feature: term.type for term in form.terms if isinstance(term, Levels)}
     column, type_ = _column(interval.column), types.get(interval.column)
-    widths = exp.case()
+    whens = []
     for group, width in interval.groups.items():
         if type_ is not None:
             is_group = _is_level(column, type_, group, dialect)
         else:  # Of no feature, it may have any type.
             is_group = has_text(as_text(column.copy(), group, dialect), group, dialect)
         if can_be_value(group, dialect):
-            widths = widths.when(is_group, number(width))
-    return widths.else_(number(interval.overall))
+            whens.append((is_group, number(width)))
+    return case(whens, number(interval.overall)) if whens else number(interval.overall)
 
 
 def _column_or_part(term: Term, dialect: Dialect) -> exp.Expression:

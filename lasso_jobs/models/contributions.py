@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.rows.blocks.block import Block
-from lasso_jobs.data.arrays import array
+from lasso_jobs.data.arrays import array, repeated
 from lasso_jobs.models.frames import block_of
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class TopContributions:
 
         Of equal amounts, the feature that comes first in the model is first.
         """
-        if not self.n:  # Most nights ask for none, and Arrow would load pandas.
+        if not self.n:  # Most nights ask for none.
             return top_columns(0).empty_table()
-        names: list[str | None] = []
+        names: list[str] = []
         which = np.full((self.n, block.n_rows), -1)
         top = np.full((self.n, block.n_rows), np.nan)
         # One feature at a time: all contributions of a block may be larger than memory.
@@ -70,11 +70,13 @@ class TopContributions:
                 larger &= index >= 0
                 values, top[rank] = _swapped(larger, values, top[rank])
                 index, which[rank] = _swapped(larger, index, which[rank])
-        known = pa.array(names, pa.string())
+        # Each by itself: pyarrow.array would load pandas.
+        known = pa.concat_arrays([pa.nulls(0, pa.string()), *(repeated(n, 1) for n in names)])
         columns: list[pa.Array] = []
         for rank in range(self.n):
-            there = pa.array(which[rank] >= 0)
-            columns.append(known.take(_or_null(there, array(which[rank]))))
+            index = array(which[rank])
+            there = pc.greater_equal(index, 0)
+            columns.append(known.take(_or_null(there, index)))
             columns.append(_or_null(there, array(top[rank])))
         return pa.table(columns, schema=top_columns(self.n))
 

@@ -93,7 +93,9 @@ def _score_rows(
     block, prediction, kept = predicted.block, predicted.prediction, predicted.kept
     observe(observations, task.watch, rows.table, block=block, prediction=prediction, kept=kept)
     half = None if task.interval is None else task.interval.half_widths(rows.table)[kept]
-    top = [c.filter(pa.array(kept)) for c in task.top.of(task.features.predictor, block).columns]
+    # Not by a filter: a mask of numpy's would load pandas.
+    taken = arrays.array(np.flatnonzero(kept))
+    top = [c.take(taken) for c in task.top.of(task.features.predictor, block).columns]
     carried = _carried(rows.table, task, piece.file.path)
     return (
         _result(carried, kept, task, prediction=prediction[kept], half=half, top=top),
