@@ -8,6 +8,7 @@ python -m benchmarks genes [--repeat R] [--peers NAME ...]
 python -m benchmarks drift [--rows N] [--worlds TEXT] [--dir DIR] [--evidently PYTHON]
 python -m benchmarks plan [--columns P] [--files N] [--repeat R] [--dir DIR]
 python -m benchmarks soak [--minutes N] [--seed S] [--dir DIR] [--places PLACE ...]
+python -m benchmarks estimator [--rows N] [--features P] [--repeat R]
 python -m benchmarks serve [--features P] [--seconds S] [--soak-seconds S]
 python -m benchmarks scheduler [--units N] [--features P] [--cluster CLUSTER] [--workers N]
 """
@@ -21,7 +22,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from benchmarks import drift, genes, plan, scheduler, score, serve, soak, train, wide
+from benchmarks import drift, estimator, genes, plan, scheduler, score, serve, soak, train, wide
 
 Command = Callable[[argparse.Namespace], None]
 VERSIONS = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "dask-ml", "duckdb", "polars")
@@ -49,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
         if name in CHOICES:
             command.add_argument("--peers", nargs="*", choices=list(CHOICES[name]), default=peers)
+    command = commands.add_parser("estimator", help=estimator.estimator.__doc__)
+    command.set_defaults(function=estimator.estimator)
+    command.add_argument("--rows", type=int, default=2_000_000)
+    command.add_argument("--features", type=int, default=100)
+    command.add_argument("--repeat", type=int, default=1)
     command = commands.add_parser("scheduler", help=scheduler.scheduler.__doc__)
     command.set_defaults(function=scheduler.scheduler)
     command.add_argument("--units", type=int, default=10_000)
