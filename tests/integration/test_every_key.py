@@ -77,10 +77,12 @@ JOBS: dict[str, Values] = {
     },
     "by a column": {
         **COMMON,
+        "offset": "dep_delay",
+        "intercept": False,
         "search": {"split": {"fold": "origin"}, "alphas": [1.0]},
         "features": {
             **COMMON["features"],
-            "include": ["dep_delay", "distance", "at[noon]"],
+            "include": ["distance", "at[noon]"],
             "tokens": {"dest": {"how": "value", "count": "binary", "min_rows": 500}},
         },
         "penalty_factors": {},
@@ -205,6 +207,8 @@ def test_folds_by_time_and_dropped_rows_compose(folder: Path) -> None:
 def test_folds_of_a_column_are_its_values(folder: Path) -> None:
     found = train(job(folder, "by a column"), workers=2).as_values()
     assert np.shape(found["cv"]["fold_mse"]) == (3, 1)
+    assert (found["coef"]["dep_delay"], found["intercept"]) == (1.0, 0.0)
+    assert found["certificate"]["converged"] and found["holdout"]["r2"] > 0.7
 
 
 def test_elements_and_tokens_have_names(folder: Path) -> None:
