@@ -216,7 +216,7 @@ def test_a_champion_of_another_format_does_not_stop_its_retraining(
     train(job(data, tmp_path))
     document = tmp_path / "mood" / "v1" / "model.json"
     content = json.loads(document.read_text())
-    document.write_text(json.dumps({**content, "format": content["format"] - 1}))
+    document.write_text(json.dumps({**content, "format": content["format"] - 2}))
     kept = train(job(data, tmp_path, "z")).promotion
     assert (kept.promoted, kept.champion) == (False, 1)
     assert kept.reason == (
