@@ -43,7 +43,9 @@ def _values(values: Any, term: dict[str, Any]) -> Any:
         return getattr(pd.to_datetime(values).dt, name)
     if "element" in term:
         index = term["element"]
-        elements = [None if row is None or row is pd.NA else row[index] for row in values]
+        # In a column of lists a null is None, NA, or NaN, as a join leaves it; isna of a list is
+        # an array.
+        elements = [None if pd.isna(row) is True else row[index] for row in values]
         return pd.Series(elements, dtype=object)
     return values
 

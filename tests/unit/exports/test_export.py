@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,7 @@ from numpy.testing import assert_allclose
 from lasso_jobs import LassoJobsError, export_model
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.rows.columns import Category, Columns
-from lasso_jobs.exports.mlflow_loader import _load_pyfunc
+from lasso_jobs.exports.mlflow_loader import LinearModel, _load_pyfunc
 from lasso_jobs.models.model import Model
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-9}
@@ -67,6 +68,18 @@ def test_the_loader_of_the_mlflow_folder_predicts_the_same(
     text = (place / "code" / "lasso_jobs_coefficients_1.py").read_text()
     assert "import lasso_jobs" not in text
     assert "from lasso_jobs" not in text
+
+
+@pytest.mark.parametrize("null", [None, float("nan"), np.float64("nan"), pd.NA, pd.NaT])
+def test_the_loader_takes_every_null_of_a_column_of_vectors(
+    model: Model, frame: pd.DataFrame, null: object
+) -> None:
+    vectors = [null if i % 3 == 0 else v for i, v in enumerate(frame["vector"])]
+    expected = frame.assign(vector=[None if v is null else v for v in vectors])
+    found = LinearModel(json.loads(export_model(model, "json"))).predict(
+        frame.assign(vector=pd.Series(vectors, dtype=object))
+    )
+    assert_allclose(found, model.predict(expected), **CLOSE)
 
 
 @pytest.mark.parametrize(
