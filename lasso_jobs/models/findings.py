@@ -88,7 +88,15 @@ def n_looked_at(model: Model) -> int:
     """Coefficients that training could choose from, those of columns screened out too."""
     screening = model.certificate.screening
     outside = screening.n_columns - screening.n_working_set if screening is not None else 0
+    if has_screened_levels(model):  # (other) is what is outside
+        outside -= sum(category.other for category in model.columns.categories)
     return len(model.labels) - (model.predictor.offset is not None) + outside
+
+
+def has_screened_levels(model: Model) -> bool:
+    """Whether levels of categories were screened as numbers were."""
+    screening = model.certificate.screening
+    return screening is not None and screening.n_working_set > len(model.columns.numeric)
 
 
 def in_words(model: Model) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
+from lasso_jobs.models import findings
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registry
 from lasso_jobs.training import engine
@@ -118,6 +119,7 @@ def test_levels_that_are_screened_have_the_coefficients_of_all(
     whole = trained(files, tmp_path, "all", {**options, "search": search})
     record = screened.certificate.screening
     assert record is not None and record.n_working_set < record.n_columns
+    assert findings.n_looked_at(screened) == record.n_columns + len(screened.predictor.indicators)
     assert screened.alpha == pytest.approx(whole.alpha, rel=1e-12)
     n = screened.curve.fold_mse.shape[1]
     if name not in ("elastic net", "relaxed"):

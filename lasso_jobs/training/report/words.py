@@ -8,7 +8,7 @@ import numpy as np
 from lasso_jobs.core.inference.checks import Check, CheckVerdict
 from lasso_jobs.core.inference.cohorts import Estimate
 from lasso_jobs.models.alpha_grid_end import end_in_words
-from lasso_jobs.models.findings import has_intercept, n_looked_at
+from lasso_jobs.models.findings import has_intercept, has_screened_levels, n_looked_at
 from lasso_jobs.models.model import INTERVAL_COVERAGE, Model
 from lasso_jobs.pages.page import limit, number, share, whole
 from lasso_jobs.training.report.facts import ReportFacts
@@ -137,13 +137,21 @@ def _n_numeric(model: Model) -> str:
     return f"{screening.n_columns:,} (of which the working set has {screening.n_working_set:,})"
 
 
+def _features(model: Model) -> str:
+    """What the coefficients are of; levels that are screened are counted with the numbers."""
+    numeric, categories = model.columns.numeric, model.columns.categories
+    if has_screened_levels(model):
+        own = f"of {len(numeric):,} numeric and {len(categories):,} categorical features"
+        return f"{_n_numeric(model)} numbers and levels, {own}"
+    n_levels = sum(len(category.levels) for category in categories)
+    return f"{_n_numeric(model)} numeric, {len(categories)} categorical with {n_levels:,} levels"
+
+
 def data_facts(facts: ReportFacts) -> Facts:
     """What a model was trained on."""
     model, known = facts.registered.model, facts.registered.provenance
     source = model.job.get("data", {})
     where = f", where {source['where']}" if source.get("where") else ""
-    columns = model.columns
-    n_levels = sum(len(category.levels) for category in columns.categories)
     left_out = [f"{name} ({why})" for name, why in facts.left_out[:10]]
     more = len(facts.left_out) - len(left_out)
     return [
@@ -157,8 +165,7 @@ def data_facts(facts: ReportFacts) -> Facts:
         ("Weight", str(model.job.get("weight") or "none")),
         ("Offset", model.predictor.offset or "none"),
         ("Intercept", "fitted" if has_intercept(model) else "none"),
-        ("Features", f"{_n_numeric(model)} numeric, {len(columns.categories)} categorical with "
-         f"{n_levels:,} levels; {n_looked_at(model):,} coefficients"),
+        ("Features", f"{_features(model)}; {n_looked_at(model):,} coefficients"),
         ("Columns of no use", ", ".join([*left_out, *([f"{more} more"] if more > 0 else [])])
          or "none"),
         ("Trained", facts.trained),
