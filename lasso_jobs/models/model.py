@@ -276,7 +276,7 @@ class Model:
 
         Parameters
         ----------
-        frame : pandas.DataFrame, pyarrow.Table or pyarrow.RecordBatch
+        frame : a frame in memory, as for `predict`
             With at least the columns of the features whose coefficients are not zero.
 
         Returns

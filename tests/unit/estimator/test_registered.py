@@ -48,9 +48,10 @@ def test_a_fit_becomes_a_version_that_is_loaded_shown_and_scored_with(tmp_path: 
     assert again.reference == "shop@v1"
 
 
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("missing", ["error", "mean"])
-@pytest.mark.parametrize("scaling", ["none", "standard", "minmax"])
+@pytest.mark.parametrize(
+    ("scaling", "missing", "fit_intercept"),
+    [("none", "error", True), ("standard", "mean", False), ("minmax", "mean", True)],
+)
 def test_there_and_back_it_predicts_the_same(
     tmp_path: Path, scaling: Any, missing: Any, fit_intercept: bool
 ) -> None:
