@@ -79,12 +79,16 @@ def _refuse_screening(planned: TrainPlan) -> None:
         columns = f"the {len(planned.features.numeric):,} numeric columns"
         if planned.features.tokens:
             columns = f"the tokens of {planned.features.tokens[0].column!r}"
-        raise JobError(
-            "search.engine",
-            f"{columns} would be screened by the LASSO",
-            "all columns for every estimator",
-            "Set search.engine to all, or include fewer columns",
-        )
+        raise _screened(columns)
+
+
+def _screened(columns: str) -> JobError:
+    return JobError(
+        "search.engine",
+        f"{columns} would be screened by the LASSO",
+        "all columns for every estimator",
+        "Set search.engine to all, or include fewer columns",
+    )
 
 
 def _compared(
@@ -92,6 +96,8 @@ def _compared(
 ) -> Comparison:
     job = planned.job
     gathered = gather(lambda: client, planned, progress)
+    if gathered.screened is not None:  # as the listed levels were so many
+        raise _screened("the levels of the categories")
     clock.lap("moments")
     sample = draw(client, planned, gathered, most=job.compare.rows, progress=progress)
     clock.lap("sample")

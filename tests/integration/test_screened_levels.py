@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
+from lasso_jobs.comparison.run import compare
+from lasso_jobs.errors import JobError
 from lasso_jobs.models import findings
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registry
@@ -183,6 +185,19 @@ def test_the_engine_is_chosen_by_the_levels_that_a_scan_lists(files: Path, tmp_p
     assert (
         "if the listed levels" in plan(TrainJob.from_values(values)).as_values()["engine_because"]
     )
+
+
+def test_levels_that_would_be_screened_are_not_compared(files: Path, tmp_path: Path) -> None:
+    values = {
+        "name": "c",
+        "data": {"path": str(files)},
+        "target": "y",
+        "registry": str(tmp_path / "models"),
+        "features": ALONE,
+        "search": {"alphas": 3},
+    }
+    with pytest.raises(JobError, match="the levels of the categories would be screened"):
+        compare(TrainJob.from_values(values), workers=1)
 
 
 @pytest.mark.slow
