@@ -1,6 +1,7 @@
 """Stores the training report, its checks and the model card with a version, and reads them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lasso_jobs.core.inference import checks as c
@@ -10,6 +11,7 @@ from lasso_jobs.storage import files as storage
 from lasso_jobs.storage.failures import as_output_error
 from lasso_jobs.storage.json_text import json_text, json_values
 from lasso_jobs.storage.packing import unpack
+from lasso_jobs.storage.remote import is_uri
 
 if TYPE_CHECKING:
     from lasso_jobs.training.report.facts import ReportFacts
@@ -110,7 +112,7 @@ def stored_card(registry: str, reference: str) -> bytes:
 
 
 def save(content: bytes, place: str) -> None:
-    """Write a page or a card to a file or URI.
+    """Write a page or a card to a file or URI; into what a link, a pipe or a device leads to.
 
     Raises
     ------
@@ -119,4 +121,13 @@ def save(content: bytes, place: str) -> None:
     with as_output_error(
         place, "a place that can be written to", "Make room or give access, or name another"
     ):
-        storage.replace(place, content)
+        target = Path(place)
+        if not is_uri(place) and (target.is_symlink() or target.is_fifo() or _is_device(target)):
+            # A file renamed to its place would take the place of /dev/stdout itself.
+            target.write_bytes(content)
+        else:
+            storage.replace(place, content)
+
+
+def _is_device(target: Path) -> bool:
+    return target.is_char_device() or target.is_block_device()

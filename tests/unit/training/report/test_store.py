@@ -1,6 +1,7 @@
 """The training report and its checks, from a training's own stages."""
 
 import json
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from statsmodels.stats.stattools import durbin_watson
 from lasso_jobs import TrainJob, train
 from lasso_jobs.cli.main import main
 from lasso_jobs.core.inference.residuals import HeldOutPredictions
-from lasso_jobs.errors import ModelError
+from lasso_jobs.errors import ModelError, OutputError
 from lasso_jobs.models.registry import Registry
 from lasso_jobs.storage import files as storage
 from lasso_jobs.training import examine
@@ -309,3 +310,27 @@ def test_periods_are_checked_as_far_as_they_are_known(
         residuals = frame["y"] - result.model.predict(frame)
         means = residuals.groupby(frame["day"]).mean().to_numpy()
         assert_allclose(found.statistics["durbin_watson"], durbin_watson(means), rtol=1e-9)
+
+
+def test_what_is_no_file_is_written_into_and_stays(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    store.save(b"into the pipe", str(pipe))
+    assert os.read(end, 100) == b"into the pipe"
+    os.close(end)
+    store.save(b"through the link", str(link))
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert file.read_bytes() == b"through the link"
+    device = tmp_path / "to the device"
+    device.symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="No space left"):
+        store.save(b"x", str(device))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "file",
+        "link",
+        "pipe",
+        "to the device",
+    ]
