@@ -4,6 +4,7 @@ const [model, rows] = process.argv.slice(2).map((path) => JSON.parse(fs.readFile
 function term(t, row) {
   let value = row[t.column];
   if (t.element !== undefined && value !== null) value = value[t.element];
+  if (value === null && t.mean === null) return NaN; // the offset
   if (t.type === "number") return value === null ? t.coef * t.mean + t.null : t.coef * value;
   if (value === null) return t.null;
   const levels = new Map(Object.entries(t.levels));

@@ -35,9 +35,10 @@ def by_json(model: dict[str, Any], row: dict[str, Any]) -> float:
             value = PART[term["part"]](value)
         if value is not None and "element" in term:
             value = value[term["element"]]
-        if term["type"] == "number":
-            null = term["coef"] * term["mean"] + term["null"]
-            total += null if value is None else term["coef"] * value
+        if term["type"] == "number" and value is None:
+            total += term["coef"] * term["mean"] + term["null"]
+        elif term["type"] == "number":
+            total += term["coef"] * value
         elif value is None:
             total += term["null"]
         else:
