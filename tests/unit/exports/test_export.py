@@ -158,4 +158,4 @@ def test_a_model_without_a_column_is_no_pipeline_but_everything_else(
     assert not any(tmp_path.iterdir())
     rows = pa.table({"c": ["a", None]})
     found = duckdb.sql(f"SELECT {export_model(own, 'sql')} AS p FROM rows").to_arrow_table()
-    assert found["p"].to_pylist() == own.predict(rows).tolist() == [7.0, 7.0]
+    assert found["p"].to_pylist() == np.asarray(own.predict(rows)).tolist() == [7.0, 7.0]
