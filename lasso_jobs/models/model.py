@@ -244,7 +244,7 @@ class Model:
         A column named ``prediction`` of the same library
             A Series of pandas with the frame's index, or of Polars; of lazy frames of Dask and
             Polars, a lazy one. A ChunkedArray for a table of pyarrow and whatever else has the
-            protocol, and an Array for a record batch: see the guide :doc:`/guide/estimator`.
+            protocol, and an Array for a record batch; docs/guide/estimator.md has a table.
 
         Raises
         ------
