@@ -366,6 +366,32 @@ def test_a_linearly_dependent_column_leaves_the_optimal_objective() -> None:
         assert_allclose(objective(problem, alpha, coef), best, rtol=1e-10)
 
 
+def test_active_columns_that_depend_on_others_cost_no_hundreds_of_sweeps() -> None:
+    """As rare columns do: of twins both are active where a fit starts that had them so."""
+    X, y = data(n=300, p=60, seed=5)
+    X = np.hstack([X + X[:, :1], X + X[:, :1]])
+    problem = problem_of(X, y)
+    alpha = 0.01 * alpha_max(problem)
+    start = np.tile(solve_path(problem, [alpha]).coef[0][:60] / 2, 2)
+    path = solve_path(problem, [alpha / 2], start)
+    assert np.linalg.matrix_rank(problem.gram[:, path.coef[0] != 0]) < np.sum(path.coef != 0)
+    assert path.n_iter[0] <= 400  # and not 1,100
+    assert path.kkt[0] <= 1e-14
+    alone = solve_path(problem_of(X[:, :60], y), [alpha / 2])
+    assert_allclose(path.coef[0].reshape(2, 60).sum(axis=0), alone.coef[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("n_columns", [600, 300])
+def test_sweeps_of_some_of_many_columns_find_the_solution_of_all(n_columns: int) -> None:
+    X, y = data(n=150, p=n_columns, seed=6)
+    problem = problem_of(X, y)
+    alphas = path_alphas(problem, 8, 0.05)
+    path = solve_path(problem, alphas)
+    expected = lasso_path(*standardised(X, y), alphas=alphas, tol=1e-14, max_iter=100_000)[1].T
+    assert_allclose(path.coef, expected, atol=1e-7)
+    assert path.kkt.max() <= 1e-12
+
+
 @pytest.mark.parametrize("p", [8, 100])
 def test_the_residuals_stored_along_the_path_are_those_of_its_solutions(p: int) -> None:
     X, y = data(60, p)
