@@ -16,7 +16,7 @@ from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods
 from lasso_jobs.core.rows.timeline import Timeline
 from lasso_jobs.data.arrays import SMALLEST
-from lasso_jobs.engine.memory import of_this_process
+from lasso_jobs.engine.memory import give_back, of_this_process
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.progress import Progress
@@ -143,7 +143,10 @@ def gather(
     )
     if planned.engine == "screened":
         ground = Ground.of(Scanner(reads=reads, reading=reading), folds)
-        return _screened(ground, data_of, levels.tally)
+        data = _screened(ground, data_of, levels.tally)
+        del ground
+        give_back()  # what was known of each column
+        return data
     return data_of(reading, _summary(reads, reading))
 
 

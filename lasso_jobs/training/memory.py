@@ -2,8 +2,8 @@
 
 Everything large is a square: q^2 numbers of 8 bytes for the q columns with the target, and with an
 indicator of nulls for each column that has some. The numbers of squares below are measured, by
-tracemalloc and as resident memory, for 600 to 2,000 columns and 5 and 10 folds: 22.5 and 42 squares
-in the driver, which `driver_bytes` says are 23 and 43.
+tracemalloc. For 1,500 columns and 5 folds they are 15.7 in the driver, on two threads, which
+`driver_bytes` says are 19.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,10 @@ WORKING_SET = 2_000
 MARGINALS = 7
 """Numbers that screening keeps of each column, of each bucket and of each set of training rows."""
 MOST_SUM_BYTES = 2**29
-"""Of the products of all columns with the residuals, which decide how many alphas a scan proves."""
-MOST_ALPHAS = 24
+"""Of the products of columns with the residuals: for more, files are read again."""
+MOST_CHECK_BYTES = 2**29
+"""Of what a scan finds for each column and alpha, which decides how many alphas it proves."""
+MOST_ALPHAS = 48
 """How many those are, as a rule, where columns are few."""
 NAME_BYTES = 200
 """Of a column's name, and of where it is to be found by its name."""
@@ -61,15 +63,15 @@ class Squares:
     def driver_bytes(self) -> int:
         """What choosing alpha needs.
 
-        That is the moments of all buckets; of each fold those of its training rows, of the rows
-        behind it, and a problem to be solved; and two squares, as of a merge and of errors.
+        That is the moments of all buckets; of each fold those of its training rows, and a problem
+        to be solved; and three squares, as of all rows, of a merge and of errors.
 
         Examples
         --------
         >>> round(Squares(n_values=10_001, n_buckets=5, n_folds=5).driver_bytes / 2**30)
-        17
+        14
         """
-        return self.state_bytes + 8 * self.n_values**2 * (3 * self.n_folds + 2)
+        return self.state_bytes + 8 * self.n_values**2 * (2 * self.n_folds + 3)
 
     @property
     def thread_bytes(self) -> int:
@@ -117,19 +119,19 @@ def screened_bytes(n_columns: int, n_folds: int) -> int:
     """What the driver keeps of all columns that are screened, beside the moments of a working set.
 
     That is the marginals of the buckets, of the sets of training rows and of all rows; the products
-    of a check, once in parts and once together; and names. A process that was the driver and its
-    two workers had a peak of 3,356 MiB at 1,000,000 columns, of which 2,000 MiB are these.
+    of a check, and nine bytes of what it finds for each alpha; and names.
 
     Examples
     --------
     >>> round(screened_bytes(1_000_000, 5) / 2**20, -1)
-    1960.0
+    1860.0
     """
     n_sets = n_folds + 2
     marginals = 8 * MARGINALS * n_columns * (n_folds + 1 + n_sets + 1)
     of_alpha = 8 * n_columns * n_sets
     products = max(2 * of_alpha, min(MOST_ALPHAS * of_alpha, MOST_SUM_BYTES))
-    return marginals + 2 * products + NAME_BYTES * n_columns
+    found = max(2 * 9 * n_columns, min(MOST_ALPHAS * 9 * n_columns, MOST_CHECK_BYTES))
+    return marginals + products + found + NAME_BYTES * n_columns
 
 
 def _squares(

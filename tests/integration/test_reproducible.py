@@ -74,8 +74,8 @@ def test_a_cluster_by_address_trains_the_same_model_time_after_time(
 def slowed(function: Callable[..., Any], log: Path) -> Callable[..., Any]:
     """The same function, some of whose calls take longer than those that start after them."""
 
-    def slow(unit: Any, *arguments: Any) -> Any:
-        result = function(unit, *arguments)
+    def slow(unit: Any, *arguments: Any, **options: Any) -> Any:
+        result = function(unit, *arguments, **options)
         piece = unit.pieces[0]
         place = f"{piece.file.name}, row {piece.first_row:03}"
         time.sleep([0.05, 0.0, 0.02, 0.01, 0.0][sum(map(ord, place)) % 5])

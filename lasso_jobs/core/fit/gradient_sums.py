@@ -144,20 +144,6 @@ class GradientSums:
             self.sums + other.sums,
         )
 
-    @classmethod
-    def side_by_side(cls, parts: Sequence["GradientSums"]) -> "GradientSums":
-        """Those of all columns, from those of some after the other, for the same fits."""
-        if len(parts) == 1:
-            return parts[0]
-        nulls = [part.null_products for part in parts]
-        if any(each.size for each in nulls):
-            nulls = [
-                part.null_products if part.null_products.size else np.zeros_like(part.products)
-                for part in parts
-            ]
-        products = np.concatenate([part.products for part in parts])
-        return cls(products, np.concatenate(nulls), parts[0].sums)
-
     def only(self, columns: slice, fits: slice) -> "GradientSums":
         """Those of some columns and some fits."""
         nulls = self.null_products[columns, fits]

@@ -9,7 +9,7 @@ lasso-type problems"), many at a time, as in BASIL (Qian et al. 2020, "A fast an
 for large-scale and ultrahigh-dimensional sparse regression").
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -183,10 +183,11 @@ class Gradients:
         values = _per_unit(values / weight, rows.unit(penalties.intercept))
         if of_nulls is not None:
             of_nulls = _per_unit(of_nulls / weight, rows.null_unit(penalties.intercept))
-        stuck = ((values > 0) & (penalties.high <= 0)[:, None]) | (
-            (values < 0) & (penalties.low >= 0)[:, None]
-        )
-        return cls(rows, penalties, np.where(stuck, 0.0, values), of_nulls)
+        low, high = penalties.low >= 0, penalties.high <= 0
+        if low.any() or high.any():
+            stuck = ((values > 0) & high[:, None]) | ((values < 0) & low[:, None])
+            values = np.where(stuck, 0.0, values)
+        return cls(rows, penalties, values, of_nulls)
 
     @property
     def entry(self) -> Floats:
@@ -239,58 +240,73 @@ class Gradients:
         return how.factor * _per_unit(scale, rows.null_unit(how.intercept))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradientsOfSets:
-    """The gradients of all numeric columns in the fits of several sets of training rows.
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the gradients of numeric columns say, at each alpha of the fits that they are of.
 
     Parameters
     ----------
-    rows : tuple of Marginals
-        Each set's.
-    penalties : Penalties
-    sums : GradientSums
-        Of the fits at all alphas, set after set.
-    reference : ndarray, shape (q,)
-        What the columns were taken around.
-    alphas : ndarray
+    worst : ndarray, shape (n_alphas,)
+        The largest violation of a column outside the working set, in any fit.
+    entry : ndarray, shape (q, n_alphas)
+        The alpha at which each column would enter some fit.
+    violating : ndarray of bool, shape (q, n_alphas)
+        Whether it should have entered one; of columns outside the set alone.
     """
 
-    rows: tuple[Marginals, ...]
-    penalties: Penalties
-    sums: GradientSums
-    reference: Floats
-    alphas: Floats
+    worst: Floats
+    entry: Floats
+    violating: NDArray[np.bool_]
 
-    def worst(self, outside: NDArray[np.bool_]) -> Floats:
-        """The largest violation at each alpha, of some columns in any fit."""
-        worst = np.zeros(len(self.alphas))
-        for start in range(0, len(outside), COLUMNS_AT_ONCE):
-            columns = slice(start, start + COLUMNS_AT_ONCE)
-            for each in self._each(columns, slice(0, len(self.alphas))):
-                violation = each.violation(self.alphas)[outside[columns]]
-                np.maximum(worst, violation.max(axis=0, initial=0.0), out=worst)
-        return worst
+    @classmethod
+    def empty(cls, n_columns: int, n_alphas: int) -> "Check":
+        """Of columns whose gradients are yet to be looked at."""
+        shape = n_columns, n_alphas
+        return cls(np.zeros(n_alphas), np.zeros(shape), np.zeros(shape, bool))
 
-    def violation(self, at: int) -> Floats:
-        """Each column's largest in any fit at one of the alphas, shape (q,)."""
-        alphas = self.alphas[at : at + 1]
-        found: Floats = np.max([each.violation(alphas)[:, 0] for each in self._at(at)], axis=0)
-        return found
+    def look(
+        self,
+        columns: slice,
+        sets: Sequence[Marginals],
+        *,
+        penalties: Penalties,
+        sums: GradientSums,
+        reference: Floats,
+        alphas: Floats,
+        outside: NDArray[np.bool_],
+    ) -> None:
+        """Look at some columns.
 
-    def entry(self, at: int) -> Floats:
-        """The alpha at which each column would enter some fit, shape (q,)."""
-        found: Floats = np.max([each.entry[:, 0] for each in self._at(at)], axis=0)
-        return found
-
-    def _at(self, at: int) -> Iterator[Gradients]:
-        return self._each(slice(0, len(self.reference)), slice(at, at + 1))
-
-    def _each(self, columns: slice, alphas: slice) -> Iterator[Gradients]:
-        penalties, reference = self.penalties.of_columns(columns), self.reference[columns]
-        for k, rows in enumerate(self.rows):
-            start = k * len(self.alphas)
-            sums = self.sums.only(columns, slice(start + alphas.start, start + alphas.stop))
-            yield Gradients.of_sums(rows.of_columns(columns), penalties, sums, reference)
+        Parameters
+        ----------
+        columns : slice
+            The sums are of these, all else is of all columns.
+        sets : sequence of Marginals
+            Of each set of training rows.
+        penalties : Penalties
+        sums : GradientSums
+            Of the fits at all alphas, set after set.
+        reference : ndarray, shape (q,)
+            What the columns were taken around.
+        alphas : ndarray
+        outside : ndarray of bool, shape (q,)
+            The columns that are not in the working set.
+        """
+        for start in range(columns.start, columns.stop, COLUMNS_AT_ONCE):
+            some = slice(start, min(start + COLUMNS_AT_ONCE, columns.stop))
+            within = slice(some.start - columns.start, some.stop - columns.start)
+            penalised = penalties.of_columns(some)
+            for k, rows in enumerate(sets):
+                fits = slice(k * len(alphas), (k + 1) * len(alphas))
+                found = Gradients.of_sums(
+                    rows.of_columns(some), penalised, sums.only(within, fits), reference[some]
+                )
+                entry = found.entry
+                np.maximum(self.entry[some], entry, out=self.entry[some])
+                if (entry[outside[some]] > alphas).any():
+                    violation = np.where(outside[some, None], found.violation(alphas), 0.0)
+                    np.maximum(self.worst, violation.max(axis=0), out=self.worst)
+                    self.violating[some] |= violation > TOLERANCE
 
 
 def _per_unit(values: Floats, deviation: Floats) -> Floats:

@@ -206,7 +206,7 @@ def leave_one_out(parts: Sequence[Moments]) -> list[Moments]:
     for part in reversed(parts[1:]):
         suffixes.append(merge(part, suffixes[-1]))
     others, prefix = [], empty(n_values)
-    for part, suffix in zip(parts, reversed(suffixes), strict=True):
-        others.append(merge(prefix, suffix))
+    for part in parts:
+        others.append(merge(prefix, suffixes.pop()))  # many at a time take much memory
         prefix = merge(prefix, part)
     return others

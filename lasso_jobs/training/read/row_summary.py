@@ -72,10 +72,12 @@ class RowSummary:
         )
 
 
-def summarise(source: Source, reading: Reading) -> RowSummary:
-    """Read a work unit once, and summarise its rows."""
+def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSummary:
+    """Read a work unit once, and summarise its rows; without ``pairs`` there are no moments."""
     n_columns = reading.columns.n_columns
     moments, counts = b.empty(n_columns + 1, reading.n_buckets), ReadCounts()
+    if not pairs:
+        moments = b.BucketMoments(())
     sample = s.empty(n_columns + 1, s.sample_size(n_columns + 1))
     held_out = s.empty(n_columns + HeldOutRows.N_FACTS, sample.size)
     by_period = periods.empty(n_columns + 1)
@@ -123,7 +125,8 @@ def summarise(source: Source, reading: Reading) -> RowSummary:
                     summed.add(j, column[order])
         sample, held_out = entering.merged(), held_back.merged()
         by_period = periods.merge(by_period, summed.sums)
-        moments = b.merge(moments, b.BucketMoments(centring.moments(sparse)))
+        if pairs:
+            moments = b.merge(moments, b.BucketMoments(centring.moments(sparse)))
         counts += rows.counts
     return RowSummary(
         moments=moments, sample=sample, held_out=held_out, periods=by_period, counts=counts

@@ -30,14 +30,23 @@ KEPT = 4
 
 @dataclass(frozen=True)
 class SummaryRead(CachedRead[RowSummary]):
-    """The read of training rows."""
+    """The read of training rows.
+
+    Parameters
+    ----------
+    reading : Reading
+    caching : Caching, optional
+    pairs : bool
+        Whether the summary has moments.
+    """
 
     reading: Reading
     caching: Caching | None = None
+    pairs: bool = True
 
     def read(self, unit: Source) -> RowSummary:
         """Read its files, or what is kept of them."""
-        return summarise(unit, self.reading)
+        return summarise(unit, self.reading, pairs=self.pairs)
 
     def key(self, units: Sequence[WorkUnit]) -> str:
         """What identifies the read, but for the features."""

@@ -23,11 +23,22 @@ from lasso_jobs.training.screening.scanner import Scanner
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Rows that a path is fitted to, by their buckets; those of a fold have rows to test it on."""
+    """Rows that a path is fitted to, by their buckets; those of a fold have rows to test it on.
+
+    Moments are merged when they are asked for: those of all sets would be as many squares.
+    """
 
     buckets: tuple[int, ...]
-    rows: Moments
-    test: Moments | None = None
+    tested: tuple[int, ...]
+    moments: BucketMoments
+
+    def rows(self) -> Moments:
+        """Those of the training rows."""
+        return self.moments.merged(self.buckets)
+
+    def test(self) -> Moments:
+        """Those of the rows that the fold is tested on."""
+        return self.moments.merged(self.tested)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +103,7 @@ class Ground:
         """The training job."""
         return self.scanner.planned.job
 
-    def recipe_of(self, columns: Columns, rows: Moments) -> Recipe:
+    def recipe_of(self, columns: Columns, rows: BucketMoments | Moments) -> Recipe:
         """How the job penalises some of the columns."""
         levels = self.scanner.reading.levels_are_screened
         return recipe_of(self.job, columns, rows, levels_are_screened=levels)
@@ -128,21 +139,10 @@ class Ground:
         return self.scanner.summary(self.reading_of(inside))
 
     def training_sets(self, moments: BucketMoments) -> list[TrainingSet]:
-        """The moments of each set of training rows."""
-        n = self.scanner.reading.n_buckets
-        in_folds = moments.merged(range(n))
-        whole = {
-            tuple(range(n)): in_folds,
-            tuple(range(n + 1)): m.merge(in_folds, moments.holdout),
-        }
-        first = [
-            TrainingSet(each, whole.get(each) or moments.merged(each))
-            for each in self.sets[: -self.n_folds]
+        """Each set of training rows, on the moments of a working set."""
+        tested: list[tuple[int, ...]] = [()] * (len(self.sets) - self.n_folds)
+        tested += [tuple(test.tolist()) for _, test in self.folds.splits()]
+        return [
+            TrainingSet(buckets, rows, moments)
+            for buckets, rows in zip(self.sets, tested, strict=True)
         ]
-        trained = [
-            TrainingSet(buckets, fold.training, fold.test)
-            for buckets, fold in zip(
-                self.sets[-self.n_folds :], self.folds.folds(moments), strict=True
-            )
-        ]
-        return first + trained

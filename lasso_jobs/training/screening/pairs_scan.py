@@ -33,7 +33,7 @@ def merge_pairs(left: PairMoments, right: PairMoments) -> PairMoments:
     return PairMoments(b.merge(left.moments, right.moments), left.counts + right.counts)
 
 
-def side_by_side(parts: Sequence[PairMoments]) -> BucketMoments:
+def all_buckets(parts: Sequence[PairMoments]) -> BucketMoments:
     """The moments of all buckets, from those of some after the other."""
     return BucketMoments(tuple(chain.from_iterable(part.moments.buckets for part in parts)))
 

@@ -18,8 +18,8 @@ from lasso_jobs.core.fit.choice import CurveErrors, SearchErrors, combinations, 
 from lasso_jobs.core.fit.cross_validation import EPS, PathSearch
 from lasso_jobs.core.fit.screening import (
     TOLERANCE,
+    Check,
     Gradients,
-    GradientsOfSets,
     Penalties,
     ScreeningRecord,
     entering,
@@ -28,19 +28,20 @@ from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps, in_threads
 from lasso_jobs.progress import of_stage
-from lasso_jobs.training.memory import MOST_SUM_BYTES
+from lasso_jobs.training.memory import MOST_CHECK_BYTES
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.row_summary import RowSummary
 from lasso_jobs.training.recipe import path_search
 from lasso_jobs.training.screening.ground import Ground
-from lasso_jobs.training.screening.set_paths import SetPath, Solved, solve_set
+from lasso_jobs.training.screening.set_paths import Designs, SetPath, Solved, solve_set
 
 ALPHAS_AT_ONCE = 12
 """How many alphas are tried on the first candidates; twice as many as before where all are proved.
 """
-MOST_ENTERING = 800
-"""How many candidates there are at once, or as many as active columns if those are more; whoever
-must enter comes on top. Fewer cost more scans, and more cost larger moments."""
+ENTERING, MOST_ENTERING = 800, 1_600
+"""How many candidates there are at once, or as many as active columns if those are more, but for
+the second number; whoever must enter comes on top. Fewer cost more scans, and more cost larger
+moments: so there are twice as many after a scan that proved less than a quarter of its alphas."""
 SOLVED_AT_ONCE = 4
 """Alphas that all sets are solved at before their errors are looked at: below the one at which the
 errors have turned, more and more columns have coefficients, and a fit takes longest."""
@@ -136,6 +137,10 @@ class _Walk:
         The whole grid.
     done : int
         How many of them are proved.
+    ahead : int
+        How many are tried next.
+    entering : int
+        How many columns are candidates next.
     worst : float
         The largest violation at those.
     mse : list of ndarray, shape (n_folds, n_gammas, n)
@@ -158,6 +163,7 @@ class _Walk:
     alphas: Floats = field(default_factory=lambda: np.empty(0))
     done: int = 0
     ahead: int = ALPHAS_AT_ONCE
+    entering: int = ENTERING
     worst: float = 0.0
     mse: list[Floats] = field(default_factory=list)
     last: list[dict[str, float]] = field(default_factory=list)
@@ -199,7 +205,7 @@ class _Walk:
     def _rounds(self, search: PathSearch, penalties: Penalties) -> None:
         while not self.stopped:
             solved = self._solve(search)
-            self._accept(solved, solved.gradients(self.ground, penalties))
+            self._accept(solved, solved.check(self.ground, penalties, ~self.inside))
             self._judge()
 
     @property
@@ -233,9 +239,11 @@ class _Walk:
 
     def _admit(self, entry: Floats, *, last: float, target: float) -> None:
         """Choose the next working set; a candidate that got no coefficient may leave it again."""
-        most = max(MOST_ENTERING, int(self.active.sum()))
-        # While nothing is proved, the set only grows: so it is the right one in the end.
-        inside = self.active if self.proved or not len(self.inside) else self.inside
+        most = min(max(self.entering, int(self.active.sum())), MOST_ENTERING)
+        inside = self.active
+        if not self.proved and len(self.inside):
+            # The set only grows now, so that it is the right one in the end; it lacks little.
+            inside, most = self.inside, most // 4
         new = entering(entry, inside, last=last, target=target, most=most)
         self.inside = inside.copy()
         self.inside[new] = True
@@ -249,20 +257,20 @@ class _Walk:
 
     def _solve(self, search: PathSearch) -> Solved:
         ground = self.ground
-        sets = ground.training_sets(ground.moments_of(self.inside))
-        columns = ground.columns_of(self.inside)
-        everything = max(sets, key=lambda each: len(each.buckets)).rows
-        recipe = replace(ground.recipe_of(columns, everything), l1_ratio=self.ratio)
+        moments, columns = ground.moments_of(self.inside), ground.columns_of(self.inside)
+        sets = ground.training_sets(moments)
+        recipe = replace(ground.recipe_of(columns, moments), l1_ratio=self.ratio)
         if not self.done:
-            self.alphas = search.grid(recipe, sets[0].rows)
+            self.alphas = search.grid(recipe, sets[0].rows())
         low = max(self.done - 1, 0)
-        block = self.alphas[low : self.done + self._at_once(len(sets))]
+        block = self.alphas[low : self.done + self._at_once()]
         steps = Steps(of_stage(ground.scanner.reads.progress, "fits"))
         steps.expect(len(sets) * len(block))
         solved: Solved | None = None
+        designs = Designs(recipe, sets)
 
         def solve(k: int, alphas: Floats, starts: Sequence[Mapping[str, float]]) -> SetPath:
-            return solve_set(recipe, alphas, sets[k], starts[k], gammas=search.gammas, steps=steps)
+            return solve_set(designs, k, alphas, starts[k], gammas=search.gammas, steps=steps)
 
         for start in range(0, len(block), SOLVED_AT_ONCE):
             alphas = block[start : start + SOLVED_AT_ONCE]
@@ -286,21 +294,20 @@ class _Walk:
                 return n
         return None
 
-    def _at_once(self, n_sets: int) -> int:
-        q = max(len(self.inside), 1)
-        return max(2, min(self.ahead, MOST_SUM_BYTES // (8 * q * n_sets)))
+    def _at_once(self) -> int:
+        # Nine bytes: of a column's entry, and of whether it violates.
+        return max(2, min(self.ahead, MOST_CHECK_BYTES // (9 * max(len(self.inside), 1))))
 
-    def _accept(self, solved: Solved, gradients: GradientsOfSets) -> None:
+    def _accept(self, solved: Solved, check: Check) -> None:
         """Accept the alphas down to the first at which a column outside should have entered."""
-        outside, alphas = ~self.inside, solved.alphas
-        by_alpha = gradients.worst(outside)
-        failed = np.flatnonzero(by_alpha > TOLERANCE)
+        alphas = solved.alphas
+        failed = np.flatnonzero(check.worst > TOLERANCE)
         good = int(failed[0]) if len(failed) else len(alphas)
         if self.beyond and (end := solved.n_converged(self.ground.n_folds)) < good:
             good, self.alphas = end, self.alphas[: self.done + end]
         last = float(alphas[max(good - 1, 0)])
         if good:
-            self.worst = max(self.worst, float(by_alpha[:good].max()))
+            self.worst = max(self.worst, float(check.worst[:good].max()))
             self.mse.append(solved.mse(self.ground.n_folds, good))
             self.last = [path.by_label(good - 1) for path in solved.paths]
             self.explained = float(solved.paths[0].explained[good - 1])
@@ -308,10 +315,12 @@ class _Walk:
             self.active = self.active.copy()
             places = np.flatnonzero(self.inside)
             self.active[places] |= solved.active(good)[: len(places)]
-        entry = gradients.entry(max(good - 1, 0))
+        entry = check.entry[:, max(good - 1, 0)].copy()
         if good < len(alphas):
-            entry[(gradients.violation(good) > TOLERANCE) & outside] = np.inf
+            entry[check.violating[:, good]] = np.inf
         self.ahead = 2 * len(alphas) if good == len(alphas) else max(ALPHAS_AT_ONCE, good)
+        if 4 * good < len(alphas):
+            self.entering = min(2 * self.entering, MOST_ENTERING)
         self.proved = good > 0
         self._next = entry, last
 

@@ -1,6 +1,6 @@
 """Runs the scans of a screening on the cluster, over rows that are kept in memory if they fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from lasso_jobs.core.fit.gradient_sums import GradientSums
 from lasso_jobs.core.rows.buckets import BucketMoments
-from lasso_jobs.core.rows.marginals import Marginals
+from lasso_jobs.core.rows.marginals import Marginals, side_by_side
 from lasso_jobs.data.columns.kinds import type_of_elements
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.engine.memory import give_back, of_this_process, of_workers
@@ -29,8 +29,8 @@ from lasso_jobs.training.screening.column_scans import (
 from lasso_jobs.training.screening.pairs_scan import (
     PairMoments,
     PairsScan,
+    all_buckets,
     merge_pairs,
-    side_by_side,
 )
 
 if TYPE_CHECKING:
@@ -80,20 +80,21 @@ class Scanner:
             self._sources = [
                 client.submit(_keep, unit, self.reading, self._dtype, pure=False) for unit in units
             ]
-        found: ColumnSummary = self._reduced(ColumnsScan(self.reading), merge_columns, "columns")
-        self.counts = found.counts
-        self.n_scans, self.bytes_read = 1, found.counts.bytes_read
-        return found.buckets
+        scan, parts = ColumnsScan.of(self.reading), list[tuple[slice, Marginals]]()
+        for each in scan.by_group() if self._kept else [scan]:
+            found: ColumnSummary = self._reduced(each, merge_columns, "columns")
+            self.counts = found.counts
+            parts.append((each.columns, found.buckets))
+        self.n_scans, self.bytes_read = 1, self.counts.bytes_read
+        return parts[0][1] if len(parts) == 1 else side_by_side(parts, scan.columns.stop)
 
-    def gradients(self, scan: GradientScan) -> GradientSums:
-        """Scan every column against residuals."""
+    def gradients(self, scan: GradientScan) -> Iterator[tuple[slice, GradientSums]]:
+        """Scan every column against residuals; some columns at a time, with their sums."""
         self.n_scans += 1
-        if not self._kept:
-            self.bytes_read += self.counts.bytes_read
-        scans = scan.by_group() if self._kept else [scan]
-        return GradientSums.side_by_side(
-            [self._reduced(each, GradientSums.__add__, "gradients") for each in scans]
-        )
+        for each in scan.by_group() if self._kept else scan.in_passes():
+            if not self._kept:
+                self.bytes_read += self.counts.bytes_read
+            yield each.columns, self._reduced(each, GradientSums.__add__, "gradients")
 
     def pairs(self, reading: Reading) -> BucketMoments:
         """Read the moments of a working set.
@@ -112,7 +113,7 @@ class Scanner:
         ]
         if not self._kept:
             self.bytes_read += found[0].counts.bytes_read
-        return side_by_side(found)
+        return all_buckets(found)
 
     def summary(self, reading: Reading) -> RowSummary:
         """Read the last working set.
@@ -123,8 +124,11 @@ class Scanner:
             If its moments need more memory than there is.
         """
         self._check_fits(reading)
-        found: RowSummary = self._reduced(SummaryRead(reading), merge, "working set")
-        if not self._kept:
+        read = SummaryRead(reading, pairs=not self._kept)
+        found: RowSummary = self._reduced(read, merge, "working set")
+        if self._kept:  # less waits to be merged
+            found = replace(found, moments=self.pairs(reading))
+        else:
             self.bytes_read += found.counts.bytes_read
         return replace(found, counts=replace(found.counts, bytes_read=self.bytes_read))
 

@@ -1,7 +1,7 @@
 """Solves the paths of all sets of training rows on a working set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,15 @@ from lasso_jobs.core.fit.gradient_sums import Fits
 from lasso_jobs.core.fit.lasso import solve_path
 from lasso_jobs.core.fit.problem import GAP_TOLERANCE
 from lasso_jobs.core.fit.relaxed import mixed
-from lasso_jobs.core.fit.screening import GradientsOfSets, Penalties
+from lasso_jobs.core.fit.screening import Check, Penalties
 from lasso_jobs.core.fit.squared_error import evaluate
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps
 from lasso_jobs.training.screening.column_scans import GradientScan, in_groups
 from lasso_jobs.training.screening.ground import Ground, TrainingSet
+
+MOST_DESIGN_BYTES = 2**28
+"""Of the squares of all sets, which are kept during a round if they take no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,26 +30,29 @@ class Solved:
     paths: "tuple[SetPath, ...]"
     alphas: Floats
 
-    def gradients(self, ground: Ground, penalties: Penalties) -> GradientsOfSets:
+    def check(self, ground: Ground, penalties: Penalties, outside: NDArray[np.bool_]) -> Check:
         """Scan all columns for their gradients, of each set of training rows."""
         reference = ground.everything.mean
-        sums = ground.scanner.gradients(
-            GradientScan(
-                reading=ground.scanner.reading,
-                working_set=self.recipe.columns,
-                indicators=self.recipe.indicators,
-                fits=tuple(path.fits for path in self.paths),
-                reference=reference,
-                groups=in_groups(len(reference), len(self.paths) * len(self.alphas)),
-            )
-        )
-        return GradientsOfSets(
-            rows=ground.marginals,
-            penalties=penalties,
-            sums=sums,
+        check = Check.empty(len(reference), len(self.alphas))
+        scan = GradientScan(
+            reading=ground.scanner.reading,
+            working_set=self.recipe.columns,
+            indicators=self.recipe.indicators,
+            fits=tuple(path.fits for path in self.paths),
             reference=reference,
-            alphas=self.alphas,
+            groups=in_groups(len(reference), len(self.paths) * len(self.alphas)),
         )
+        for columns, sums in ground.scanner.gradients(scan):
+            check.look(
+                columns,
+                ground.marginals,
+                penalties=penalties,
+                sums=sums,
+                reference=reference,
+                alphas=self.alphas,
+                outside=outside,
+            )
+        return check
 
     def at(self, alphas: slice) -> "Solved":
         """Some of the alphas."""
@@ -138,10 +144,33 @@ class SetPath:
         return {self.labels[j]: float(self.coef[at, j]) for j in used.tolist()}
 
 
+@dataclass(frozen=True, slots=True)
+class Designs:
+    """Those of each set of training rows: kept while all of them are small.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the working set.
+    sets : sequence of TrainingSet
+    """
+
+    recipe: d.Recipe
+    sets: Sequence[TrainingSet]
+    _kept: dict[int, d.Design] = field(default_factory=dict)
+
+    def of(self, k: int) -> d.Design:
+        """That of the k-th set."""
+        design = self._kept.get(k) or d.fit(self.recipe, self.sets[k].rows())
+        if 8 * len(self.recipe.labels) ** 2 * len(self.sets) <= MOST_DESIGN_BYTES:
+            self._kept[k] = design
+        return design
+
+
 def solve_set(
-    recipe: d.Recipe,
+    designs: Designs,
+    k: int,
     alphas: Floats,
-    rows: TrainingSet,
     start: Mapping[str, float],
     *,
     gammas: Sequence[float],
@@ -151,11 +180,11 @@ def solve_set(
 
     Parameters
     ----------
-    recipe : Recipe
-        Of the working set.
+    designs : Designs
+    k : int
+        Which of the sets.
     alphas : ndarray
         Descending.
-    rows : TrainingSet
     start : mapping of str to float
         The solution to start from, by coefficient.
     gammas : sequence of float
@@ -163,7 +192,7 @@ def solve_set(
     steps : Steps
         Takes one for each alpha, and may end the work.
     """
-    design = d.fit(recipe, rows.rows)
+    recipe, design, rows = designs.recipe, designs.of(k), designs.sets[k]
     every = design.grouping.columns.labels_with(recipe.indicators)
     labels = tuple(every[j] for j in np.flatnonzero(design.usable))
     problem = design.problem
@@ -176,9 +205,9 @@ def solve_set(
     explained = 1 - left / design.variance if design.variance > 0 else np.zeros(len(alphas))
     coef, relaxed = mixed(problem, path.coef, gammas)
     mse: Floats = np.empty((len(gammas), 0))
-    if rows.test is not None:
+    if rows.tested:
         original, _ = design.original_units(np.concatenate(coef))
-        mse = evaluate(design, original, rows.test).mse.reshape(coef.shape[:2])
+        mse = evaluate(design, original, rows.test()).mse.reshape(coef.shape[:2])
     fits = [path, relaxed] if len(relaxed.coef) else [path]
     worst = np.max([np.maximum(each.dual_gap, each.kkt) for each in fits], axis=0)
     # Not the design: those of all sets are as many squares, which nobody needs any more.

@@ -58,8 +58,7 @@ def test_the_first_scan_and_the_checks_return_as_much_as_is_said(formulas: dict[
         field.nbytes for name in state.__slots__ if (field := getattr(state, name)).shape[-1] == p
     )
     assert of_columns * formulas["p"] // p == formulas["first_scan"]
-    per_alpha = 8 * formulas["p"] * formulas["fits"]
-    at_once = max(2, min(rounds.ALPHAS_AT_ONCE, rounds.MOST_SUM_BYTES // per_alpha))
+    at_once = max(2, min(rounds.ALPHAS_AT_ONCE, rounds.MOST_CHECK_BYTES // (9 * formulas["p"])))
     assert formulas["alphas_at_once"] == at_once
 
 

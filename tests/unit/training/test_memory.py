@@ -48,7 +48,7 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (plan.memory, gather):
         monkeypatch.setattr(module, "WORTH_A_LOOK", 0)
 
-    def never(*_: object) -> None:
+    def never(*_: object, pairs: bool) -> None:
         raise AssertionError("a row was read")
 
     monkeypatch.setattr("lasso_jobs.training.read.summary_read.summarise", never)

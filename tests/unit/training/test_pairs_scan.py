@@ -15,7 +15,7 @@ from lasso_jobs.core.rows.moments import Moments
 from lasso_jobs.data.discover import discover
 from lasso_jobs.training.read.kept import KeptUnit
 from lasso_jobs.training.screening import pairs_scan
-from lasso_jobs.training.screening.pairs_scan import PairsScan, side_by_side
+from lasso_jobs.training.screening.pairs_scan import PairsScan, all_buckets
 
 from .read.test_rows import READING
 
@@ -51,5 +51,5 @@ def test_groups_of_buckets_change_no_bit(
     monkeypatch.setattr(pairs_scan, "GROUP_BYTES", at_once * 8 * (Q + 1) ** 2)
     groups = list(scan.in_groups())
     assert max(len(each.buckets) for each in groups) == at_once
-    assert_same(side_by_side([each(kept) for each in groups]), whole.moments)
+    assert_same(all_buckets([each(kept) for each in groups]), whole.moments)
     assert_same(scan(kept).moments, whole.moments)

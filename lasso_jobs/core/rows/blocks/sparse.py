@@ -17,9 +17,9 @@ from lasso_jobs.core.rows.moments import Floats
 
 Places = NDArray[np.intp]
 
-COLUMNS_AT_ONCE = 2**16
-"""So many columns are multiplied at a time: the products of all are as large as what they are added
-to."""
+CHUNK_PRODUCTS = 2**19
+"""Columns are multiplied some at a time: as many as have 4 MB of products. Of 65,536 at a time, a
+third of the work was to get memory for them."""
 MOST_ENTRIES = 0.1
 """The share of the rows in which a column may have an entry: with more, to multiply laid out is
 faster. With so many zeros, its mean is smaller than its deviation, so that sums of values round no
@@ -117,14 +117,15 @@ class SparseColumns(Sequence[Floats]):
             nulls=np.zeros(len(codes), np.bool_),
         )
 
-    def chunks(self) -> Iterator["SparseColumns"]:
-        """Some of them at a time, none copied."""
-        for start in range(0, len(self), COLUMNS_AT_ONCE):
-            starts = self.starts[start : start + COLUMNS_AT_ONCE + 1]
+    def chunks(self, n_products: int) -> Iterator["SparseColumns"]:
+        """Some of them at a time, none copied, for so many products of each."""
+        width = max(1, CHUNK_PRODUCTS // max(n_products, 1))
+        for start in range(0, len(self), width):
+            starts = self.starts[start : start + width + 1]
             entries = slice(starts[0], starts[-1])
             yield replace(
                 self,
-                places=self.places[start : start + COLUMNS_AT_ONCE],
+                places=self.places[start : start + width],
                 starts=starts - starts[0],
                 rows=self.rows[entries],
                 values=self.values[entries],
@@ -207,13 +208,15 @@ class SparseColumns(Sequence[Floats]):
             null_products=null_rise,
         )
 
-    def products(self, residuals: Floats, reference: Floats) -> tuple[Floats, Floats]:
+    def products(self, residuals: Floats, sums: Floats, reference: Floats) -> tuple[Floats, Floats]:
         """Sums of ``(x - reference) r`` over the rows with a value, and of ``r`` over the nulls.
 
         Parameters
         ----------
         residuals : ndarray, shape (n, n_fits)
             Contiguous by rows.
+        sums : ndarray, shape (n_fits,)
+            Of the residuals.
         reference : ndarray, shape (q,)
 
         Returns
@@ -223,7 +226,7 @@ class SparseColumns(Sequence[Floats]):
             Nothing where no value is null.
         """
         null = np.isnan(self.values)
-        n_fits, sums = residuals.shape[1], residuals.sum(axis=0)
+        n_fits = residuals.shape[1]
         of_nulls = np.zeros((len(self.places), 0))
         if null.any() or self.nulls.any():
             of_nulls = self._matrix(null.astype(float)) @ residuals

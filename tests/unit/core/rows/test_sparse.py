@@ -73,7 +73,7 @@ def test_sums_of_entries_are_those_of_the_columns(
             err_msg=field.name,
         )
     residuals, reference = rng.normal(size=(N, 3)), rng.normal(size=Q)
-    products, of_nulls = columns.products(residuals, reference)
+    products, of_nulls = columns.products(residuals, residuals.sum(axis=0), reference)
     null = np.isnan(values)
     deviation = np.where(null, 0.0, values - reference[:, None])
     np.testing.assert_allclose(products, deviation @ residuals, atol=1e-11)
@@ -96,8 +96,8 @@ def test_columns_are_laid_out_chosen_and_told_by_how_many_entries_they_have(null
     joined = SparseColumns.joined(parts)
     np.testing.assert_array_equal(joined.places, [0, 2, 6])
     np.testing.assert_array_equal(list(joined), values[[0, 2, 6]])
-    with mock.patch("lasso_jobs.core.rows.blocks.sparse.COLUMNS_AT_ONCE", 3):
-        parts = list(columns.chunks())
+    with mock.patch("lasso_jobs.core.rows.blocks.sparse.CHUNK_PRODUCTS", 6):
+        parts = list(columns.chunks(2))
     np.testing.assert_array_equal(np.vstack([list(part) for part in parts]), values)
     np.testing.assert_array_equal(np.concatenate([part.places for part in parts]), range(Q))
     assert 2 not in columns.thin().places
@@ -152,5 +152,7 @@ def test_float32_entries_are_summed_as_doubles() -> None:
     found = by_entries(values, "float32").marginals(target, np.zeros(N, np.intp), 1)
     expected = mg.of_rows(values, target, np.array([N]))
     np.testing.assert_allclose(found.products, expected.products, rtol=1e-14)
-    products, _ = by_entries(values, "float32").products(target[:, None], np.zeros(1))
+    residuals = target[:, None]
+    columns = by_entries(values, "float32")
+    products, _ = columns.products(residuals, residuals.sum(axis=0), np.zeros(1))
     np.testing.assert_allclose(products[0, 0], values[0] @ target, rtol=1e-15)
