@@ -168,7 +168,7 @@ def _export(options: argparse.Namespace) -> int:
             registered.model,
             options.format,
             options.output,
-            dialect=options.dialect or export.DIALECT,
+            dialect=options.dialect,
             table=options.table,
         )
         if not options.output:

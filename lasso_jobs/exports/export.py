@@ -29,7 +29,7 @@ def export_model(
     format: str,
     path: str | Path | None = None,
     *,
-    dialect: str = DIALECT,
+    dialect: str | None = None,
     table: str | None = None,
 ) -> str:
     """Export a model, so that others predict with it without this package.
@@ -41,8 +41,8 @@ def export_model(
     path : str or Path, optional
         A file, or for ``mlflow`` a new folder. Without it, the text is returned; a scikit-learn
         file and an MLflow folder are none.
-    dialect : {"duckdb", "postgres", "bigquery", "snowflake", "spark", "tsql"}
-        Of ``sql``.
+    dialect : {"duckdb", "postgres", "bigquery", "snowflake", "spark", "tsql"}, optional
+        For ``sql``: DuckDB's by default.
     table : str, optional
         For ``sql``: write a query of this table's rows, with predictions and intervals, and not
         the prediction's expression alone.
@@ -70,16 +70,17 @@ def export_model(
     >>> export_model(model, "json", "sales.json")
     'sales.json'
     """
-    check_options(format, None if path is None else str(path), dialect)
-    if table is not None and format != "sql":
-        raise JobError("table", f"is given with {format}", "the format sql", "Leave it out")
+    check_options(format, None if path is None else str(path), dialect or DIALECT)
+    for name, value in (("dialect", dialect), ("table", table)):
+        if value is not None and format != "sql":
+            raise JobError(name, f"is given with {format}", "the format sql", "Leave it out")
     place = "" if path is None else str(path)
     if format == "mlflow":
         mlflow_folder.write(model, place)
     elif format == "sklearn":
         save(_joblib(model), place)
     else:
-        text = _text(model, format, dialect, table)
+        text = _text(model, format, dialect or DIALECT, table)
         if path is None:
             return text
         save(text.encode(), place)

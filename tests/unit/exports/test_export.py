@@ -140,9 +140,10 @@ def test_an_offset_is_in_every_export_and_its_null_is_no_prediction(
     assert_allclose(values.dropna(), expected, **CLOSE)
 
 
-def test_a_table_of_another_format_than_sql_is_refused(plain_model: Model) -> None:
-    with pytest.raises(LassoJobsError, match="table: is given with csv"):
-        export_model(plain_model, "csv", table="t")
+@pytest.mark.parametrize("option", ["table", "dialect"])
+def test_an_option_of_sql_is_refused_with_another_format(plain_model: Model, option: str) -> None:
+    with pytest.raises(LassoJobsError, match=f"{option}: is given with csv"):
+        export_model(plain_model, "csv", **{option: "spark"})
 
 
 def test_a_model_without_a_column_is_no_pipeline_but_everything_else(
