@@ -187,7 +187,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _check_export(options: argparse.Namespace) -> None:
-    from lasso_jobs.exports.export import DIALECT, check_options
+    from lasso_jobs.exports.export import check_options
 
     given = {name: value for name, value in vars(options).items() if value}
     for option, wants in (("register", "mlflow"), ("table", "sql"), ("dialect", "sql")):
@@ -199,7 +199,7 @@ def _check_export(options: argparse.Namespace) -> None:
         raise UsageError("--alias", "is given without --register", expected, "Leave it out")
     place = options.output or options.register
     try:
-        check_options(options.format, place, options.dialect or DIALECT)
+        check_options(options.format, place, options.dialect)
     except JobError as error:
         raise UsageError(f"--{error.where}", *error.args[1:]) from error
     if options.json and not place:

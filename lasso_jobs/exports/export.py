@@ -39,8 +39,7 @@ def export_model(
     model : Model
     format : {"sql", "sklearn", "mlflow", "json", "csv"}
     path : str or Path, optional
-        A file, or for ``mlflow`` a new folder. Without it, the text is returned; a scikit-learn
-        file and an MLflow folder are none.
+        A file, or for ``mlflow`` a new folder; without it, the text is returned.
     dialect : {"duckdb", "postgres", "bigquery", "snowflake", "spark", "tsql"}, optional
         For ``sql``: DuckDB's by default.
     table : str, optional
@@ -70,24 +69,23 @@ def export_model(
     >>> export_model(model, "json", "sales.json")
     'sales.json'
     """
-    check_options(format, None if path is None else str(path), dialect or DIALECT)
-    for name, value in (("dialect", dialect), ("table", table)):
-        if value is not None and format != "sql":
-            raise JobError(name, f"is given with {format}", "the format sql", "Leave it out")
-    place = "" if path is None else str(path)
-    if format == "mlflow":
+    place = None if path is None else str(path)
+    check_options(format, place, dialect, table)
+    if format == "mlflow" and place:
         mlflow_folder.write(model, place)
-    elif format == "sklearn":
+    elif format == "sklearn" and place:
         save(_joblib(model), place)
     else:
         text = _text(model, format, dialect or DIALECT, table)
-        if path is None:
+        if place is None:
             return text
         save(text.encode(), place)
     return place
 
 
-def check_options(format_: str, path: str | None, dialect: str) -> None:
+def check_options(
+    format_: str, path: str | None, dialect: str | None, table: str | None = None
+) -> None:
     """Refuse options of an export that cannot be right.
 
     Raises
@@ -99,10 +97,13 @@ def check_options(format_: str, path: str | None, dialect: str) -> None:
         raise JobError("format", why, " or ".join(FORMATS), "Choose one of these")
     if format_ not in FORMATS:
         raise JobError("format", f"is {format_!r}", " or ".join(FORMATS), "Choose one of these")
-    if format_ in ("sklearn", "mlflow") and path is None:
+    if format_ in ("sklearn", "mlflow") and not path:
         what = "a folder" if format_ == "mlflow" else "a file"
         raise JobError("output", "is not given", f"{what}, for {format_}", "Name one")
-    if dialect not in DIALECTS:
+    for name, value in (("dialect", dialect), ("table", table)):
+        if value is not None and format_ != "sql":
+            raise JobError(name, f"is given with {format_}", "the format sql", "Leave it out")
+    if dialect is not None and dialect not in DIALECTS:
         raise JobError("dialect", f"is {dialect!r}", " or ".join(DIALECTS), "Choose one of these")
 
 
