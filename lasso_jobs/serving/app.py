@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from lasso_jobs import __version__
+from lasso_jobs import __version__, escape
 from lasso_jobs.errors import DataError
 from lasso_jobs.serving import bodies, openapi
 from lasso_jobs.serving.answer import Answer, ServedModel, counted
@@ -105,6 +105,9 @@ class Service:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.log is not None:
             await self._flushed(self.log)
+            if self.log.n_waiting:
+                said = "rows that the request log has lost, as the service ends: %s"
+                _LOGGER.error(said, self.log.n_waiting)
 
     async def _follow(self) -> None:
         while True:
@@ -132,8 +135,11 @@ class Service:
     async def _flushed(self, log: RequestLog) -> None:
         before = log.trouble
         self.metrics.logged.labels("written").inc(await asyncio.to_thread(log.flush))
-        if log.trouble and log.trouble != before:
-            _LOGGER.warning("%s rows wait for the request log: %s", log.n_waiting, log.trouble)
+        # Not each time that it says something else: it names a file, which is new with each try.
+        if log.trouble and before is None:
+            _LOGGER.warning("the request log's rows wait: %s", log.trouble)
+        elif before and log.trouble is None:
+            _LOGGER.warning("the request log is written again")
 
     async def _predict(self, request: Request) -> Response:
         return await self._answered(request, self._rows_of_predict)
@@ -260,7 +266,8 @@ async def _of_http(_: Request, error: Any) -> Response:
 
 
 async def _of_data(_: Request, error: Any) -> Response:
-    parts = {name: getattr(error, name) for name in ("where", "found", "expected", "remedy")}
+    names = ("where", "found", "expected", "remedy")
+    parts = {name: escape.line(getattr(error, name)) for name in names}
     return Json({"error": str(error), **parts}, 400 if isinstance(error, BodyError) else 422)
 
 

@@ -9,6 +9,7 @@ import ssl
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context, parent_process
@@ -52,6 +53,7 @@ def serve(options: ServeOptions, started: Started | None = None) -> None:
     token = os.environ.get(TOKEN)
     _check_token(options, token)
     _check_tls(options)
+    _check_keys(options)
     follower = _follower(options)
     with _bound(options) as listening, _signals() as stop:
         address = _address(options, listening)
@@ -99,6 +101,16 @@ def _check_tls(options: ServeOptions) -> None:
             "a certificate and its key without a password, both in PEM",
             "Correct the files",
         ) from error
+
+
+def _check_keys(options: ServeOptions) -> None:
+    given = f"--keys {' '.join(options.keys)}"
+    twice = next((name for name, n in Counter(options.keys).items() if n > 1), None)
+    if twice is not None:
+        raise JobError(given, f"has {twice!r} twice", "each field once", "Leave one of them out")
+    if options.keys and options.log_folder is None:
+        expected = "--log-requests with it, as keys are fields of the log"
+        raise JobError(given, "is given alone", expected, "Name the log's folder, or leave it out")
 
 
 def _follower(options: ServeOptions) -> Follower:

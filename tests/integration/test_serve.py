@@ -59,6 +59,8 @@ def test_a_request_in_flight_is_answered_before_it_ends(registry: Path, tmp_path
         (["sales", "--tls-cert", "a.pem", "--tls-key", "b.pem"], "cannot be used"),
         (["sales", "--host", "no.such.host.invalid"], "other machines"),
         (["sales", "--log-requests", "log", "--keys", "prediction"], "a field 'prediction'"),
+        (["sales", "--log-requests", "log", "--keys", "id", "id"], "--keys id id: has 'id' twice"),
+        (["sales", "--keys", "id"], "--keys id: is given alone"),
     ],
 )
 def test_what_cannot_begin_says_why(

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -201,6 +202,36 @@ def test_what_cannot_be_answered_is_refused_in_one_message(
     assert said in answer.json()["error"]
 
 
+@pytest.mark.parametrize("path", ["/predict", "/invocations"])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"instances": [{"\\ud800": NaN}]}', "surrogates not allowed"),
+        ('{"instances": [{"a": NaN, "b": "\\udc00"}]}', "surrogates not allowed"),
+        ('{"instances": [{"a": NaN, "b": }]}', "char 31"),
+        ("[" * 100_000 + "NaN", "is no JSON"),
+    ],
+    ids=["a half of a pair in a name", "in a value", "after a NaN", "too deep"],
+)
+def test_json_with_a_nan_is_refused_for_what_is_wrong_with_it(
+    running: Running, path: str, body: str, said: str
+) -> None:
+    answer = running.post(path, body)
+    assert answer.status_code == 400 and said in answer.json()["error"]
+
+
+def test_json_with_a_nan_may_have_pairs_of_surrogates(running: Running) -> None:
+    answer = running.post("/predict", json.dumps({**ROW, "\U0001f41f": math.nan}))
+    assert answer.json()["ignored_fields"] == ["\U0001f41f"]
+
+
+def test_a_refusal_does_not_send_a_long_value_back(running: Running) -> None:
+    answer = running.post("/predict", {**ROW, "price": "z" * 100_000})
+    assert answer.status_code == 422 and len(answer.content) < 5_000
+    said = answer.json()
+    assert "zzz" in said["found"] and said["where"] == "request, row 0, field 'price'"
+
+
 def test_a_parameter_that_is_neither_true_nor_false_is_refused(running: Running) -> None:
     assert running.post("/predict?contributions=yes", ROW).status_code == 400
     assert running.post("/predict?contributions=False", ROW).status_code == 200
@@ -347,6 +378,33 @@ def test_a_log_that_cannot_be_written_keeps_its_rows(
     (tmp_path / "log").unlink()
     assert running.log.flush() == 2 and running.log.n_waiting == 0
     assert running.client.get("/v2/health/ready").json()["request_log"] == "written"
+
+
+def test_a_log_that_cannot_be_written_is_told_once_and_so_is_what_is_lost(
+    registry: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "log").write_text("no folder")
+    running = Running(
+        ServeOptions(
+            model="sales",
+            registry=str(registry),
+            log_folder=str(tmp_path / "log"),
+            log_seconds=0.001,
+        )
+    )
+    log = running.log
+    assert log is not None
+    tries = []
+    flush = log.flush
+    log.flush = lambda: tries.append(log.trouble) or flush()  # type: ignore[method-assign,func-returns-value]
+    with caplog.at_level("WARNING", "lasso_jobs.serving"), running.client:
+        running.post("/predict", [ROW, ROW])
+        while len(set(tries)) < 4:
+            time.sleep(0.001)
+    assert len(set(tries)) >= 4  # each names another file
+    wait, lost = [record.getMessage() for record in caplog.records]
+    assert wait.startswith("the request log's rows wait: ") and "log" in wait
+    assert lost == "rows that the request log has lost, as the service ends: 2"
 
 
 def test_too_many_rows_that_wait_are_left_out_and_counted(
