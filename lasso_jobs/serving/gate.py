@@ -31,7 +31,7 @@ class Gate:
         self, app: ASGIApp, token: str | None, metrics: Metrics, paths: frozenset[str]
     ) -> None:
         self._app, self._metrics, self._paths = app, metrics, paths
-        self._token = None if token is None else f"Bearer {token}".encode()
+        self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -58,7 +58,9 @@ class Gate:
     def _refused(self, scope: Scope) -> JSONResponse | None:
         headers = dict(scope["headers"])
         if self._token is not None:
-            if hmac.compare_digest(headers.get(b"authorization", b""), self._token):
+            scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+            # The scheme is in capitals or not, by RFC 9110.
+            if scheme.lower() == b"bearer" and hmac.compare_digest(token, self._token):
                 return None
             said = "The token is missing or wrong: send Authorization: Bearer TOKEN"
             return JSONResponse({"error": said}, 401, {"WWW-Authenticate": "Bearer"})

@@ -280,8 +280,10 @@ def test_with_a_token_only_health_checks_do_without(registry: Path) -> None:
     for path in ("/version", "/metrics", "/docs", "/openapi.json", "/nowhere"):
         answer = running.client.get(path)
         assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
-    assert running.post("/predict", ROW, authorization="Bearer wrong").status_code == 401
-    assert running.post("/predict", ROW, authorization=f"Bearer {TOKEN}").status_code == 200
+    for wrong in ("Bearer wrong", "Bearer", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN} x"):
+        assert running.post("/predict", ROW, authorization=wrong).status_code == 401
+    for scheme in ("Bearer", "bearer"):
+        assert running.post("/predict", ROW, authorization=f"{scheme} {TOKEN}").status_code == 200
     for path in ("/ping", "/v2/health/live", "/v2/health/ready"):
         assert running.client.get(path).status_code == 200
 
