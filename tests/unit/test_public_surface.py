@@ -11,7 +11,7 @@ from lasso_jobs.jobs.base import Job
 
 SIGNATURES = {
     "export_model": "(model: lasso_jobs.models.model.Model, format: str, "
-    "path: str | pathlib.Path | None = None, *, dialect: str = 'duckdb', "
+    "path: str | pathlib.Path | None = None, *, dialect: str | None = None, "
     "table: str | None = None) -> str",
     "LassoJobsError": "(where: str, found: str, expected: str, remedy: str, *, "
     "transient: bool = False) -> None",
