@@ -6,7 +6,7 @@ results are merged in the partitions' order.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from lasso_jobs.estimator.matrix import MatrixRows
 from lasso_jobs.estimator.rows import Rows, check_lengths, checked_weights, pairwise
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.row_summary import RowSummary, merge, summarise
+
+if TYPE_CHECKING:
+    from lasso_jobs.estimator.lasso_cv import LassoCV
 
 
 def is_dask(collection: Any) -> bool:
@@ -143,25 +146,70 @@ def _summary_of(
     part: tuple[Any, ...], sets: NDArray[np.int16], first: int, reading: Reading
 ) -> RowSummary:
     """Sum up a partition, where Dask computes it."""
-    from sklearn.utils import check_array
-
     use_one_blas_thread()
-    X, y, weights = (*part, None)[:3]
     where = f"the partition from row {first:,} on"
+    matrix, target, weights = _checked(part, where, nulls_allowed=reading.nulls_allowed)
+    rows = MatrixRows(X=matrix, y=target, weights=weights, sets=sets, first=first)
+    return summarise(rows, reading)
+
+
+def _checked(part: tuple[Any, ...], where: str, *, nulls_allowed: bool) -> tuple[Any, Any, Any]:
+    """The rows, the target and the weights of a partition as arrays of float64."""
+    from sklearn.utils import check_array, column_or_1d
+
+    X, y, weights = (*part, None)[:3]
     check_lengths(where, X, y, weights)
-    allow = "allow-nan" if reading.nulls_allowed else True
     matrix = check_array(
         X,
         accept_sparse="csr",
         dtype=np.float64,
-        ensure_all_finite=allow,
+        ensure_all_finite="allow-nan" if nulls_allowed else True,
         ensure_min_samples=0,
         input_name="X",
     )
-    target = check_array(
-        y, dtype=np.float64, ensure_2d=False, ensure_min_samples=0, input_name="y"
-    ).reshape(len(y))
+    target = check_array(y, dtype=np.float64, ensure_2d=False, ensure_min_samples=0, input_name="y")
     if weights is not None:
-        weights = checked_weights(f"sample_weight, {where}", np.asarray(weights, np.float64))
-    rows = MatrixRows(X=matrix, y=target, weights=weights, sets=sets, first=first)
-    return summarise(rows, reading)
+        weights = np.asarray(weights, np.float64)
+        weights = checked_weights(f"sample_weight, {where}", column_or_1d(weights))
+    return matrix, column_or_1d(target), weights
+
+
+def r2_on_dask(estimator: "LassoCV", X: Any, y: Any, weights: Any) -> float:
+    """R2 as scikit-learn has it; of each partition come sums, and no rows.
+
+    Raises
+    ------
+    DataError
+        If the collections do not fit together, or no row has a weight.
+    """
+    from dask.base import compute
+    from dask.delayed import delayed
+
+    rows = RowsOnDask.of(X, y, weights)
+    squares = delayed(_squares_of, pure=False)
+    starts = np.cumsum((0, *rows.lengths)).tolist()
+    (found,) = compute(
+        [squares(*each, estimator) for each in zip(rows.parts, starts, strict=False)]
+    )
+    weight, mean, sse, within = np.array(found).T
+    if not weight.sum() > 0:
+        expected = "at least one row whose weight is above zero"
+        raise DataError("LassoCV.score", "has no such row", expected, "Give rows to score")
+    centre = np.average(mean, weights=weight)
+    sst = within.sum() + (weight * (mean - centre) ** 2).sum()
+    if sst == 0:
+        return 1.0 if sse.sum() == 0 else 0.0
+    return float(1 - sse.sum() / sst)
+
+
+def _squares_of(part: tuple[Any, ...], first: int, estimator: "LassoCV") -> tuple[float, ...]:
+    """The weight and the mean of a partition's y; the squares of its errors and about its mean."""
+    where = f"the partition from row {first:,} on"
+    _, y, weights = _checked(part, where, nulls_allowed=estimator.missing == "mean")
+    weights = np.ones(len(y)) if weights is None else weights
+    total = weights.sum()
+    if total == 0:
+        return 0.0, 0.0, 0.0, 0.0
+    mean = np.average(y, weights=weights)
+    errors = y - estimator.predict(part[0])
+    return total, mean, weights @ errors**2, weights @ (y - mean) ** 2

@@ -13,7 +13,7 @@ from sklearn.utils.validation import (
 )
 
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.errors import JobError
+from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.estimator.dask_rows import RowsOnDask, is_array, is_dask
 from lasso_jobs.estimator.rows import Rows, RowsOfMatrix
 
@@ -25,6 +25,7 @@ def rows(estimator: "LassoCV", X: Any, y: Any, sample_weight: Any) -> Rows:
     """The rows to fit to; the estimator learns the number and the names of their columns."""
     if is_dask(X):
         _learn_columns(estimator, X, reset=True)
+        as_arrays(getattr(y, "_meta", None))
         return RowsOnDask.of(X, y, sample_weight)
     X, y = validate_data(
         estimator,
@@ -60,7 +61,7 @@ def _finite(estimator: "LassoCV") -> Any:
 
 def _learn_columns(estimator: "LassoCV", X: Any, *, reset: bool) -> None:
     """Learn the columns of a Dask collection, or check that they are those that were learnt."""
-    shown = np.empty((0, *X.shape[1:])) if is_array(X) else X._meta
+    shown = as_arrays(np.empty((0, *X.shape[1:]), X.dtype) if is_array(X) else X._meta)
     if shown.ndim != 2:
         # In the words of scikit-learn, which its users search for.
         raise ValueError(f"Expected 2D array, got {shown.ndim}D instead: X is a {type(X).__name__}")
@@ -68,14 +69,45 @@ def _learn_columns(estimator: "LassoCV", X: Any, *, reset: bool) -> None:
 
 
 def as_arrays(X: Any) -> Any:
-    """Frames that scikit-learn does not know as those that it does."""
+    """Frames that scikit-learn does not know as those that it does.
+
+    Raises
+    ------
+    DataError
+        If a column has times, of which numpy would make numbers in units that nobody chose.
+    """
     if type(X).__module__.startswith("polars.") and hasattr(X, "collect"):
-        return X.collect()
-    if hasattr(X, "__arrow_c_stream__") and not hasattr(X, "__array__"):
+        X = X.collect()
+    elif hasattr(X, "__arrow_c_stream__") and not hasattr(X, "__array__"):
         import pyarrow as pa
 
-        return pa.table(X)
+        X = pa.table(X)
+    for name, dtype in _types(X):
+        if _is_time(dtype):
+            remedy = "Make numbers of it, such as days since a date"
+            raise DataError(f"column {name!r}", f"has {dtype}", "numbers or booleans", remedy)
     return X
+
+
+def _types(X: Any) -> list[tuple[Any, Any]]:
+    """The name and the type of each column, of a frame of whichever library, or of an array."""
+    if hasattr(X, "column_names"):
+        return list(zip(X.column_names, X.schema.types, strict=True))
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        return list(zip(X.columns, X.dtypes, strict=True))
+    return [(getattr(X, "name", None) or "all", X.dtype)] if hasattr(X, "dtype") else []
+
+
+def _is_time(dtype: Any) -> bool:
+    """Whether a type of pyarrow, Polars or numpy has dates, times or durations."""
+    dtype = getattr(dtype, "pyarrow_dtype", dtype)
+    if type(dtype).__module__.startswith("pyarrow."):
+        import pyarrow as pa
+
+        return bool(pa.types.is_temporal(dtype))
+    if hasattr(dtype, "is_temporal"):
+        return bool(dtype.is_temporal())
+    return getattr(dtype, "kind", "O") in "mM"
 
 
 def vector(values: Any) -> Any:
@@ -138,18 +170,6 @@ def _predicted_series(X: Any, estimator: "LassoCV") -> Any:
     import pandas as pd
 
     return pd.Series(_predicted(X, estimator), index=X.index, name="prediction")
-
-
-def r2_on_dask(predicted: Any, y: Any, sample_weight: Any) -> float:
-    """R2, of which no row leaves its partition."""
-    from dask.base import compute
-
-    weight = 1.0 + 0.0 * y if sample_weight is None else sample_weight
-    total, sum_y = compute(weight.sum(), (weight * y).sum())
-    sse = (weight * (y - predicted) ** 2).sum()
-    sst = (weight * (y - sum_y / total) ** 2).sum()
-    sse, sst = compute(sse, sst)
-    return float(1 - sse / sst)
 
 
 def warn_not_converged(gap: float) -> None:

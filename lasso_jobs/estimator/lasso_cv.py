@@ -13,7 +13,7 @@ from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.errors import JobError
 from lasso_jobs.estimator import given
-from lasso_jobs.estimator.dask_rows import is_dask
+from lasso_jobs.estimator.dask_rows import is_dask, r2_on_dask
 from lasso_jobs.estimator.search import Found, column_names, reading_of, search_for_alpha
 
 if TYPE_CHECKING:
@@ -213,8 +213,9 @@ class LassoCV(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R2 of the predictions; that of Dask collections is computed where they are."""
         if is_dask(X):
-            return given.r2_on_dask(self.predict(X), y, sample_weight)
-        score: float = super().score(given.as_arrays(X), given.vector(y), sample_weight)
+            return r2_on_dask(self, X, y, sample_weight)
+        weights = given.vector(sample_weight)
+        score: float = super().score(given.as_arrays(X), given.vector(y), weights)
         return score
 
     def to_model(

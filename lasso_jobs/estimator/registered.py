@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -75,7 +76,8 @@ def _job(
     return TrainJob.from_values(
         {
             "name": name,
-            "data": {"path": f"the rows of {' '.join(repr(estimator).split())}.fit"},
+            # A path's name has at most 255 bytes, and folds may be listed row by row.
+            "data": {"path": shorten(f"the rows of {estimator!r}.fit", 200, placeholder=" ...")},
             "target": target or found.reading.target,
             "intercept": estimator.fit_intercept,
             "preprocess": {"scaling": estimator.scaling, "missing": estimator.missing},
@@ -158,11 +160,14 @@ def _fitted(cls: "type[LassoCV]", model: Model) -> "LassoCV":
     missing: Literal["error", "mean"] = "mean"
     if how["missing"] in ("error", "drop"):
         missing = "error"
+    given = model.job.get("bounds", {})
+    bounds = [tuple(map(float, given.get(name, ("-inf", "inf")))) for name in model.columns.numeric]
     estimator = cls(
         alphas=search["alphas"],
         eps=search["eps"] or 1e-3,
         cv=search["folds"],
         fit_intercept=model.job.get("intercept", True),
+        positive=all(pair == (0, np.inf) for pair in bounds),
         rule=search["rule"],
         scaling=how["scaling"],
         missing=missing,

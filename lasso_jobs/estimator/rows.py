@@ -103,7 +103,7 @@ def check_lengths(part: str, X: Any, y: Any, weights: Any) -> None:
     ------
     DataError
     """
-    found = {"X": X.shape[0], "y": len(y), "sample_weight": X.shape[0]}
+    found = {"X": X.shape[0], "y": len(y)}
     if weights is not None:
         found["sample_weight"] = len(weights)
     if len(set(found.values())) > 1:

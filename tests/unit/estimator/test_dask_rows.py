@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
+from sklearn.base import RegressorMixin
 from sklearn.model_selection import KFold
 
 from lasso_jobs import LassoCV
@@ -150,6 +151,40 @@ def test_what_does_not_fit_together_is_refused() -> None:
     fitted = fit(source[NAMES], source["y"])
     with pytest.raises(ValueError, match="feature names"):
         fitted.predict(source[["a", "b"]])
+
+
+def test_scores_are_those_of_scikit_learn_or_refused() -> None:
+    source, last = frames(), frames()["a"] * 0 + 3
+    found = LassoCV(alphas=5).fit(source[NAMES], source["y"])
+    expected = RegressorMixin.score(found, FRAME[NAMES], FRAME["y"], FRAME["w"])
+    of_frames = found.score(source[NAMES], source[["y"]], source[["w"]])
+    assert of_frames == pytest.approx(expected, rel=1e-12)
+    assert found.score(source[NAMES], last) == 0.0
+    assert LassoCV(alphas=5).fit(source[NAMES], last).score(source[NAMES], last) == 1.0
+    none = source[source["a"] > 99]
+    for X, y, weights, problem in (
+        (source, source["y"].where(source["a"] < 1), None, "Input y contains NaN"),
+        (source, source["y"], -source["w"], "negative"),
+        (source, source["y"], source["w"] * 0, "has no such row"),
+        (none, none["y"], None, "has no such row"),
+        (source, FRAME["y"], None, "y: is a Series, where X is of Dask"),
+        (source, frames(2)["y"], None, "have 4, 2 partitions"),
+        (source, source[["y", "a"]], None, "y should be a 1d array"),
+    ):
+        with pytest.raises((DataError, ValueError), match=problem):
+            found.score(X[NAMES], y, weights)
+
+
+def test_times_are_refused_before_anything_is_computed() -> None:
+    source = frames()
+    times = source[["a"]].astype("datetime64[ns]")
+    for X, y in (
+        (times, source["y"]),
+        (times.to_dask_array(), source["y"].to_dask_array()),
+        (source[NAMES], times["a"]),
+    ):
+        with pytest.raises(DataError, match="expected numbers or booleans"):
+            LassoCV().fit(X, y)
 
 
 def test_what_is_of_dask() -> None:

@@ -179,6 +179,26 @@ def test_frames_of_any_library_give_the_same_coefficients_bit_for_bit(kind: str)
     assert found.score(frame, y) == pytest.approx(of_matrix.score(X, Y), rel=1e-13)
 
 
+@pytest.mark.parametrize("unit", ["datetime64[s]", "timedelta64[s]"])
+@pytest.mark.parametrize("kind", [*FRAMES, "numpy"])
+def test_times_are_refused(kind: str, unit: str) -> None:
+    """By themselves, too, where numpy makes numbers of them without a word."""
+    times = np.arange(N).astype(unit)
+    for names in (["when"], ["a", "when"]):
+        table = TABLE.append_column("when", pa.array(times)).select(names)
+        frame = times[:, None] if kind == "numpy" else FRAMES[kind][0](table)
+        with pytest.raises(DataError, match="expected numbers or booleans"):
+            LassoCV().fit(frame, Y)
+    with pytest.raises(DataError, match="expected numbers or booleans"):
+        LassoCV().fit(X, times)
+
+
+def test_weights_of_any_library_weigh_a_score() -> None:
+    found = LassoCV(alphas=10).fit(X, Y)
+    weights = relation(pa.table({"w": WEIGHTS}))
+    assert found.score(X, Y, weights) == found.score(X, Y, WEIGHTS)
+
+
 def test_sparse_rows_are_laid_out() -> None:
     some = np.where(np.abs(X) < 2, 0.0, X)
     for make in (sp.csr_matrix, sp.csc_array):

@@ -88,6 +88,15 @@ def test_a_trained_model_becomes_an_estimator(tmp_path: Path) -> None:
         LassoCV.from_model(other)
 
 
+def test_folds_may_be_listed_row_by_row_and_signs_come_back(tmp_path: Path) -> None:
+    rows = np.arange(N)
+    fitted = LassoCV(alphas=5, cv=[(rows[:250], rows[250:]), (rows[250:], rows[:250])])
+    model = fitted.fit(FRAME, SALES).to_model(tmp_path, "shop").model
+    assert not LassoCV.from_model(model).positive
+    model = LassoCV(alphas=5, positive=True).fit(FRAME, SALES).to_model(tmp_path, "shop").model
+    assert LassoCV.from_model(model).positive
+
+
 def test_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
     fitted = LassoCV(alphas=5).fit(FRAME, SALES)
     with pytest.raises(JobError, match="name"):
