@@ -4,7 +4,6 @@ The folder has the coefficients as JSON, and the module that predicts from them 
 written beside its place and renamed, so that it is there whole or not at all.
 """
 
-import json
 import shutil
 import uuid
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from lasso_jobs.exports.coefficients import as_json
 from lasso_jobs.exports.linear_form import Levels, LinearForm, Term, linear_form
 from lasso_jobs.models.model import Model
 from lasso_jobs.storage.failures import as_output_error
+from lasso_jobs.storage.json_text import json_text
 from lasso_jobs.storage.remote import is_uri
 
 # Of the format's number: MLflow imports it by this name, once in a process.
@@ -66,7 +66,7 @@ def _write_files(form: LinearForm, folder: Path) -> None:
     files = {
         f"code/{_LOADER}.py": loader,
         _COEFFICIENTS: as_json(form),
-        _EXAMPLE: json.dumps(_example(form)),
+        _EXAMPLE: json_text(_example(form)),
         "requirements.txt": "\n".join(["mlflow", *requirements, ""]),
         "conda.yaml": yaml.safe_dump(conda, sort_keys=False),
         "python_env.yaml": yaml.safe_dump(python, sort_keys=False),
@@ -95,8 +95,8 @@ def _description(form: LinearForm) -> dict[str, Any]:
             "pandas_orient": "split",
         },
         "signature": {
-            "inputs": json.dumps(_inputs(form)),
-            "outputs": json.dumps([{"type": "double", "required": True}]),
+            "inputs": json_text(_inputs(form)),
+            "outputs": json_text([{"type": "double", "required": True}]),
             "params": None,
         },
         "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),

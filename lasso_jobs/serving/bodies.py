@@ -16,6 +16,7 @@ import pyarrow.csv as pc
 from lasso_jobs.data import arrays
 from lasso_jobs.errors import DataError
 from lasso_jobs.serving.fields import KEY, Field
+from lasso_jobs.storage.json_text import json_text
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _EXPECTED = f"a JSON object with one of {', '.join(FORMS)}"
@@ -58,7 +59,7 @@ def json_values(body: bytes) -> Any:
             values = json.loads(body)
             if b"\\u" in body:
                 # Half of a surrogate pair is taken here, and no answer and no file could have it.
-                json.dumps(values, ensure_ascii=False).encode()
+                json_text(values, ascii=False).encode()
             return values
         except (ValueError, RecursionError) as error:
             said = error  # that of orjson is the first NaN

@@ -1,12 +1,12 @@
 """Describes the service for programs, by OpenAPI, and for people, as a page that loads nothing."""
 
-import json
 from typing import Any
 
 from lasso_jobs import __version__
 from lasso_jobs.pages import page
 from lasso_jobs.serving.answer import ServedModel
 from lasso_jobs.serving.fields import Field
+from lasso_jobs.storage.json_text import json_text
 
 ENDPOINTS = (
     ("POST", "/predict", "One row, as an object, or several, as a list of objects"),
@@ -181,7 +181,7 @@ def example(served: ServedModel) -> dict[str, Any]:
 def docs(served: ServedModel, address: str, needs_token: bool) -> str:
     """The page for people."""
     token = "-H 'Authorization: Bearer TOKEN' " if needs_token else ""
-    body = json.dumps(example(served), ensure_ascii=False).replace("'", "'\\''")
+    body = json_text(example(served), ascii=False).replace("'", "'\\''")
     return page.render(
         "service.html",
         title=f"{served.registered.model.name} {served.model_version}",

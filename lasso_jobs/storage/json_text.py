@@ -6,23 +6,36 @@ read. Where a value is not defined, it is null, and so is one that is too large 
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from math import isfinite
 from typing import Any, NoReturn
 
 
-def json_text(values: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+def json_text(
+    values: Any, *, indent: int | None = None, sort_keys: bool = False, ascii: bool = True
+) -> str:
     """Values as JSON; a float that is not finite is null.
+
+    Parameters
+    ----------
+    values : object
+    indent : int, optional
+    sort_keys : bool
+    ascii : bool
+        Whether other characters are escaped.
 
     Examples
     --------
     >>> json_text({"psi": float("nan"), "shares": (0.5, float("inf"))})
     '{"psi": null, "shares": [0.5, null]}'
     """
+    write = partial(
+        json.dumps, indent=indent, sort_keys=sort_keys, ensure_ascii=ascii, allow_nan=False
+    )
     try:
-        return json.dumps(values, indent=indent, sort_keys=sort_keys, allow_nan=False)
+        return write(values)
     except ValueError:
-        finite = _finite(values)
-        return json.dumps(finite, indent=indent, sort_keys=sort_keys, allow_nan=False)
+        return write(_finite(values))
 
 
 def json_values(text: str | bytes, **options: Any) -> Any:

@@ -117,7 +117,8 @@ def test_workers_change_no_bit() -> None:
             n_workers=n_workers,
             threads_per_worker=n_threads,
             processes=False,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
         )
         with cluster, Client(cluster), dask.config.set(scheduler=None):
             source = frames(7)

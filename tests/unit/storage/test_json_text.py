@@ -46,11 +46,16 @@ def test_tuples_and_numpys_doubles_too(value: object) -> None:
     strictly(json_text(value))
 
 
-def test_it_is_the_one_place_that_writes_json() -> None:
+@pytest.mark.parametrize(
+    ("writer", "module"),
+    [(r"\bjson\.dumps?\b", "storage/json_text.py"), (r"\borjson\.dumps\b", "serving/app.py")],
+)
+def test_it_is_the_one_place_that_writes_json_but_for_answers(writer: str, module: str) -> None:
+    """Answers of the service are written by orjson, which is fast, and writes NaN as null."""
     package = Path(lasso_jobs.__file__).parent
     writers = [
         path.relative_to(package).as_posix()
         for path in sorted(package.rglob("*.py"))
-        if re.search(r"json\.dumps?\b", path.read_text())
+        if re.search(writer, path.read_text())
     ]
-    assert writers == ["storage/json_text.py"]
+    assert writers == [module]
