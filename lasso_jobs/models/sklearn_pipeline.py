@@ -95,7 +95,8 @@ def _encoder(model: "Model") -> tuple[ColumnTransformer, Any, list[int]]:
     steps: list[tuple[str, Any, list[str]]] = []
     kept = [*range(len(numeric))]
     if numeric:
-        steps.append(("numeric", SimpleImputer(keep_empty_features=True), numeric))
+        impute = make_pipeline(_doubles(), SimpleImputer(keep_empty_features=True))
+        steps.append(("numeric", impute, numeric))
     for category in model.columns.categories:
         if not category.levels:
             continue  # All is (other), which has no effect.
@@ -108,7 +109,8 @@ def _encoder(model: "Model") -> tuple[ColumnTransformer, Any, list[int]]:
         kept += [spans[category.name].start + place for place in places]
     with_nulls = [numeric[j] for j in model.predictor.indicators]
     if with_nulls:
-        steps.append(("null indicators", MissingIndicator(features="all"), with_nulls))
+        indicate = make_pipeline(_doubles(), MissingIndicator(features="all"))
+        steps.append(("null indicators", indicate, with_nulls))
         kept += range(model.columns.n_columns, len(model.predictor.coef))
     encode = ColumnTransformer(steps)
     encoded = encode.fit_transform(_example(model))
@@ -116,7 +118,7 @@ def _encoder(model: "Model") -> tuple[ColumnTransformer, Any, list[int]]:
         fill, offset = model.predictor.fill.copy(), model.predictor.offset_at
         if offset is not None:
             fill[offset] = np.nan  # So the last step refuses a null of the offset.
-        encode.named_transformers_["numeric"].statistics_ = fill
+        encode.named_transformers_["numeric"][-1].statistics_ = fill
     return encode, encoded, kept
 
 
@@ -126,7 +128,15 @@ def _plain(category: Category) -> Any:
         # As what is missing, pandas' NA stands for all of them.
         options = {"strategy": "constant", "fill_value": np.nan, "keep_empty_features": True}
         return SimpleImputer(missing_values=pd.NA, **options)
-    options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
+    return _doubles()
+
+
+def _doubles() -> Any:
+    """The step that makes doubles of numbers, whatever their type, and NaN of every null.
+
+    A column without any value is of objects in pandas, whose None no indicator would see.
+    """
+    options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "input_name": "X"}
     return FunctionTransformer(check_array, kw_args=options)
 
 

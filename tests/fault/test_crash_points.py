@@ -285,6 +285,7 @@ def killed_at_step(moment: int, act: Callable[[], object]) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_killed_in_its_commit_a_plain_folder_is_whole_once_anything_is_asked_of_it(
     tmp_path: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

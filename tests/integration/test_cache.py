@@ -306,7 +306,7 @@ def test_the_cache_can_be_listed_and_pruned(
     assert main(["models", "list", *registry]) == 0
 
 
-@pytest.mark.parametrize("where", ["local", "s3"])
+@pytest.mark.parametrize("where", ["local", pytest.param("s3", marks=pytest.mark.slow)])
 def test_a_file_replaced_by_one_of_its_size_and_time_is_read_again(
     where: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

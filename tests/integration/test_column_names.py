@@ -166,6 +166,7 @@ def labelled(n: int, rho: float) -> pd.DataFrame:
     return frame.assign(id=range(n), y=effect + 0.1 * rng.normal(size=n))
 
 
+@pytest.mark.slow
 def test_coefficients_whose_labels_would_collide_are_all_told_and_compared(tmp_path: Path) -> None:
     data = tmp_path / "rows.parquet"
     rows = labelled(600, 0.0)

@@ -194,6 +194,7 @@ def test_a_scoring_is_listed_with_its_tasks_and_artifacts(
     assert committed["payload"]["rows_scored"] == 150
 
 
+@pytest.mark.slow
 def test_flows_take_the_paths_of_job_files(
     tmp_path: Path, as_of_a_day: Values, score_values: Values, client: Any
 ) -> None:
@@ -223,6 +224,7 @@ def test_a_night_without_an_alarm_does_not_retrain(
     assert not Path(as_of_a_day["registry"]).exists()
 
 
+@pytest.mark.slow
 def test_a_night_with_an_alarm_retrains_as_of_that_day(
     as_of_a_day: Values, score_values: Values, client: Any
 ) -> None:
@@ -377,6 +379,7 @@ def test_the_loop_closes_and_opens_again(
     assert (told["score"]["verdict"], told["train"], told["retrain"]) == ("alarm", None, None)
 
 
+@pytest.mark.slow
 def test_a_night_catches_up_with_the_nights_before_that_are_due(
     score_values: Values, client: Any
 ) -> None:
@@ -395,6 +398,7 @@ def test_a_night_catches_up_with_the_nights_before_that_are_due(
     assert nightly_flow(score_values, day=day, look_back=3, workers=1)["caught_up"] == {}
 
 
+@pytest.mark.slow
 def test_a_night_whose_data_is_late_scores_what_is_there(
     score_values: Values, own_shop: Path, client: Any
 ) -> None:
@@ -423,6 +427,7 @@ def test_a_night_whose_data_is_late_scores_what_is_there(
     assert flow_run(client, f"nightly {after}").state.is_completed()
 
 
+@pytest.mark.slow
 def test_a_night_that_fails_lets_the_nights_before_have_their_try(
     score_values: Values, own_shop: Path
 ) -> None:
@@ -504,6 +509,7 @@ def test_a_commit_that_failed_after_it_was_made_is_tried_again_and_doubles_nothi
     assert len(rows) == rows["id"].nunique() == 150
 
 
+@pytest.mark.slow
 def test_the_database_may_be_named_by_a_secret(
     postgresql: str, score_values: Values, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

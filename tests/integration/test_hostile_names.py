@@ -140,6 +140,7 @@ def told(cli: Run, folder: Path) -> list["subprocess.CompletedProcess[str]"]:
     return [cli(*arguments, folder=folder, **SECRETS) for _, arguments in COMMANDS]
 
 
+@pytest.mark.slow
 def test_no_command_prints_what_a_terminal_obeys(
     told: list["subprocess.CompletedProcess[str]"],
 ) -> None:

@@ -236,7 +236,7 @@ def test_the_model_without_the_held_out_rows_has_levels_of_its_own(
     assert_allclose(found["holdout"]["mse"], mse, rtol=EXACT)
 
 
-@pytest.mark.parametrize("missing", ["mean", "drop"])
+@pytest.mark.parametrize("missing", ["mean", pytest.param("drop", marks=pytest.mark.slow)])
 def test_robust_scaling_takes_the_quartiles_of_each_folds_training_rows(
     trained: Train, frame: pd.DataFrame, missing: str
 ) -> None:

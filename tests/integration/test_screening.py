@@ -226,7 +226,13 @@ def test_folds_equal_those_that_scikit_learn_fits(tmp_path: Path, dtype: str) ->
 
 @pytest.mark.parametrize(
     ("kind", "share"),
-    [("lists", 0.4), ("sparse", 0.4), pytest.param("sparse", 0.05, marks=pytest.mark.slow)],
+    [
+        ("sparse", 0.4),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (("lists", 0.4), ("sparse", 0.05))
+        ),
+    ],
 )
 def test_elements_of_vectors_are_screened_as_columns_are(
     tmp_path: Path, kind: str, share: float
@@ -263,7 +269,8 @@ def test_elements_of_vectors_are_screened_as_columns_are(
     np.testing.assert_allclose(vector.coef, plain.coef, rtol=blur, atol=blur)
 
 
-@pytest.mark.parametrize("keep", [0.0, pytest.param(0.3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [0.0, 0.3])
 @pytest.mark.parametrize(
     "name",
     [
@@ -373,6 +380,7 @@ def test_the_plan_says_why_it_screens(
     assert said["engine_because"].startswith(because)
 
 
+@pytest.mark.slow
 def test_json_has_the_coefficients_of_a_screened_model_that_are_not_zero(
     files: Path, tmp_path: Path
 ) -> None:

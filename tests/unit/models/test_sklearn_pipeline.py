@@ -29,6 +29,8 @@ def same(pipeline: Pipeline, model: Model, frame: pd.DataFrame) -> None:
         lambda f: f.iloc[:1],
         lambda f: f.dropna(),
         lambda f: f.assign(a=np.nan),
+        lambda f: f.assign(a=None),
+        lambda f: f.astype({"a": "float32", "noise": "float16"}),
         lambda f: f.assign(**{"city.of'birth": "never seen"}),
         lambda f: f.assign(grade=99),
         lambda f: f.assign(grade=f["grade"].fillna(1).astype("int64")),
@@ -46,6 +48,8 @@ def same(pipeline: Pipeline, model: Model, frame: pd.DataFrame) -> None:
         "one row",
         "no nulls",
         "only nulls",
+        "only None",
+        "short floats",
         "unseen text",
         "unseen integer",
         "integers",
@@ -109,7 +113,9 @@ def built(columns: Columns, coef: list[float], model: Model) -> Model:
 
 def test_a_model_of_numbers_only_is_converted(model: Model) -> None:
     numbers = built(Columns(("x", "y"), ()), [1.5, 0.0], model)
-    same(numbers.to_sklearn(), numbers, pd.DataFrame({"x": [1, np.nan, -3], "y": [1.0, 2, 3]}))
+    frame = pd.DataFrame({"x": [1.1, np.nan, -3], "y": [1.0, 2, 3]})
+    for each in (frame, frame.astype("float32"), frame.convert_dtypes()):
+        same(numbers.to_sklearn(), numbers, each)
 
 
 def test_a_model_of_categories_only_is_converted(model: Model) -> None:
