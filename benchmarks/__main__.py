@@ -5,6 +5,7 @@ python -m benchmarks train|score|retrain|startup|memory [--rows N] [--features P
 python -m benchmarks wide [--rows N] [--features P] [--true K] [--rho R] [--snr S] [--repeat R]
                      [--peers NAME ...]
 python -m benchmarks genes [--repeat R] [--peers NAME ...]
+python -m benchmarks judgements [--only NAME ...] [--simulations N]
 python -m benchmarks drift [--rows N] [--worlds TEXT] [--dir DIR] [--evidently PYTHON]
 python -m benchmarks plan [--columns P] [--files N] [--repeat R] [--dir DIR]
 python -m benchmarks soak [--minutes N] [--seed S] [--dir DIR] [--places PLACE ...]
@@ -23,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 import psutil
 
 from benchmarks import drift, estimator, genes, plan, scheduler, score, serve, soak, train, wide
+from benchmarks.judgements.run import SIMULATIONS, judgements
 
 Command = Callable[[argparse.Namespace], None]
 VERSIONS = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "dask-ml", "duckdb", "polars")
@@ -91,6 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--worlds", default="", help="a part of the names of those to run")
     command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
     command.add_argument("--evidently", help="the Python of an environment that has Evidently")
+    command = commands.add_parser("judgements", help=judgements.__doc__)
+    command.set_defaults(function=judgements)
+    command.add_argument("--only", nargs="+", choices=list(SIMULATIONS), help="leave others out")
+    command.add_argument("--simulations", type=int, default=200, help="of each world")
     command = commands.add_parser("soak", help=soak.soak.__doc__)
     command.set_defaults(function=soak.soak)
     command.add_argument("--minutes", type=float, default=60)

@@ -1,0 +1,1 @@
+"""Simulate the judgements: how often each is wrong, and how often it finds what is there."""
