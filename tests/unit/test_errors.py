@@ -8,6 +8,7 @@ import argparse
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -100,20 +101,22 @@ def raised() -> Iterator[Raised]:
             yield Raised(place, parts if not by_star else {}, by_star)
 
 
-RAISED = tuple(raised())
-STATED = tuple(error for error in RAISED if not error.by_star)
+@cache
+def stated() -> tuple[Raised, ...]:
+    """Made by a test, not by collecting it, which every process of a run does."""
+    return tuple(error for error in raised() if not error.by_star)
 
 
 def test_there_are_errors_to_look_at() -> None:
-    assert len(STATED) > 200
-    rooms = {error.place.split("/")[0] for error in STATED}
+    assert len(stated()) > 200
+    rooms = {error.place.split("/")[0] for error in stated()}
     assert {"cli", "data", "engine", "flows", "jobs", "models", "scoring", "sinks"} <= rooms
 
 
 def test_each_error_has_all_of_its_parts() -> None:
     incomplete = [
         (error.place, part)
-        for error in STATED
+        for error in stated()
         for part in (PARTS if "found" in error.parts else KINDS["as_output_error"])
         if not all(text.strip() for text in error.parts.get(part, [""]))
     ]
@@ -122,7 +125,7 @@ def test_each_error_has_all_of_its_parts() -> None:
 
 def test_what_to_do_is_an_imperative_that_says_what() -> None:
     wrong = []
-    for error in STATED:
+    for error in stated():
         expected = error.parts["expected"]
         for remedy in error.parts["remedy"]:
             starts = remedy[0].isupper() or remedy[0] in "{,"
@@ -133,7 +136,7 @@ def test_what_to_do_is_an_imperative_that_says_what() -> None:
 
 
 def test_what_an_error_shows_as_the_form_of_a_secret_is_not_taken_for_one() -> None:
-    every = [(e.place, text) for e in STATED for part in e.parts.values() for text in part]
+    every = [(e.place, text) for e in stated() for part in e.parts.values() for text in part]
     assert [(place, text) for place, text in every if redacted(text) != text] == []
     assert redacted("postgresql://USER:PASSWORD@db/x") == "postgresql://***@db/x"
 
@@ -156,7 +159,7 @@ KEY = re.compile(rf"(?<![\w.{{}}/])(?:{SECTIONS})(?:\.[a-z_0-9]+)+")
 
 
 def mentions(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    for error in STATED:
+    for error in stated():
         for part in error.parts.values():
             for text in part:
                 yield from ((error.place, found) for found in pattern.findall(text))
