@@ -53,7 +53,8 @@ class MatrixRows:
         for start in range(0, len(self.y), step):
             part = slice(start, start + step)
             y, none = self.y[part], np.full(len(self.y[part]), -1.0)
-            hashes = b.row_hashes(key, self.first + start + np.arange(len(y)))
+            positions = self.first + start + np.arange(len(y))
+            hashes = b.row_hashes(key, positions)
             yield TrainingRows(
                 block=Block(len(y), [*self._columns(part, reading.columns.numeric)], ()),
                 target=y,
@@ -65,6 +66,8 @@ class MatrixRows:
                 cohorts=np.full(len(y), np.nan),
                 periods=none,
                 times=none,
+                files=none,
+                positions=positions.astype(float),
                 counts=ReadCounts(rows=len(y)),
             )
 

@@ -20,7 +20,7 @@ from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registered, Registry
 from lasso_jobs.training.build import build
 from lasso_jobs.training.gather import TrainingData
-from lasso_jobs.training.read.held_out import HeldOutRows
+from lasso_jobs.training.read.sampled_rows import SampledRows
 from lasso_jobs.training.search import Selected
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ def _model(job: TrainJob, found: Found) -> Model:
         columns=found.recipe.columns,
         reading=found.reading,
         moments=moments,
-        sample=replace(summary.sample, values=summary.sample.values[:-1]),
-        sampled_periods=summary.sample.values[-1],
+        sample=replace(summary.sample, values=SampledRows(summary.sample.values).X),
+        sampled=SampledRows(summary.sample.values),
         periods=summary.periods,
-        held_out=HeldOutRows(summary.held_out.values),
+        held_out=SampledRows(summary.held_out.values),
         counts=summary.counts,
         folds=KFold(n_sets, n_sets),
         groups=(),

@@ -25,7 +25,7 @@ def build(
         moments=rows,
         columns=data.columns,
         sample=data.sample,
-        sampled_periods=data.sampled_periods,
+        sampled_periods=data.sampled.period,
         periods=data.periods,
     )
     return Model(

@@ -30,10 +30,10 @@ from lasso_jobs.training.read.categories import (
     with_levels_of,
     without_empty_levels,
 )
-from lasso_jobs.training.read.held_out import HeldOutRows
 from lasso_jobs.training.read.listed_tokens import with_listed_tokens
 from lasso_jobs.training.read.reading import ReadCounts, Reading
 from lasso_jobs.training.read.row_summary import RowSummary, merge
+from lasso_jobs.training.read.sampled_rows import SampledRows
 from lasso_jobs.training.read.scans.few_columns import (
     GroupsRead,
     LevelScan,
@@ -74,11 +74,11 @@ class TrainingData:
         Of the columns and the target.
     sample : Sample
         Of all rows: the columns' values.
-    sampled_periods : ndarray, shape (k,)
-        The period of each of them; -1 if there are none.
+    sampled : SampledRows
+        The same rows with their facts.
     periods : Periods
         Sums of the columns and the target by period.
-    held_out : HeldOutRows
+    held_out : SampledRows
         A sample of them.
     counts : ReadCounts
     folds : KFold or RollingOrigin
@@ -94,9 +94,9 @@ class TrainingData:
     reading: Reading
     moments: b.BucketMoments
     sample: s.Sample
-    sampled_periods: Floats
+    sampled: SampledRows
     periods: Periods
-    held_out: HeldOutRows
+    held_out: SampledRows
     counts: ReadCounts
     folds: Folds
     groups: tuple[str, ...]
@@ -171,10 +171,10 @@ def _data(
         columns=columns,
         reading=replace(reading, columns=columns),
         moments=summary.moments,
-        sample=replace(summary.sample, values=summary.sample.values[:-1]),
-        sampled_periods=summary.sample.values[-1],
+        sample=replace(summary.sample, values=SampledRows(summary.sample.values).X),
+        sampled=SampledRows(summary.sample.values),
         periods=summary.periods,
-        held_out=HeldOutRows(summary.held_out.values),
+        held_out=SampledRows(summary.held_out.values),
         counts=replace(summary.counts, bytes_read=bytes_read),
         folds=folds,
         groups=_groups(planned.job, levels),
@@ -214,7 +214,7 @@ def _for_champion(scanner: Scanner, data: TrainingData, levels: Tally) -> Traini
     if values.shape[1] < n:
         return None
     return replace(
-        data, columns=columns, moments=summary.moments, held_out=HeldOutRows(values[:, :n])
+        data, columns=columns, moments=summary.moments, held_out=SampledRows(values[:, :n])
     )
 
 

@@ -22,7 +22,7 @@ from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.groups import group_number
 from lasso_jobs.models.intervals import half_width
 from lasso_jobs.models.model import Holdout
-from lasso_jobs.training.read.held_out import HeldOutRows, Rows
+from lasso_jobs.training.read.sampled_rows import Rows, SampledRows
 
 if TYPE_CHECKING:
     from lasso_jobs.jobs.train import Intervals, TrainJob
@@ -131,7 +131,7 @@ class _Residuals:
     Parameters
     ----------
     residuals : ndarray, shape (n,)
-    facts : HeldOutRows
+    facts : SampledRows
     in_cohorts : bool
         Whether the rows come in cohorts; each row is one otherwise.
     share : float
@@ -139,7 +139,7 @@ class _Residuals:
     """
 
     residuals: Floats
-    facts: HeldOutRows
+    facts: SampledRows
     in_cohorts: bool
     share: float
 
@@ -199,7 +199,7 @@ def _holdout(
 
 
 def _groups(
-    facts: HeldOutRows, names: tuple[str, ...], min_rows: int
+    facts: SampledRows, names: tuple[str, ...], min_rows: int
 ) -> dict[str, NDArray[np.bool_]]:
     """The rows of each group that has enough of them for an interval of its own."""
     own_rows = {name: facts.group == group_number(name) for name in names}

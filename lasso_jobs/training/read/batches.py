@@ -43,6 +43,8 @@ def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
         "cohorts",
         "periods",
         "times",
+        "files",
+        "positions",
     )
     sparse = _joined_entries(parts_of_blocks)
     return TrainingRows(

@@ -16,9 +16,10 @@ from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods, Summing
 from lasso_jobs.training.read.batches import in_batches
-from lasso_jobs.training.read.held_out import HeldOutRows
 from lasso_jobs.training.read.kept import Source, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
+from lasso_jobs.training.read.rows import TrainingRows
+from lasso_jobs.training.read.sampled_rows import SampledRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ class RowSummary:
     moments : BucketMoments
         Of the columns and the target.
     sample : Sample
-        Of all rows: the columns' values, the period.
+        Of all rows: the values of `SampledRows`.
     held_out : Sample
-        Of the held-out rows: the values of `HeldOutRows`.
+        Of the held-out rows, as well.
     periods : Periods
         Sums of the columns and the target; of no period if the job has none.
     counts : ReadCounts
@@ -58,15 +59,15 @@ class RowSummary:
         place : ndarray of intp
             Where each of them is among these; -1 for one that is zero in every row.
         """
-        n_columns = len(self.sample.values) - 1
+        n_columns = len(self.sample.values) - SampledRows.N_FACTS
         if np.array_equal(place, np.arange(n_columns)):
             return self
         ends = np.concatenate([place, [n_columns]])
-        facts = n_columns + np.arange(1, HeldOutRows.N_FACTS)
+        kept = np.concatenate([place, n_columns + np.arange(SampledRows.N_FACTS)])
         return RowSummary(
             moments=b.BucketMoments(tuple(each.selected(ends) for each in self.moments.buckets)),
-            sample=self.sample.selected(ends),
-            held_out=self.held_out.selected(np.concatenate([ends, facts])),
+            sample=self.sample.selected(kept),
+            held_out=self.held_out.selected(kept),
             periods=self.periods.selected(ends),
             counts=self.counts,
         )
@@ -78,8 +79,8 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
     moments, counts = b.empty(n_columns + 1, reading.n_buckets), ReadCounts()
     if not pairs:
         moments = b.BucketMoments(())
-    sample = s.empty(n_columns + 1, s.sample_size(n_columns + 1))
-    held_out = s.empty(n_columns + HeldOutRows.N_FACTS, sample.size)
+    sample = s.empty(n_columns + SampledRows.N_FACTS, s.sample_size(n_columns + 1))
+    held_out = s.empty(n_columns + SampledRows.N_FACTS, sample.size)
     by_period = periods.empty(n_columns + 1)
     for rows in in_batches(training_rows(source, reading), reading.batch_rows()):
         # Of small integers numpy sorts by radix.
@@ -90,13 +91,10 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
         # Another draw than the one for the hold-out, whose rows would fill the sample otherwise.
         draws, buckets = b.remix(rows.hashes)[order], rows.buckets[order]
         entering = _EnteringRows.of(sample, draws, buckets, np.arange(len(order)))
-        entering.values[-1] = rows.periods[order][entering.rows]
         last = np.arange(len(order) - n_rows[-1], len(order))
         held_back = _EnteringRows.of(held_out, draws, buckets, last)
-        facts = HeldOutRows(held_back.values)
-        facts.weight[:] = 1.0 if weights is None else weights[held_back.rows]
-        facts.group[:] = rows.groups[order][held_back.rows]
-        facts.cohort[:] = rows.cohorts[order][held_back.rows]
+        entering.write_facts(rows, order)
+        held_back.write_facts(rows, order)
         by_row = rows.periods[order] if reading.period is not None else np.empty(0)
         summed = Summing.of(by_row, n_columns + 1)
         block, columns, entries = reading.split(rows.block)
@@ -112,8 +110,7 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
         centring = Centring.of(_room_for(n_laid_out, len(order)), n_laid_out, n_rows, weights)
         laid_out = lay_out(centring.values, columns, block, order=order, target=rows.target)
         for k, j in zip(laid_out, sparse.others.tolist(), strict=True):
-            if j < n_columns:
-                np.take(centring.values[k], entering.rows, out=entering.values[j], mode="clip")
+            np.take(centring.values[k], entering.rows, out=entering.values[j], mode="clip")
             summed.add(j, centring.values[k])
             np.take(centring.values[k], held_back.rows, out=held_back.values[j], mode="clip")
             centring.centre(k)
@@ -159,6 +156,14 @@ class _EnteringRows:
             rows=rows,
             values=np.empty((len(sample.values), len(rows))),
         )
+
+    def write_facts(self, rows: TrainingRows, order: NDArray[np.intp]) -> None:
+        """Write what is known of the rows, but for their target."""
+        facts, own = SampledRows(self.values), order[self.rows]
+        facts.weight[:] = 1.0 if rows.weights is None else rows.weights[own]
+        facts.group[:], facts.cohort[:] = rows.groups[own], rows.cohorts[own]
+        facts.period[:], facts.time[:] = rows.periods[own], rows.times[own]
+        facts.file[:], facts.position[:] = rows.files[own], rows.positions[own]
 
     def merged(self) -> s.Sample:
         entering = s.Sample(

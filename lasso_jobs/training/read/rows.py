@@ -51,6 +51,8 @@ class TrainingRows:
         A number of each row's period; -1 if there are none.
     times : ndarray, shape (n,)
         The time of each row; -1 if there are none.
+    files, positions : ndarray, shape (n,)
+        A number for the file of each row, and where it is in that.
     counts : ReadCounts
     """
 
@@ -64,6 +66,8 @@ class TrainingRows:
     cohorts: Floats
     periods: Floats
     times: Floats
+    files: Floats
+    positions: Floats
     counts: ReadCounts
 
     def response(self, reading: Reading) -> Floats:
@@ -123,6 +127,8 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
         cohorts=cohorts,
         periods=none if reading.period is None else periods_of(table.column(reading.period)),
         times=none if times is None else times,
+        files=np.full(len(values), float(key >> 11)),  # 53 bits fit
+        positions=positions.astype(float),
         counts=ReadCounts(
             rows=len(values),
             filtered=rows.n_filtered,

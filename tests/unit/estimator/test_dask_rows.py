@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold
 from lasso_jobs import LassoCV
 from lasso_jobs.errors import DataError
 from lasso_jobs.estimator import dask_rows
+from lasso_jobs.training.read.sampled_rows import SampledRows
 
 N = 3_000
 rng = np.random.default_rng(5)
@@ -105,7 +106,7 @@ def test_the_driver_receives_no_rows_but_those_of_a_sample(monkeypatch: Any) -> 
     LassoCV(alphas=5).fit(X, y)
     (summary,) = received  # The lengths of an array are known.
     assert summary.moments.n_rows == n
-    assert summary.sample.values.shape == (3 + 1, 10_000)
+    assert summary.sample.values.shape == (3 + SampledRows.N_FACTS, 10_000)
     assert summary.held_out.values.shape[1] == 0
     assert all(bucket.scatter.shape == (4, 4) for bucket in summary.moments.buckets)
 

@@ -14,6 +14,7 @@ from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.cached_read import Caching
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.row_summary import RowSummary, summarise
+from lasso_jobs.training.read.sampled_rows import SampledRows
 from lasso_jobs.training.read.summary_read import SummaryRead
 
 N = 3000  # as the rows of conftest
@@ -127,3 +128,17 @@ def test_a_fresh_reading_loads_nothing(write: Write, frame: pd.DataFrame, tmp_pa
     fresh = replace(read, caching=Caching(str(tmp_path / "models"), N, fresh=True))
     assert fresh.load([unit]) is None
     assert replace(read, caching=None).load([unit]) is None
+
+
+def test_a_sampled_row_says_where_it_is_and_what_its_outcome_was(
+    write: Write, frame: pd.DataFrame
+) -> None:
+    summary = summarise(write(frame, frame), READING)
+    for sample in (summary.sample, summary.held_out):
+        rows = SampledRows(sample.values)
+        at = rows.position.astype(int)
+        assert len(np.unique(rows.file)) == 2
+        assert len(np.unique([rows.file, rows.position], axis=1).T) == len(at)
+        np.testing.assert_array_equal(rows.target, frame["y"].to_numpy()[at])
+        np.testing.assert_array_equal(rows.X[0], frame["x"].to_numpy(float)[at])
+        assert (rows.weight == 1).all() and (rows.period >= 0).all()

@@ -1,4 +1,4 @@
-"""Names what the matrix of sampled held-out rows holds beside their features."""
+"""Names what the matrix of a sample of rows holds beside their features."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ Rows = slice | NDArray[np.bool_] | NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOutRows:
-    """Sampled rows that are held out, each a column of one matrix.
+class SampledRows:
+    """Sampled rows, of all or of those that are held out, each a column of one matrix.
 
     Parameters
     ----------
@@ -22,15 +22,15 @@ class HeldOutRows:
 
     Examples
     --------
-    >>> rows = HeldOutRows(np.zeros((2 + HeldOutRows.N_FACTS, 3)))
+    >>> rows = SampledRows(np.zeros((2 + SampledRows.N_FACTS, 3)))
     >>> rows.weight[:] = 1.0
     >>> rows.X.shape, rows.values[:, 0].tolist()
-    ((2, 3), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
+    ((2, 3), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     """
 
     values: Floats
 
-    N_FACTS = 4
+    N_FACTS = 8
 
     @property
     def X(self) -> Floats:
@@ -40,31 +40,51 @@ class HeldOutRows:
     @property
     def target(self) -> Floats:
         """The outcome."""
-        return self._fact(-4)
+        return self._fact(-8)
 
     @property
     def weight(self) -> Floats:
         """The row's weight; 1 if the job has none."""
-        return self._fact(-3)
+        return self._fact(-7)
 
     @property
     def group(self) -> Floats:
         """The number of the group with an interval of its own; -1 if there are none."""
-        return self._fact(-2)
+        return self._fact(-6)
 
     @property
     def cohort(self) -> Floats:
         """A number for the rows that may err alike; NaN if that is not known."""
+        return self._fact(-5)
+
+    @property
+    def period(self) -> Floats:
+        """A number of the row's period; -1 if there are none."""
+        return self._fact(-4)
+
+    @property
+    def time(self) -> Floats:
+        """The row's time; -1 if there are none."""
+        return self._fact(-3)
+
+    @property
+    def file(self) -> Floats:
+        """A number for the file that the row is in; it says nothing of the order of files."""
+        return self._fact(-2)
+
+    @property
+    def position(self) -> Floats:
+        """Where the row is in its file, from 0."""
         return self._fact(-1)
 
     def _fact(self, place: int) -> Floats:
         row: Floats = self.values[place]
         return row
 
-    def facts(self) -> "HeldOutRows":
+    def facts(self) -> "SampledRows":
         """The same rows without their features."""
-        return HeldOutRows(self.values[-self.N_FACTS :])
+        return SampledRows(self.values[-self.N_FACTS :])
 
-    def only(self, rows: Rows) -> "HeldOutRows":
+    def only(self, rows: Rows) -> "SampledRows":
         """Some of the rows."""
-        return HeldOutRows(self.values[:, rows])
+        return SampledRows(self.values[:, rows])
