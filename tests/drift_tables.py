@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
             (name, F)
             for name in ("out_of_range_share", "unseen_share", "score_shift", "variance_shift")
         ),
+        *((name, F) for name in ("net_shift", "shift_share")),
         ("bins", pa.list_(S)),
         ("counts", pa.list_(pa.int64())),
         ("reference_shares", pa.list_(F)),
@@ -71,6 +72,7 @@ def a_row(feature: str, shift: float = 0.0, seed: int = 0, **values: Any) -> dic
         "wasserstein": abs(shift) / 8,
         "out_of_range_share": 0.001,
         "score_shift": shift,
+        "net_shift": shift,
         "variance_shift": shift / 10,
         "bins": [f"< {labels[0]}", *inner, f">= {labels[-1]}", "missing"],
         "counts": [*counts, 50],

@@ -203,9 +203,7 @@ def headline(facts: DriftFacts) -> tuple[str, ...]:
         )
     features = facts.features
     if features and _size(features[0].score_shift):
-        sentences.append(
-            f"{features[0].feature} moved it most, by {signed(features[0].score_shift)}."
-        )
+        sentences.append(_most_moved(features[0]))
     judged = [*features, *([prediction] if prediction else [])]
     counts = {verdict: sum(d.verdict == verdict for d in judged) for verdict in WORDS}
     words = {"alarm": "alarm", "watch": "to watch", "unknown": "not judged", "ok": "ok"}
@@ -213,6 +211,17 @@ def headline(facts: DriftFacts) -> tuple[str, ...]:
     where = "" if len(partitions(facts)) == 1 else f" in {facts.partition}"
     sentences.append(f"Features and the predictions{where}: {', '.join(said) or 'none'}.")
     return tuple(sentences)
+
+
+def _most_moved(drift: Drift) -> str:
+    """What moved the mean prediction most, and how much of that is left."""
+    said = f"{drift.feature} moves it most, by {signed(drift.score_shift)} by itself"
+    if _size(drift.net_shift) < _size(drift.score_shift) and not isnan(drift.net_shift):
+        rest = signed(drift.net_shift) if drift.net_shift else "nothing"
+        return f"{said}, of which the other features leave {rest}."
+    if not isnan(drift.shift_share):
+        return f"{said}: {drift.shift_share:.0%} of its movement."
+    return f"{said}."
 
 
 def _group(name: str, rows: Sequence[DriftRow]) -> GroupDrift:

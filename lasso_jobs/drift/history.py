@@ -1,4 +1,4 @@
-"""Looks up a feature's drift in the runs before one."""
+"""Looks up the drift of the runs before one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lasso_jobs.drift.watch import Run
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Drift by feature and run.
+    """Drift of each feature, by night or run.
 
     Of partitions by night, what came before a partition is the earlier nights, other things being
     equal; of others, it is the runs of the same partition that came before this run did first.
@@ -20,11 +20,11 @@ class History:
     at : str
         When this run was scored, for the first time.
     known : dict
-        By feature and series of partitions, for each night or time of a run.
+        By series of partitions, for each night or time of a run: the drift by feature.
     """
 
     at: str
-    known: dict[tuple[str, str], dict[str, Drift]]
+    known: dict[str, dict[str, dict[str, Drift]]]
 
     @classmethod
     def of(cls, past: Iterable[DriftRow], run: Run) -> "History":
@@ -34,18 +34,20 @@ class History:
         history = cls(min([*own, run.scored_at]).isoformat(), {})
         for row in rows:
             if row.run.id != run.id and row.drift.kind != "correlation":
-                at = night_of(row.partition) or row.run.scored_at.isoformat()
-                key = row.drift.feature, series_of(row.partition)
-                history.known.setdefault(key, {})[at] = row.drift
+                history._note(row, row.run.scored_at.isoformat())
         return history
 
     def add(self, row: DriftRow) -> None:
         """Note a partition of this run."""
-        key = row.drift.feature, series_of(row.partition)
-        self.known.setdefault(key, {})[night_of(row.partition) or self.at] = row.drift
+        self._note(row, self.at)
 
-    def before(self, partition: str, feature: str) -> list[Drift]:
-        """The feature's drift before a partition, the newest first."""
+    def _note(self, row: DriftRow, at: str) -> None:
+        nights = self.known.setdefault(series_of(row.partition), {})
+        night = nights.setdefault(night_of(row.partition) or at, {})
+        night[row.drift.feature] = row.drift
+
+    def before(self, partition: str) -> list[dict[str, Drift]]:
+        """The drift before a partition by feature, the newest first."""
         at = night_of(partition) or self.at
-        known = self.known.get((feature, series_of(partition)), {})
-        return [known[earlier] for earlier in sorted(known, reverse=True) if earlier < at]
+        nights = self.known.get(series_of(partition), {})
+        return [nights[earlier] for earlier in sorted(nights, reverse=True) if earlier < at]

@@ -168,31 +168,34 @@ def _judged(
     rows: Sequence[DriftRow], history: History, model: Model, options: DriftOptions
 ) -> list[DriftRow]:
     """The rows of a whole partition with their verdicts, which the history then knows too."""
-    judged, selected = [], model.predictor.used
-    features = (row.drift.feature for row in rows)
-    used = {feature for feature in features if feature in selected} | {PREDICTION}
+    selected = {*model.predictor.used, PREDICTION}
+    drifts = {row.drift.feature: row.drift for row in rows if row.drift.kind != "correlation"}
+    used = {name: drift for name, drift in drifts.items() if name in selected}
+    judges = {name: _judge(model, name, len(used), options) for name in used}
+    verdicts = judge_with_earlier(
+        used,
+        history.before(rows[0].partition),
+        judges,
+        min_rows=options.min_rows,
+        persistence=options.persistence,
+    )
+    judged = []
     for row in rows:
-        feature = row.drift.feature
+        name = row.drift.feature
         if row.drift.kind != "correlation":
-            judge = partial(
-                v.judge_drift,
-                baseline=model.references[feature].baseline,
-                prediction_sd=model.prediction_sd,
-                terms=effect_of(model, feature).terms(model.references[feature]),
-                n_judged=len(used),
-                min_rows=options.min_rows,
-            )
-            if feature in used:
-                drift = judge_with_earlier(
-                    row.drift,
-                    history.before(row.partition, feature),
-                    judge,
-                    min_rows=options.min_rows,
-                    persistence=options.persistence,
-                )
-            else:
-                drift = judge(row.drift, used=False)
+            drift = verdicts[name] if name in used else v.not_used(row.drift)
             row = replace(row, drift=drift)
             history.add(row)
         judged.append(row)
     return judged
+
+
+def _judge(model: Model, name: str, n_judged: int, options: DriftOptions) -> v.Judge:
+    return partial(
+        v.judge_drift,
+        baseline=model.references[name].baseline,
+        prediction_sd=model.prediction_sd,
+        terms=effect_of(model, name).terms(model.references[name]),
+        n_judged=n_judged,
+        min_rows=options.min_rows,
+    )

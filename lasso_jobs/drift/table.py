@@ -45,6 +45,8 @@ _PAST = (
     *("shift_limit", "psi_limit", "missing_limit", "raised", "verdict"),
 )
 """What is read of the runs before one."""
+_SINCE = ("net_shift", "shift_share", "sd")
+"""What is read besides, where the table has it: the first two are not in older tables."""
 _COUNTS = ("counts",)
 """What is read besides, to pool runs that are small."""
 
@@ -106,7 +108,7 @@ def _defined(name: str, value: Any) -> Any:
 def lacks(root: str) -> list[str]:
     """Columns that a table does not have: one of an older version, or another table."""
     known = run_table.read_rows(root, SCHEMA.names, "run_id", ()).column_names
-    return [name for name in SCHEMA.names if name not in known]
+    return [name for name in SCHEMA.names if name not in (*known, *_SINCE)]
 
 
 def rows_of_run(root: str, run_id: str) -> list[DriftRow]:
@@ -126,7 +128,8 @@ def past_rows(root: str, run: Run | None = None, *, counts: bool = False) -> lis
     equal = {"segment": ""}
     if run is not None:
         equal |= {"model": run.model, "model_version": run.model_version}
-    rows = run_table.read_where(root, (*_PAST, *(_COUNTS if counts else ())), equal)
+    columns = (*_PAST, *(_COUNTS if counts else ()))
+    rows = run_table.read_where(root, columns, equal, perhaps=_SINCE)
     return [row_of(values) for values in rows.to_pylist() if values["raised"] is not None]
 
 

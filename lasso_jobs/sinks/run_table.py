@@ -66,8 +66,13 @@ def read_rows(root: str, columns: Sequence[str], by: str, values: Sequence[str])
         return dataset.to_table(known, filter=pc.field(by).isin(pa.array(values, pa.string())))
 
 
-def read_where(root: str, columns: Sequence[str], equal: Mapping[str, str]) -> pa.Table:
-    """Rows of a table where some columns are equal to texts; none if it lacks a column."""
+def read_where(
+    root: str, columns: Sequence[str], equal: Mapping[str, str], *, perhaps: Sequence[str] = ()
+) -> pa.Table:
+    """Rows of a table where some columns are equal to texts; none if it lacks a column.
+
+    Of the columns ``perhaps``, those that it lacks are left out.
+    """
     with as_output_error(root, "a readable Delta table", "Restore it, or name another output"):
         dataset = delta_log.dataset(root)
         if not {*columns, *equal} <= {*dataset.schema.names}:
@@ -75,4 +80,5 @@ def read_where(root: str, columns: Sequence[str], equal: Mapping[str, str]) -> p
         chosen = pc.scalar(True)
         for name, value in equal.items():
             chosen = chosen & (pc.field(name) == value)
-        return dataset.to_table([*columns], filter=chosen)
+        more = [name for name in perhaps if name in dataset.schema.names]
+        return dataset.to_table([*columns, *more], filter=chosen)

@@ -145,6 +145,12 @@ class Drift:
         Of the rows: values beyond those of training, levels without an indicator.
     score_shift, variance_shift : float
         Changes of the mean and of the variance of the predictions that are due to this feature.
+    net_shift : float
+        The movement of the mean prediction that is judged: ``score_shift``, or where extreme values
+        hide it, that of the other rows; less what other features have cancelled.
+    shift_share : float
+        Of the movement of the mean prediction, where that is beyond its limit: ``score_shift``
+        divided by it.
     bins : tuple of str
     counts : tuple of int
     reference_shares : tuple of float
@@ -179,6 +185,8 @@ class Drift:
     unseen_share: float = NAN
     score_shift: float = NAN
     variance_shift: float = NAN
+    net_shift: float = NAN
+    shift_share: float = NAN
     bins: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     reference_shares: tuple[float, ...] = ()

@@ -1,73 +1,106 @@
 """Pools runs that are too small to be judged with the runs before them, and judges the pools."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from math import isnan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lasso_jobs.core.drift import distances
 from lasso_jobs.core.drift.drift import NAN, Drift
-from lasso_jobs.core.drift.verdicts import affected, persisting
+from lasso_jobs.core.drift.verdicts import Judge, affected, judge_together, persisting
+
+Night = Mapping[str, Drift]
+"""A run's drift of the predictions and of features, by their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A feature over the rows of several runs together, and how many runs they are."""
+    """The rows of several runs together: the drift of each feature of the first, and the runs."""
 
-    drift: Drift
+    drifts: Night
     n_runs: int
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return _n_rows(self.drifts)
 
 
 def judge_with_earlier(
-    drift: Drift,
-    earlier: Sequence[Drift],
-    judge: Callable[[Drift], Drift],
+    night: Night,
+    earlier: Sequence[Night],
+    judges: Mapping[str, Judge],
     *,
     min_rows: int,
     persistence: tuple[int, int],
-) -> Drift:
-    """A run's drift with its verdict, by its own rows if they are enough, else with earlier ones.
+) -> dict[str, Drift]:
+    """A run's drift with its verdicts, by its own rows if they are enough, else with earlier ones.
 
     Parameters
     ----------
-    drift : Drift
-        Measured, not judged.
-    earlier : sequence of Drift
-        The same feature in the runs before, the newest first.
-    judge : callable
-        Judges a drift by itself.
+    night : mapping of str to Drift
+        The predictions and the features that are judged: measured, not judged.
+    earlier : sequence of mapping
+        The same in the runs before, the newest first.
+    judges : mapping of str to callable
+        Judges each of them by itself.
     min_rows : int
         The rows of a pool.
     persistence : tuple of int
         An alarm takes so many of the last so many pools.
     """
-    if not drift.n:
-        return replace(drift, reason="not judged: there are no rows")
-    alike = [
-        replace(
-            past,
-            reference_shares=drift.reference_shares,
-            reference_missing_share=drift.reference_missing_share,
-        )
-        for past in earlier
-    ]
+    if not _n_rows(night):
+        reason = "not judged: there are no rows"
+        return {name: replace(drift, reason=reason) for name, drift in night.items()}
     runs, last = persistence
-    first, *before = islice(pools([drift, *alike], min_rows), last)
-    judged = judge(first.drift)
-    if judged.verdict != "unknown":
-        enough = [pool for pool in before if pool.drift.n >= min_rows]
-        was = [_affected(pool, judge) for pool in enough]
-        judged = persisting(judged, was, runs=runs, last=last)
-    if first.n_runs == 1:
-        return judged
-    runs_before = "the run" if first.n_runs == 2 else f"the {first.n_runs - 1} runs"
-    reason = f"{judged.reason} (with the rows of {runs_before} before, {first.drift.n:,} in all)"
+    alike = (_compared_alike(past, night) for past in earlier)
+    first, *others = islice(pools(chain([night], alike), min_rows), last)
+    before = [_judged_before(pool, judges) for pool in others if pool.n >= min_rows]
+    judged = {}
+    for name, drift in judge_together(first.drifts, judges).items():
+        if drift.verdict != "unknown":
+            was = [affected(past[name]) for past in before if name in past]
+            drift = persisting(drift, was, runs=runs, last=last)
+        judged[name] = drift if first.n_runs == 1 else _of_pool(night[name], drift, first)
+    return judged
+
+
+def _of_pool(drift: Drift, judged: Drift, pool: Pool) -> Drift:
+    """A run's own drift, with the verdict of the rows of several runs."""
+    runs_before = "the run" if pool.n_runs == 2 else f"the {pool.n_runs - 1} runs"
+    reason = f"{judged.reason} (with the rows of {runs_before} before, {judged.n:,} in all)"
     return replace(drift, raised=judged.raised, verdict=judged.verdict, reason=reason)
 
 
-def pools(drifts: Iterable[Drift], min_rows: int) -> Iterator[Pool]:
+def _compared_alike(past: Night, night: Night) -> Night:
+    """A run before with the reference of this one, which the table's columns of it leave out."""
+    return {
+        name: replace(
+            drift,
+            reference_shares=night[name].reference_shares,
+            reference_missing_share=night[name].reference_missing_share,
+            reference_sd=night[name].reference_sd,
+        )
+        for name, drift in past.items()
+        if name in night
+    }
+
+
+def _judged_before(pool: Pool, judges: Mapping[str, Judge]) -> Night:
+    if pool.n_runs == 1 and not any(isnan(drift.shift_limit) for drift in pool.drifts.values()):
+        return pool.drifts
+    return judge_together(pool.drifts, judges)
+
+
+def _n_rows(night: Night) -> int:
+    """Of the predictions; each feature has the same rows."""
+    return max((drift.n for drift in night.values()), default=0)
+
+
+def pools(nights: Iterable[Night], min_rows: int) -> Iterator[Pool]:
     """Neighbouring runs together, in their order, as few as have the rows; the last may lack some.
 
     No run is in two pools, so that drift which persists over pools is seen in separate rows.
@@ -75,24 +108,33 @@ def pools(drifts: Iterable[Drift], min_rows: int) -> Iterator[Pool]:
     Examples
     --------
     >>> same = {"feature": "x", "kind": "numeric", "reference_shares": (1.0, 0.0)}
-    >>> runs = [Drift(n=n, counts=(n, 0), **same) for n in (30, 80, 200)]
-    >>> [(pool.drift.n, pool.n_runs) for pool in pools(runs, 100)]
+    >>> runs = [{"x": Drift(n=n, counts=(n, 0), **same)} for n in (30, 80, 200)]
+    >>> [(pool.n, pool.n_runs) for pool in pools(runs, 100)]
     [(110, 2), (200, 1)]
     """
-    waiting: list[Drift] = []
-    for drift in drifts:
+    waiting: list[Night] = []
+    for night in nights:
         # Without its counts, as an older table has it, a small run cannot be pooled.
-        if drift.n >= min_rows or (drift.n and drift.counts):
-            waiting.append(drift)
-        if waiting and sum(waited.n for waited in waiting) >= min_rows:
-            yield Pool(_together(waiting), len(waiting))
+        n = _n_rows(night)
+        if n >= min_rows or (n and all(drift.counts for drift in night.values())):
+            waiting.append(night)
+        if waiting and sum(map(_n_rows, waiting)) >= min_rows:
+            yield _pooled(waiting)
             waiting = []
     if waiting:
-        yield Pool(_together(waiting), len(waiting))
+        yield _pooled(waiting)
+
+
+def _pooled(nights: Sequence[Night]) -> Pool:
+    """Runs together; of a feature that some of them lack, those that have it."""
+    drifts = {
+        name: _together([night[name] for night in nights if name in night]) for name in nights[0]
+    }
+    return Pool(drifts, len(nights))
 
 
 def _together(drifts: Sequence[Drift]) -> Drift:
-    """What is judged of several runs: means over their rows, and the PSI of all of them."""
+    """What is judged of several runs: means over their rows, the PSI and the SD of all of them."""
     newest = drifts[0]
     if len(drifts) == 1:
         return newest
@@ -109,6 +151,7 @@ def _together(drifts: Sequence[Drift]) -> Drift:
         n=int(n.sum()),
         counts=tuple(counts.tolist()),
         out_of_range_share=NAN,  # of the runs before it is not read
+        sd=_sd_together(drifts, n),
         score_shift=mean("score_shift"),
         missing_share=mean("missing_share"),
         unseen_share=mean("unseen_share"),
@@ -116,6 +159,8 @@ def _together(drifts: Sequence[Drift]) -> Drift:
     )
 
 
-def _affected(pool: Pool, judge: Callable[[Drift], Drift]) -> bool:
-    known = pool.n_runs == 1 and not isnan(pool.drift.shift_limit)
-    return affected(pool.drift if known else judge(pool.drift))
+def _sd_together(drifts: Sequence[Drift], n: NDArray[np.int64]) -> float:
+    """Of the predictions of several runs; of a feature with nulls it is judged by nothing."""
+    means, sds = (np.array([getattr(drift, name) for drift in drifts]) for name in ("mean", "sd"))
+    centre = n @ means / n.sum()
+    return float(np.sqrt(n @ (sds**2 + (means - centre) ** 2) / n.sum()))

@@ -1,8 +1,9 @@
-"""Judges a feature's drift: in one run, and with the runs before it.
+"""Judges a feature's drift: in one run, with the other features, and with the runs before it.
 
 A run is an alarm when its predictions are affected: the mean prediction has moved beyond its limit,
 or too many rows have no value, or one that the model does not know. A shift of less than twice the
-limit may still be normal variation, so that it has to persist; a larger one cannot be.
+limit may still be normal variation, so that it has to persist; a larger one cannot be. What other
+features have cancelled affects no prediction: it is watched (`lasso_jobs.core.drift.cancelling`).
 
 A few extreme values can move a mean back to where it was. So where values lie beyond those of
 training, the rows are also counted by the bins of training, in which a row weighs the same whatever
@@ -10,12 +11,14 @@ its value; the larger of both shifts is judged. A statistic that is no finite nu
 the rows, and is an alarm by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import get_args
 
 import numpy as np
 
+from lasso_jobs.core.drift.cancelling import Cancelled, cancelled
 from lasso_jobs.core.drift.drift import Drift, Severity
 from lasso_jobs.core.drift.limits import Baseline, Limits, limits
 from lasso_jobs.core.rows.moments import Floats
@@ -26,6 +29,9 @@ MIN_ROWS = 100
 MISSING_GROSS = 0.5
 """A rise of the share of rows without a usable value that needs no second day."""
 
+MOST_NAMED = 3
+"""Features that a reason names."""
+
 
 def judge_drift(
     drift: Drift,
@@ -34,8 +40,8 @@ def judge_drift(
     prediction_sd: float,
     n_judged: int,
     terms: Floats | None = None,
-    used: bool = True,
     min_rows: int = MIN_ROWS,
+    undone: Cancelled | None = None,
 ) -> Drift:
     """A measured feature with its limits, and what they say of this run alone.
 
@@ -49,13 +55,11 @@ def judge_drift(
         Of the training predictions.
     n_judged : int
         Features that are judged in the same run.
-    used : bool
-        Whether the model has a non-zero coefficient for it; if not, it is not judged.
     min_rows : int
         Fewer rows are not judged.
+    undone : Cancelled, optional
+        What other features have undone of its movement.
     """
-    if not used:
-        return replace(drift, reason=f"not judged: the model does not use it; PSI {drift.psi:.3g}")
     if drift.n < min_rows:
         return replace(drift, reason=f"not judged: {drift.n:,} rows, fewer than {min_rows:,}")
     limit = limits(
@@ -74,17 +78,58 @@ def judge_drift(
         reason = f"its {' and '.join(wrong)} cannot be computed: some values are too large"
         return replace(drift, raised="alarm", verdict="alarm", reason=reason)
     by_bins = moved_by_bins(drift, terms)
-    shift = max(abs(drift.score_shift), abs(by_bins))
+    hidden = abs(by_bins) > abs(drift.score_shift)
+    moved = by_bins if hidden else drift.score_shift
+    drift = replace(drift, net_shift=moved * (1.0 if undone is None else undone.left))
     rise = unusable(drift) - drift.reference_missing_share
-    gross = shift > limit.gross
+    gross = abs(drift.net_shift) > limit.gross
     gross |= rise > MISSING_GROSS and unusable(drift) > limit.missing
     raised: Severity = "ok"
     if gross:
         raised = "alarm"
-    elif shift > limit.shift or affected(drift) or drift.psi > limit.psi:
+    elif abs(moved) > limit.shift or affected(drift) or drift.psi > limit.psi:
         raised = "watch"
-    reason = _reason(drift, limit, by_bins)
+    reason = _reason(drift, limit, by_bins, undone)
     return replace(drift, raised=raised, verdict=raised, reason=reason)
+
+
+def not_used(drift: Drift) -> Drift:
+    """A feature without a coefficient that is not zero: it is not judged."""
+    return replace(drift, reason=f"not judged: the model does not use it; PSI {drift.psi:.3g}")
+
+
+Judge = Callable[..., Drift]
+"""`judge_drift` with all that it needs but the drift and ``undone``."""
+
+
+def judge_together(drifts: Mapping[str, Drift], judges: Mapping[str, Judge]) -> dict[str, Drift]:
+    """Features of the same rows, and the predictions: each judged by itself, then by all.
+
+    Parameters
+    ----------
+    drifts : mapping of str to Drift
+        Measured, not judged.
+    judges : mapping of str to callable
+        `judge_drift` for each of them, with its baseline.
+    """
+    judged = {name: judges[name](drift) for name, drift in drifts.items()}
+    for name, undone in cancelled(judged).items():
+        judged[name] = judges[name](drifts[name], undone=undone)
+    moved = next((d for d in judged.values() if d.kind == "prediction"), None)
+    if moved is None or not abs(moved.net_shift) > moved.shift_limit or not moved.score_shift:
+        return judged
+    return {name: _with_share(drift, moved) for name, drift in judged.items()}
+
+
+def _with_share(drift: Drift, moved: Drift) -> Drift:
+    """The drift with its share of the movement of the mean prediction, also in words."""
+    share = drift.score_shift / moved.score_shift
+    if drift.kind == "prediction" or not isfinite(share):
+        return drift
+    reason = drift.reason
+    if abs(drift.score_shift) > drift.shift_limit:
+        reason += f"; {share:.0%} of the movement by {moved.score_shift:+.3g}"
+    return replace(drift, shift_share=share, reason=reason)
 
 
 def not_finite(drift: Drift) -> list[str]:
@@ -112,26 +157,32 @@ def affected(drift: Drift) -> bool:
     """Whether the predictions are affected, beyond the limits that the drift has with it."""
     if np.isnan(drift.shift_limit):
         return False
-    moved = abs(drift.score_shift) > drift.shift_limit or drift.raised == "alarm"
+    # A table of an older version has no net shift.
+    shift = drift.score_shift if np.isnan(drift.net_shift) else drift.net_shift
+    moved = abs(shift) > drift.shift_limit or drift.raised == "alarm"
     changed = drift.kind == "prediction" and drift.psi > drift.psi_limit
     return bool(moved or changed or unusable(drift) > drift.missing_limit)
 
 
-def _reason(drift: Drift, limit: Limits, by_bins: float) -> str:
+def _reason(drift: Drift, limit: Limits, by_bins: float, undone: Cancelled | None) -> str:
     """What is beyond a limit comes first."""
     shift, lost = abs(drift.score_shift), unusable(drift)
     far = "far " if shift > limit.gross else ""
-    moved = f"the mean prediction moved by {drift.score_shift:+.3g}"
+    by_itself = f"moves the mean prediction by {drift.score_shift:+.3g} by itself"
+    if drift.kind == "prediction":
+        by_itself = f"the mean prediction moved by {drift.score_shift:+.3g}"
     beyond, within = [], []
     if shift > limit.shift:
-        beyond.append(f"{moved}, {far}beyond the limit of {limit.shift:.3g}")
+        beyond.append(f"{by_itself}, {far}beyond the limit of {limit.shift:.3g}")
     else:
-        within.append(f"{moved}, within the limit of {limit.shift:.3g}")
+        within.append(f"{by_itself}, within the limit of {limit.shift:.3g}")
     if abs(by_bins) > limit.shift >= shift:
         beyond.append(
             f"extreme values hide that the other rows moved it by {by_bins:+.3g} or more, "
             f"{'far ' if abs(by_bins) > limit.gross else ''}beyond the limit of {limit.shift:.3g}"
         )
+    if beyond and undone is not None:
+        beyond.append(_cancelled_by(drift, undone))
     if lost > limit.missing:
         beyond.append(
             f"{lost:.1%} of the rows have no value, or one that the model does not know, beyond "
@@ -142,6 +193,15 @@ def _reason(drift: Drift, limit: Limits, by_bins: float) -> str:
     else:
         within.append(f"PSI {drift.psi:.3g}, within the limit of {limit.psi:.3g}")
     return "; ".join([*beyond, *within])
+
+
+def _cancelled_by(drift: Drift, undone: Cancelled) -> str:
+    said = [f"{name} ({by:+.3g})" for name, by in undone.by[:MOST_NAMED]]
+    more = len(undone.by) - len(said)
+    names = ", ".join([*said, *([f"{more} more"] if more else [])])
+    if abs(drift.net_shift) > drift.shift_limit:
+        return f"in part cancelled by {names}, so that {drift.net_shift:+.3g} is left"
+    return f"cancelled by {names}, and the predictions are as at training"
 
 
 def persisting(drift: Drift, before: Sequence[bool], *, runs: int, last: int) -> Drift:

@@ -48,7 +48,7 @@ def stored(path: Path, run: str, hour: int, partition: str, **values: Any) -> No
 def before(path: Path, partition: str, run: str = "now", hour: int = 99) -> list[bool]:
     this = Run(run, "m", "v1", START + timedelta(hours=hour))
     history = History.of(past_rows(str(path), this), this)
-    return [affected(drift) for drift in history.before(partition, "x")]
+    return [affected(night["x"]) for night in history.before(partition)]
 
 
 def test_before_any_run_there_is_nothing(tmp_path: Path) -> None:

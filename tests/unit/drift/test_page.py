@@ -72,7 +72,7 @@ def test_the_headline_says_how_far_and_by_what() -> None:
         f"The mean prediction of sales is {31.5 + moved:.2f}, {moved:.3f} above that of "
         "training (31.50)."
     )
-    assert said[1].startswith("price moved it most, by +")
+    assert said[1].startswith("price moves it most, by +")
     assert said[2] == "Features and the predictions: 2 alarm, 5 ok."
 
 

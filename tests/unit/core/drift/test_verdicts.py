@@ -32,8 +32,8 @@ def row(shift: float = 0.0, psi: float = 0.0, **values: object) -> d.Drift:
     return replace(measured, **values)  # type: ignore[arg-type]
 
 
-def judged(drift: d.Drift, used: bool = True) -> d.Drift:
-    return v.judge_drift(drift, BASELINE, prediction_sd=SD, used=used, n_judged=10)
+def judged(drift: d.Drift) -> d.Drift:
+    return v.judge_drift(drift, BASELINE, prediction_sd=SD, n_judged=10)
 
 
 LIMITS = limits(BASELINE, N, shares=SHARES, missing=0.0, prediction_sd=SD, n_judged=10)
@@ -89,7 +89,7 @@ def test_rows_without_a_value_that_the_model_knows_are_judged(
 
 
 def test_a_feature_that_the_model_does_not_use_is_only_noted() -> None:
-    found = judged(row(100.0, 9.0, missing_share=1.0), used=False)
+    found = v.not_used(row(100.0, 9.0, missing_share=1.0))
     assert (found.raised, found.verdict) == ("unknown", "unknown")
     assert found.reason == "not judged: the model does not use it; PSI 9"
     assert not v.affected(found)
