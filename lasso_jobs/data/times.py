@@ -17,6 +17,8 @@ from lasso_jobs.data.arrays import levels, numbers
 from lasso_jobs.data.columns.kinds import kind_of
 
 FORMS = "a date, a timestamp, a number, or text such as 2013-10-01 or 2013-10-01T05:00"
+NULL_PERIOD = -0.5
+"""The number of the period of rows whose period is null."""
 _UNITS = {"w": 604_800e6, "d": 86_400e6, "h": 3_600e6, "min": 60e6, "s": 1e6}
 _DAY = r"^\d{4}-\d{2}-\d{2}[T ]"
 _ZONE = r"[T ].*(Z|[+-]\d{2}(:?\d{2})?)$"
@@ -79,7 +81,8 @@ def periods(column: pa.ChunkedArray) -> Floats:
     A name, which has no order, gets an integer and a half, of its hash; a null -0.5.
     """
     texts, index = levels(days(column))
-    return np.array([-0.5 if text is None else _period(text) for text in texts] or [-0.5])[index]
+    numbers_of = [NULL_PERIOD if text is None else _period(text) for text in texts]
+    return np.array(numbers_of or [NULL_PERIOD])[index]
 
 
 def _period(text: str) -> float:

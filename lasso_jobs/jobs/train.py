@@ -166,11 +166,17 @@ class TrainJob(Job):
         description="The number that decides which rows share a fold, and which are held out",
     )
     registry: Place = Field("models", description="Where models are kept: a folder or a URI")
-    promote: Literal["never", "if_better", "always"] = Field(
-        "if_better",
+    promote: Literal["never", "if_better", "if_not_worse", "always"] = Field(
+        "if_not_worse",
         description="When the new version becomes champion. if_better asks for a squared error "
         "on the held-out rows that is lower than the champion's by more than chance "
-        "explains",
+        "explains; if_not_worse is content with one that is surely less than margin above the "
+        "champion's, if the new version has seen later rows",
+    )
+    margin: Share = Field(
+        0.01,
+        description="With promote: if_not_worse, how far the squared error may be above the "
+        "champion's, as a share of it",
     )
     cache: bool = Field(
         True, description="Keep in the registry what was read, so that no file is read twice"

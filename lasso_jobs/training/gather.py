@@ -22,7 +22,7 @@ from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.progress import Progress
 from lasso_jobs.training.memory import WORTH_A_LOOK, Squares, refuse_too_large
 from lasso_jobs.training.plan import TrainPlan
-from lasso_jobs.training.promotion import champion_of
+from lasso_jobs.training.promotion import champion_of, compared_model
 from lasso_jobs.training.read.all_units import AllUnits
 from lasso_jobs.training.read.categories import (
     calendar_categories,
@@ -197,8 +197,9 @@ def _screened(
 def _for_champion(scanner: Scanner, data: TrainingData, levels: Tally) -> TrainingData | None:
     """The rows as the champion is measured on them; the model itself knows nothing of it."""
     champion, every = champion_of(scanner.planned.job), scanner.reading.columns
-    if champion is None or (model := champion.model.evaluated) is None:
+    if champion is None:
         return None
+    model = compared_model(champion)
     wanted = model.only(model.used).columns
     if not every.has(wanted):
         return None

@@ -7,8 +7,8 @@ exchangeable ones); its coverage varies by about ``sqrt(coverage (1 - coverage) 
 at 10,000 rows.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,16 +40,43 @@ class ChampionComparison:
     gain : Estimate
         Of the champion's squared error less the challenger's, row by row: its mean is the
         difference of the two above, its standard error is from the sampled rows.
+    n_rows : int
+    later : bool
+        Whether all of these rows are of periods after the last one that the champion was trained
+        on. If not, it may have been trained on some of them, which flatters it.
     """
 
     mse: float
     champion_mse: float
     gain: Estimate
+    n_rows: int
+    later: bool = False
 
     @property
     def better(self) -> bool:
         """Whether the challenger's error is smaller, and by more than chance explains."""
         return self.gain.positive
+
+    def not_worse(self, margin: float) -> bool:
+        """Whether its error is at most a share above the champion's, by more than chance explains.
+
+        A one-sided test of non-inferiority (Wellek 2010, "Testing Statistical Hypotheses of
+        Equivalence and Noninferiority", chapter 1): the hypothesis to be refuted is that the mean
+        difference is ``-margin * champion_mse`` or less. The margin counts as known.
+        """
+        return self.gain.exceeds(-margin * self.champion_mse)
+
+    def as_values(self) -> dict[str, Any]:
+        """What ``train --json`` prints of it."""
+        return {
+            "mse": self.mse,
+            "champion_mse": self.champion_mse,
+            "difference": self.gain.mean,
+            "standard_error": self.gain.standard_error,
+            "n_cohorts": self.gain.n_cohorts,
+            "n_rows": self.n_rows,
+            "rows_after_champion": self.later,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +87,7 @@ class Evaluation:
     ----------
     holdout : Holdout
     comparison : ChampionComparison or None
-        With the champion's own evaluated model, if that can be measured on these rows.
+        With the champion, if that can be measured on these rows.
     """
 
     holdout: Holdout
@@ -68,7 +95,12 @@ class Evaluation:
 
 
 def measure_on_holdout(
-    model: Predictor, champion: Predictor | None, data: "TrainingData", job: "TrainJob"
+    model: Predictor,
+    champion: Predictor | None,
+    data: "TrainingData",
+    job: "TrainJob",
+    *,
+    seen_until: float | None = None,
 ) -> Evaluation:
     """Measure a model, and the champion if it can be, on the held-out rows.
 
@@ -79,6 +111,8 @@ def measure_on_holdout(
     champion : Predictor or None
     data : TrainingData
     job : TrainJob
+    seen_until : float, optional
+        The last period that the champion was trained on.
     """
     own, others = _errors(model, data), None
     if own is None:
@@ -94,10 +128,41 @@ def measure_on_holdout(
     )
     comparison = None
     if others is not None:
-        gain = rows.estimate(others.residuals**2 - own.residuals**2, mean=others.mse - own.mse)
-        comparison = ChampionComparison(own.mse, others.mse, gain)
+        comparison = _on_later_rows(rows, own, others, seen_until)
+        comparison = comparison or ChampionComparison(
+            mse=own.mse,
+            champion_mse=others.mse,
+            gain=rows.estimate(others.residuals**2 - own.residuals**2, mean=others.mse - own.mse),
+            n_rows=data.moments.holdout.n,
+        )
     holdout = _holdout(rows, data, intervals=job.intervals, mse=own.mse, cohort=cohort)
     return Evaluation(holdout, comparison)
+
+
+def _on_later_rows(
+    rows: "_Residuals", own: "_Errors", others: "_Errors", seen_until: float | None
+) -> ChampionComparison | None:
+    """The comparison on rows that the champion was not trained on; None if they tell nothing.
+
+    Moments are not kept by period, so that all of it is of the sampled rows: both means are theirs,
+    and they count as all rows that there are. Rows of a single cohort have no standard error, and
+    would decide nothing for as long as the champion is new.
+    """
+    if seen_until is None:
+        return None
+    later = rows.facts.period > seen_until
+    weights = rows.facts.weight[later]
+    if not weights.any():
+        return None
+    gains = others.residuals**2 - own.residuals**2
+    gain = replace(rows, share=1.0).estimate(gains, later)
+    if gain.standard_error is None:
+        return None
+    mse, champion_mse = (
+        float(each.residuals[later] ** 2 @ weights / weights.sum()) for each in (own, others)
+    )
+    n_rows = int(later.sum())
+    return ChampionComparison(mse, champion_mse, gain, n_rows=n_rows, later=True)
 
 
 @dataclass(frozen=True, slots=True)

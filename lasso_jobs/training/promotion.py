@@ -1,15 +1,28 @@
-"""Decides whether a new version becomes champion, and says why."""
+"""Decides whether a new version becomes champion, and says why.
 
+A champion is never stuck. One that cannot predict the newest data, or that uses what the job
+excludes, is followed by the next version, compared or not. And a version that is not worse, and has
+seen later rows, follows it by ``promote: if_not_worse``: what those rows taught, such as a mean
+that has moved for good, is then in the reference that drift is measured against. That the reference
+is the champion's own keeps it one idea; an alias of its own for the reference was weighed, and
+would have had drift judged by one version while another predicts.
+"""
+
+import logging
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
+from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.errors import FormatError, ModelError
 from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.models.alpha_grid_end import not_converged_advice
-from lasso_jobs.models.model import Holdout
 from lasso_jobs.models.registry import CHAMPION, Registered, Registry
 from lasso_jobs.models.summary import version_name
 from lasso_jobs.training.holdout import ChampionComparison, Evaluation
+from lasso_jobs.training.plan import TrainPlan
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +36,14 @@ class Promotion:
         The version that is champion now.
     reason : str
         For people.
+    comparison : ChampionComparison or None
+        With the champion before, if there was one that could be measured on the same rows.
     """
 
     promoted: bool
     champion: int | None
     reason: str
+    comparison: ChampionComparison | None = None
 
     def as_values(self) -> dict[str, Any]:
         """What ``train --json`` prints of it."""
@@ -35,6 +51,7 @@ class Promotion:
             "promoted": self.promoted,
             "champion": version_name(self.champion),
             "reason": self.reason,
+            "comparison": None if self.comparison is None else self.comparison.as_values(),
         }
 
 
@@ -47,8 +64,28 @@ def champion_of(job: TrainJob) -> Registered | None:
         return None
 
 
+def compared_model(champion: Registered) -> Predictor:
+    """What a challenger is compared with: like with like, both without their held-out rows.
+
+    A champion that held none out is compared as it is. On rows that it was trained on it has an
+    advantage, so that a challenger which is better nonetheless is better.
+    """
+    return champion.model.evaluated or champion.model.predictor
+
+
+def last_period(registered: Registered, column: str | None) -> float | None:
+    """The last period that a version was trained on, by a column; None if that is not known."""
+    periods = registered.provenance.get("periods")
+    if column is None or not periods or periods["column"] != column:
+        return None
+    return float(periods["last"])
+
+
 def promote(
-    job: TrainJob, registered: Registered, evaluation: Evaluation | None, by: str | None = None
+    planned: TrainPlan,
+    registered: Registered,
+    evaluation: Evaluation | None,
+    by: str | None = None,
 ) -> Promotion:
     """Make a version champion where the job's rule says so.
 
@@ -57,21 +94,23 @@ def promote(
     ModelError
         If the fit did not converge and ``promote`` is ``always``.
     """
-    registry, name = Registry(job.registry), registered.model.name
+    registry, name = Registry(planned.job.registry), registered.model.name
     before = registry.aliases(name).get(CHAMPION)
-    promoted, reason = _decision(job, registered, before, evaluation)
+    promoted, reason = _decision(planned, registered, before, evaluation)
     if promoted:
         registry.promote(registered.reference, reason, by=by)
-    return Promotion(promoted, registry.aliases(name).get(CHAMPION), reason)
+    champion = registry.aliases(name).get(CHAMPION)
+    comparison = evaluation.comparison if evaluation and before != registered.version else None
+    return Promotion(promoted, champion, reason, comparison)
 
 
 def _decision(
-    job: TrainJob,
+    planned: TrainPlan,
     registered: Registered,
     before: int | None,
     evaluation: Evaluation | None,
 ) -> tuple[bool, str]:
-    rule = job.promote
+    rule = planned.job.promote
     if not registered.model.certificate.converged:
         advice = not_converged_advice(registered.model)
         if rule == "always":
@@ -90,43 +129,118 @@ def _decision(
         return True, "the first champion"
     if rule == "always":
         return True, "the job says promote: always"
-    if evaluation is None or evaluation.comparison is None:
-        why_not = _why_not_compared(job, evaluation)
+    champion = champion_of(planned.job)
+    if champion is not None and (unfit := _unfit(planned, champion)) is not None:
+        reason = f"v{before} can stay champion no longer: {unfit}. They were not compared"
+        logger.warning("%s is the champion now: %s", registered.reference, reason)
+        return True, reason
+    if champion is None or evaluation is None or evaluation.comparison is None:
+        why_not = _why_not_compared(planned, champion, evaluation)
         return False, f"cannot be compared with v{before} on held-out rows: {why_not}"
-    comparison = evaluation.comparison
-    return comparison.better, _in_words(comparison, evaluation.holdout, before)
+    cohort = evaluation.holdout.cohort
+    return _judged(planned, registered, champion, comparison=evaluation.comparison, cohort=cohort)
 
 
-def _why_not_compared(job: TrainJob, evaluation: Evaluation | None) -> str:
+def _unfit(planned: TrainPlan, champion: Registered) -> str | None:
+    """Why a champion cannot predict the newest data, or is not to; None if it may."""
+    predictor, there = champion.model.predictor, {*planned.dataset.schema.names}
+    used = predictor.only(predictor.used).columns
+    gone = [name for name in used.stored if name not in there]
+    if gone:
+        return f"it needs {_named(gone)}, which the data do not have"
+    patterns, own = planned.job.features.exclude, planned.features
+    left_out = dict.fromkeys([*used.features, *used.stored])
+    excluded = [
+        name
+        for name in left_out.keys() - {*own.names, *own.stored}
+        if any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+    return f"it uses {_named(sorted(excluded))}, which the job excludes" if excluded else None
+
+
+def _named(columns: list[str]) -> str:
+    more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
+    return ", ".join(map(repr, columns[:3])) + more
+
+
+def _why_not_compared(
+    planned: TrainPlan, champion: Registered | None, evaluation: Evaluation | None
+) -> str:
     if evaluation is None:
         return "the job holds no rows out"
-    if champion_of(job) is None:
+    if champion is None:
         return "its file has another format. Promote by hand, or set promote: always"
+    predictor, features = champion.model.predictor, {*planned.features.stored}
+    used = predictor.only(predictor.used).columns
+    if left_out := [name for name in used.stored if name not in features]:
+        return (
+            f"it uses {_named(left_out)}, which is no feature of this job. If that is meant, name "
+            "it in features.exclude, and the next version follows without a comparison"
+        )
     return (
-        "it was trained without a hold-out, uses a column or a level that this job has not, or its "
-        "offset has nulls"
+        "rows of a level that it knows are among (other) here, or its offset has nulls. "
+        "Promote by hand, or set promote: always"
     )
 
 
-def _in_words(comparison: ChampionComparison, held: Holdout, version: int) -> str:
+def _judged(
+    planned: TrainPlan,
+    registered: Registered,
+    champion: Registered,
+    *,
+    comparison: ChampionComparison,
+    cohort: str | None,
+) -> tuple[bool, str]:
+    """The decision by the comparison, and how a person would tell it."""
+    job, gain = planned.job, comparison.gain
+    told = _in_words(comparison, champion, cohort)
+    if comparison.better:
+        return True, f"better: {told}; it must exceed {gain.limit:.3g} standard errors"
+    sign = "not clearly better" if gain.mean > 0 else "not better"
+    if gain.standard_error is None:
+        return False, told
+    if job.promote == "if_better":
+        return False, f"{sign}: {told}; it must exceed {gain.limit:.3g} standard errors"
+    if not comparison.not_worse(job.margin):
+        return False, (
+            f"{sign}, and not surely within {job.margin:.2g} of it: {told}; with "
+            f"{job.margin * comparison.champion_mse:.4g} added it must exceed "
+            f"{gain.limit:.3g} standard errors"
+        )
+    if (news := _news(planned, registered, champion)) is None:
+        return False, f"not worse, but it has seen no later rows: {told}"
+    return True, f"not worse by {job.margin:.2g} of it, and {news}: {told}"
+
+
+def _news(planned: TrainPlan, registered: Registered, champion: Registered) -> str | None:
+    """What a version has been trained on and the champion has not; None if that is nothing."""
+    own, before = (last_period(each, planned.period) for each in (registered, champion))
+    if own is not None and before is not None:
+        return f"it has seen later values of {planned.period}" if own > before else None
+    # Without periods, what is trained later on other files is taken to know more.
+    other = registered.provenance.get("data_plan") != champion.provenance.get("data_plan")
+    return "its data are others" if other else None
+
+
+def _in_words(comparison: ChampionComparison, champion: Registered, cohort: str | None) -> str:
     """The comparison with the champion, as a person would tell it."""
-    gain = comparison.gain
+    gain, name = comparison.gain, f"v{champion.version}"
+    rows = f"the same {comparison.n_rows:,} rows"
+    if comparison.later:
+        rows += f", all after the training of {name}"
+    elif champion.model.evaluated is None:
+        rows += f", which {name}, having no hold-out, was trained on"
     errors = (
-        f"hold-out MSE {comparison.mse:.6g} against {comparison.champion_mse:.6g} of v{version} "
-        f"on the same {held.n_rows:,} rows"
+        f"hold-out MSE {comparison.mse:.6g} against {comparison.champion_mse:.6g} of {name} on "
+        f"{rows}"
     )
     if gain.standard_error is None:
         return (
-            f"{errors}. All of them are of one {held.cohort or 'row'}, "
+            f"{errors}. All of them are of one {cohort or 'row'}, "
             "so that chance may explain the difference"
         )
-    if comparison.better:
-        verdict = "better"
-    else:
-        verdict = "not clearly better" if gain.mean > 0 else "not better"
-    cohorts = f"values of {held.cohort}" if held.cohort else "rows"
+    cohorts = f"values of {cohort}" if cohort else "rows"
     return (
-        f"{verdict}: {errors}. The difference is {gain.mean:.4g}, with a standard error of "
-        f"{gain.standard_error:.4g} by {gain.n_cohorts:,} {cohorts}; it must exceed "
-        f"{gain.limit:.3g} standard errors"
+        f"{errors}. The difference is {gain.mean:.4g}, with a standard error of "
+        f"{gain.standard_error:.4g} by {gain.n_cohorts:,} {cohorts}"
     )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from lasso_jobs.data.times import NULL_PERIOD
 from lasso_jobs.engine.blas import one_blas_thread
 from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.models.registry import Registry
@@ -18,7 +19,7 @@ from lasso_jobs.training.examine import examine
 from lasso_jobs.training.gather import TrainingData, gather
 from lasso_jobs.training.holdout import Evaluation, measure_on_holdout
 from lasso_jobs.training.plan import TrainPlan, plan
-from lasso_jobs.training.promotion import champion_of, promote
+from lasso_jobs.training.promotion import champion_of, compared_model, last_period, promote
 from lasso_jobs.training.report.facts import report_facts
 from lasso_jobs.training.report.store import store_report
 from lasso_jobs.training.result import TrainResult
@@ -35,9 +36,10 @@ def evaluate(planned: TrainPlan, data: TrainingData, selected: Selected) -> Eval
     champion = champion_of(planned.job)
     return measure_on_holdout(
         predictor_of(selected.recipe, selected.evaluated),
-        None if champion is None else champion.model.evaluated,
+        None if champion is None else compared_model(champion),
         data,
         planned.job,
+        seen_until=None if champion is None else last_period(champion, planned.period),
     )
 
 
@@ -165,7 +167,7 @@ def register(
     return TrainResult(
         registered=registered,
         run_id=planned.run_id,
-        promotion=promote(planned.job, registered, evaluation, by),
+        promotion=promote(planned, registered, evaluation, by),
         counts=data.counts,
         left_out=left_out,
         seconds=clock.seconds(),
@@ -186,7 +188,22 @@ def _provenance(planned: TrainPlan, data: TrainingData, clock: Clock) -> dict[st
         "rows_without_target": data.counts.without_target,
         "rows_with_nulls": data.counts.with_nulls,
         "files": len(planned.dataset.files),
+        "periods": _periods(planned, data),
         "data_plan": planned.data_digest,
         "data_version": planned.dataset.version,
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba", "pyarrow")},
+    }
+
+
+def _periods(planned: TrainPlan, data: TrainingData) -> dict[str, Any] | None:
+    """The periods of the training rows; None if there are none, or they have no order."""
+    keys = data.periods.keys
+    keys = keys[keys != NULL_PERIOD]
+    if planned.period is None or not len(keys) or (keys % 1).any():
+        return None
+    return {
+        "column": planned.period,
+        "n": len(keys),
+        "first": float(keys[0]),
+        "last": float(keys[-1]),
     }

@@ -31,7 +31,7 @@ SIGNATURES = {
 }
 JOBS = {
     TrainJob: "name data target features weight offset intercept preprocess search holdout "
-    "intervals stability period penalty_factors bounds seed registry promote cache compare",
+    "intervals stability period penalty_factors bounds seed registry promote margin cache compare",
     ScoreJob: "model data keys output drift rename missing_columns bad_rows late registry",
     MonitorJob: "model scores actuals keys target period segments duplicates min_rows tolerance "
     "history registry",

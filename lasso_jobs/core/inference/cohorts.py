@@ -48,8 +48,12 @@ class Estimate:
     @property
     def positive(self) -> bool:
         """Whether it is positive by more than chance explains."""
+        return self.exceeds(0.0)
+
+    def exceeds(self, value: float) -> bool:
+        """Whether it is above a value by more than chance explains."""
         known = self.standard_error is not None
-        return known and self.mean > self.limit * (self.standard_error or 0.0)
+        return known and self.mean - value > self.limit * (self.standard_error or 0.0)
 
 
 def estimate(

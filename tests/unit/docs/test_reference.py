@@ -56,7 +56,10 @@ def test_types_defaults_and_limits_are_those_of_the_model() -> None:
     assert "`search.folds`\n: The number of folds in cross-validation.  \n" in text
     assert "*an integer at least 2 and at most 1000; default `5`*" in text
     assert "*a number above 0 and below 1, or a section, or null; default `0.2`*" in text
-    assert '*`never` \\| `if_better` \\| `always`; default `"if_better"`*' in text
+    assert (
+        '*`never` \\| `if_better` \\| `if_not_worse` \\| `always`; default `"if_not_worse"`*'
+        in text
+    )
     assert re.search(r"`target`\n: .*\n  \*text; required\*", text)
 
 

@@ -42,7 +42,7 @@ penalty_factors: {}
 bounds: {}
 seed: 0
 registry: models
-promote: if_better
+promote: if_not_worse
 """
 SCORE = """
 model: flights-arrival-delay@champion
@@ -96,6 +96,7 @@ def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     given |= {"offset": None, "intercept": True}
     given["period"] = None
     given["cache"] = True
+    given["margin"] = 0.01
     given["data"]["version"] = None
     assert job.model_dump(mode="json") == given
 

@@ -1,0 +1,133 @@
+"""The gate is never stuck: what follows a champion that cannot be compared, or is not beaten."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lasso_jobs import TrainJob, train
+from lasso_jobs.models.registry import Registry
+from lasso_jobs.training.promotion import Promotion
+
+pytestmark = pytest.mark.integration
+
+Values = dict[str, Any]
+
+
+def write_days(
+    folder: Path, days: range, *, slope: float = 2.0, leak: bool = False, bad_x: float = 0.0
+) -> None:
+    """A folder a day, of 60 rows; the leak is the target itself, nearly."""
+    for day in days:
+        rng = np.random.default_rng(day)
+        x, z = rng.normal(size=(2, 60))
+        y = slope * x + z + rng.normal(size=60)
+        frame = pd.DataFrame({"x": x + bad_x, "z": z, "y": y})
+        if leak:
+            frame["leak"] = y + rng.normal(0, 0.01, 60)
+        path = folder / f"day=2024-01-{day:02d}" / "rows.parquet"
+        path.parent.mkdir(parents=True)
+        frame.to_parquet(path)
+
+
+def promotion(data: Path, registry: Path, **keys: object) -> Promotion:
+    values: Values = {
+        "name": "m",
+        "data": {"path": str(data)},
+        "target": "y",
+        "search": {"alphas": 10, "split": {"group": "day"}},
+        "stability": None,
+        "registry": str(registry),
+        **keys,
+    }
+    return train(TrainJob.from_values(values), workers=1).promotion
+
+
+def why(registry: Path) -> str:
+    return Registry(registry).moves("m")[-1].why
+
+
+def test_a_champion_whose_column_is_gone_is_followed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_days(tmp_path / "old", range(1, 9), leak=True)
+    write_days(tmp_path / "new", range(1, 9))
+    promotion(tmp_path / "old", tmp_path / "models")
+    found = promotion(tmp_path / "new", tmp_path / "models", holdout=None)
+    assert (found.promoted, found.champion) == (True, 2)
+    assert (
+        found.reason
+        == why(tmp_path / "models")
+        == (
+            "v1 can stay champion no longer: it needs 'leak', which the data do not have. "
+            "They were not compared"
+        )
+    )
+    assert "m@v2 is the champion now: v1 can stay champion no longer" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_champion_that_uses_what_the_job_excludes_is_followed_but_not_for_what_it_leaves_out(
+    tmp_path: Path,
+) -> None:
+    write_days(tmp_path / "data", range(1, 9), leak=True)
+    data, registry = tmp_path / "data", tmp_path / "models"
+    promotion(data, registry)
+    found = promotion(data, registry, features={"include": ["x", "z"]})
+    assert not found.promoted
+    assert "it uses 'leak', which is no feature of this job" in found.reason
+    found = promotion(data, registry, features={"exclude": ["le*"]}, promote="if_better")
+    assert (found.promoted, found.champion) == (True, 3)
+    assert "it uses 'leak', which the job excludes" in found.reason
+
+
+@pytest.mark.slow
+def test_the_comparison_is_of_rows_after_the_training_of_the_champion(tmp_path: Path) -> None:
+    """The slope has changed: on the days that it was trained on, the champion is the better one."""
+    data, registry = tmp_path / "data", tmp_path / "models"
+    write_days(data, range(1, 16))
+    promotion(data, registry)
+    write_days(data, range(16, 29), slope=-2.0)
+    held = {"where": "day >= '2024-01-05' and day <= '2024-01-20'"}
+    found = promotion(data, registry, holdout=held)
+    assert found.promoted
+    comparison = found.comparison
+    assert comparison is not None
+    assert comparison.later
+    assert comparison.n_rows == 5 * 60
+    assert comparison.mse < comparison.champion_mse
+    assert ", all after the training of v1" in why(registry)
+    # Nothing is later than the newest champion's training; the same model is no challenger.
+    again = promotion(data, registry, holdout=held, seed=1, search={"alphas": 5})
+    assert again.comparison is not None
+    assert not again.comparison.later
+
+
+@pytest.mark.slow
+def test_a_version_that_is_not_worse_follows_once_it_has_seen_later_rows(tmp_path: Path) -> None:
+    data, registry = tmp_path / "data", tmp_path / "models"
+    write_days(data, range(1, 16))
+    promotion(data, registry)
+    found = promotion(data, registry, search={"alphas": 12}, margin=0.5)
+    assert not found.promoted
+    assert found.reason.startswith("not worse, but it has seen no later rows: ")
+    write_days(data, range(16, 26))
+    found = promotion(data, registry, promote="if_better", margin=0.5)
+    assert not found.promoted
+    found = promotion(data, registry, margin=0.5, seed=2)
+    assert found.promoted, found.reason
+    assert why(registry).startswith(
+        "not worse by 0.5 of it, and it has seen later values of day: hold-out MSE"
+    )
+
+
+@pytest.mark.slow
+def test_a_champion_without_a_hold_out_is_compared(tmp_path: Path) -> None:
+    data, registry = tmp_path / "data", tmp_path / "models"
+    write_days(data, range(1, 11))
+    promotion(data, registry, holdout=None, features={"include": ["z"]})
+    found = promotion(data, registry, holdout=0.5)
+    assert found.promoted
+    assert ", which v1, having no hold-out, was trained on" in found.reason
