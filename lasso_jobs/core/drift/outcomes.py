@@ -11,7 +11,8 @@ from lasso_jobs.core.inference.cohorts import Estimate
 from lasso_jobs.core.rows.moments import Floats
 
 WATCH_ERRORS, ALARM_ERRORS = 2.0, 3.0
-"""Standard errors from which on a difference that matters is watched, and is an alarm."""
+"""Standard errors from which on a difference that matters is watched, and is an alarm. With few
+cohorts it takes more of them: as many as are equally rare by Student's t."""
 
 _ERROR, _SQUARED, _ABSOLUTE, _COVERED, _OUTCOME = range(5)
 
@@ -186,6 +187,7 @@ def judge_errors(
 
     A difference is watched if it matters and is `WATCH_ERRORS` standard errors or more, and an
     alarm from `ALARM_ERRORS` on: with many rows every difference is certain, with few none is.
+    How far from zero these are is by Student's t with the degrees of freedom of the error.
 
     Parameters
     ----------
@@ -236,29 +238,46 @@ def judge_errors(
 def _verdict(checks: Sequence[_Check], n_rows: int, by_period: bool) -> tuple[Severity, str]:
     worse: list[tuple[Severity, str]] = []
     for check in checks:
-        error = _standard_error(check, n_rows, by_period)
-        if error is None:
+        spread = _spread(check, n_rows, by_period)
+        if spread is None:
             return (
                 "unknown",
                 "not judged: the hold-out is one cohort, so that nobody knows how much they differ",
             )
-        if check.matters and check.difference >= WATCH_ERRORS * error:
+        if check.matters and check.difference >= spread.limit(WATCH_ERRORS):
             certain = "without any noise"
-            if error:
-                certain = f"{check.difference / error:.1f} standard errors"
-            severity: Severity = "alarm" if check.difference >= ALARM_ERRORS * error else "watch"
+            if spread.error:
+                certain = f"{check.difference / spread.error:.1f} standard errors"
+            alarming = check.difference >= spread.limit(ALARM_ERRORS)
+            severity: Severity = "alarm" if alarming else "watch"
             worse.append((severity, f"{check.name} {check.words} ({certain})"))
     if not worse:
         return "ok", f"as expected: RMSE {checks[0].words}"
     return worst([severity for severity, _ in worse]), "; ".join(words for _, words in worse)
 
 
-def _standard_error(check: _Check, n_rows: int, by_period: bool) -> float | None:
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """A standard error, and its degrees of freedom."""
+
+    error: float
+    freedom: float
+
+    def limit(self, normal: float) -> float:
+        """The difference that is as rare as so many standard errors of a normal one."""
+        from scipy.special import ndtr, stdtrit
+
+        return float(stdtrit(self.freedom, ndtr(normal))) * self.error
+
+
+def _spread(check: _Check, n_rows: int, by_period: bool) -> _Spread | None:
     """Of the difference between a period's mean and the estimate.
 
     The root of ``between + within / n_rows + SE^2``: the variance of the mean of a new cohort's
     rows, and of the estimate. If periods are no cohorts, their rows are taken to be independent.
     Where the period's own rows vary more than ``within``, theirs counts: one outlier is no alarm.
+    How much cohorts differ is known from as many as there are: the sum of both variances has the
+    degrees of freedom of Welch (1947), as if the rows' part were known.
     """
     estimate = check.estimate
     if estimate.standard_error is None:
@@ -266,5 +285,7 @@ def _standard_error(check: _Check, n_rows: int, by_period: bool) -> float | None
     between, within = estimate.between, estimate.within
     if not by_period:
         between, within = 0.0, between + within
-    own = between + max(within, check.variance) / n_rows
-    return float(np.sqrt(own + estimate.standard_error**2))
+    by_cohorts = between + estimate.standard_error**2
+    total = by_cohorts + max(within, check.variance) / n_rows
+    freedom = estimate.freedom * (total / by_cohorts) ** 2 if by_cohorts > 0 else np.inf
+    return _Spread(float(np.sqrt(total)), float(freedom))

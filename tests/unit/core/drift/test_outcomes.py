@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
+from scipy import stats
 from sklearn import metrics
 
 from lasso_jobs.core.drift.outcomes import (
@@ -69,13 +70,25 @@ def test_constant_outcomes_have_no_r2_and_missing_intervals_no_coverage() -> Non
     assert_allclose([tally.mse, tally.bias], [2 / 3, 0.0], atol=1e-15)
 
 
-# The verdict. The hold-out: RMSE 10, no bias, coverage 0.9, of 40 days.
+# The verdict. The hold-out: RMSE 10, no bias, coverage 0.9, of days whose spread is known well.
+
+
+def _estimate(mean: float, error: float, between: float, within: float) -> Estimate:
+    return Estimate(
+        mean=mean,
+        standard_error=error,
+        between=between,
+        within=within,
+        n_cohorts=40,
+        degrees=1e9,
+    )
+
 
 EXPECTED = Expectation(
-    squared_error=Estimate(100.0, 2.0, 25.0, 20_000.0, 40),
-    error=Estimate(0.0, 0.2, 1.0, 100.0, 40),
-    absolute_error=Estimate(8.0, 0.1, 1.0, 36.0, 40),
-    covered=Estimate(0.9, 0.005, 0.0004, 0.09, 40),
+    squared_error=_estimate(100.0, 2.0, 25.0, 20_000.0),
+    error=_estimate(0.0, 0.2, 1.0, 100.0),
+    absolute_error=_estimate(8.0, 0.1, 1.0, 36.0),
+    covered=_estimate(0.9, 0.005, 0.0004, 0.09),
     n_sampled=40_000,
 )
 TOLERANCE = Tolerance(rmse=0.1, bias=0.25, coverage=0.05)
@@ -132,6 +145,21 @@ def test_days_that_differ_by_themselves_are_no_alarm() -> None:
     tally = measured(n=10_000, bias=2.6)
     assert judged(tally)[0] == "watch"
     assert judged(tally, by_period=False)[0] == "alarm"
+
+
+@pytest.mark.parametrize("degrees", [4.5, 39.0])
+@pytest.mark.parametrize(("normal", "low", "high"), [(2.0, "ok", "watch"), (3.0, "watch", "alarm")])
+def test_few_days_ask_for_as_many_errors_as_are_equally_rare(
+    degrees: float, normal: float, low: str, high: str
+) -> None:
+    estimate = replace(EXPECTED.error, between=9.0, degrees=degrees)
+    by_days = 9.0 + 0.2**2
+    # Welch: the 100 / 1000 of the rows is known, and has no part in the uncertainty.
+    freedom = degrees * ((by_days + 0.1) / by_days) ** 2
+    limit = stats.t(freedom).ppf(stats.norm.cdf(normal)) * np.sqrt(by_days + 0.1)
+    expected = replace(EXPECTED, error=estimate)
+    assert judged(measured(bias=limit * 0.999), expected)[0] == low
+    assert judged(measured(bias=limit * 1.001), expected)[0] == high
 
 
 def test_one_outlier_is_no_alarm() -> None:
