@@ -8,6 +8,7 @@ import numpy as np
 
 from lasso_jobs.core.drift import drift as d
 from lasso_jobs.core.drift import verdicts as v
+from lasso_jobs.core.drift.bins import bin_labels
 from lasso_jobs.core.drift.current import Current
 from lasso_jobs.core.drift.pools import judge_with_earlier
 from lasso_jobs.core.rows.columns import OTHER, distinct
@@ -148,10 +149,10 @@ def _feature(model: Model, name: str, current: Current) -> d.Drift:
 def _kind_of(model: Model, name: str, current: Current) -> tuple[d.Kind, tuple[str, ...], float]:
     """A feature's kind, the names of its bins, and the share of the rows with a null."""
     if name == PREDICTION:
-        return "prediction", d.bin_labels(model.references[name].edges), 0.0
+        return "prediction", bin_labels(model.references[name].edges), 0.0
     if name in model.columns.numeric:
         missing = (int(current.counts[-1]) - current.n_nonfinite) / max(current.n, 1)
-        return "numeric", d.bin_labels(model.references[name].edges), missing
+        return "numeric", bin_labels(model.references[name].edges), missing
     category = next(c for c in model.columns.categories if c.name == name)
     levels = category.levels
     missing = float(current.shares[levels.index(None)]) if None in levels else 0.0

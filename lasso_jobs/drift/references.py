@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.drift import drift
+from lasso_jobs.core.drift.bins import middles, quantile_edges
 from lasso_jobs.core.drift.limits import Baseline, span_of
 from lasso_jobs.core.fit.one_alpha import Fit
 from lasso_jobs.core.fit.predict import Predictor
@@ -20,6 +21,8 @@ from lasso_jobs.core.rows.sample import Sample
 PREDICTION = "prediction"
 MOST_REFERENCES = 200
 """Of more features, those that the model uses have references, and the strongest of the others."""
+ROUNDING = 1e-9
+"""Predictions that differ by less, as a share of the largest, are one: sums in another order."""
 _NO_BASELINE = Baseline(0.0, 0)
 
 
@@ -95,6 +98,7 @@ def references(
         sd=float(np.sqrt(max(periods.terms.sum(), 0.0))),
         low=float(y.min(initial=np.inf)),
         high=float(y.max(initial=-np.inf)),
+        slack=ROUNDING * float(np.abs(y).max(initial=0.0)),
     )
     every = list(range(len(fit.coef)))
     return {**by_name, PREDICTION: periods.with_baseline(reference, bins, every)}
@@ -116,11 +120,18 @@ def referenced(predictor: Predictor, fit: Fit) -> tuple[str, ...]:
 
 
 def _of_numbers(
-    values: Floats, *, missing: float, mean: float, sd: float, low: float, high: float
+    values: Floats,
+    *,
+    missing: float,
+    mean: float,
+    sd: float,
+    low: float,
+    high: float,
+    slack: float = 0.0,
 ) -> tuple[drift.Reference, NDArray[np.intp]]:
     """The reference without its baseline, and the bin of each sampled row."""
     observed = np.sort(values[~np.isnan(values)])
-    edges = drift.quantile_edges(observed)
+    edges = quantile_edges(observed, slack)
     bins = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, "right"))
     counts = np.bincount(bins, minlength=len(edges) + 2)[:-1]
     first = observed[0] if len(observed) else 0.0
@@ -129,7 +140,7 @@ def _of_numbers(
     reference = drift.Reference(
         edges=edges,
         shares=np.append(shares, missing if len(observed) else 1.0),
-        places=first + sums / np.maximum(counts, 1),
+        places=np.where(counts > 0, first + sums / np.maximum(counts, 1), middles(edges, first)),
         mean=mean if missing < 1 else drift.NAN,
         sd=sd,
         low=low,

@@ -13,7 +13,6 @@ model uses both sum to the whole change.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from math import isfinite
 from typing import Any, Literal
 
@@ -29,7 +28,6 @@ Severity = Literal["ok", "unknown", "watch", "alarm"]
 
 Kind = Literal["numeric", "categorical", "prediction", "correlation"]
 
-N_BINS = 20
 NAN = float("nan")
 
 
@@ -46,7 +44,8 @@ class Reference:
         Share of the training rows in each bin; last, the rows in none: the nulls of a numeric
         feature, the unseen levels of a categorical one.
     places : ndarray, shape (k,)
-        Means of the values in each bin; empty for a categorical feature.
+        Means of the values in each bin, and a value of each bin without rows; empty for a
+        categorical feature.
     mean, sd, low, high : float
         Of the observed values; NaN for a categorical feature.
     missing_share : float
@@ -216,21 +215,6 @@ def none_for_nan(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def quantile_edges(sorted_values: Floats) -> Floats:
-    """Inner edges of bins with about equal shares; fewer where values repeat.
-
-    Examples
-    --------
-    >>> quantile_edges(np.array([1.0, 1.0, 2.0, 3.0]))
-    array([2., 3.])
-    """
-    if len(sorted_values) == 0:
-        return np.empty(0)
-    ranks = np.arange(1, N_BINS) * len(sorted_values) // N_BINS
-    edges = np.unique(sorted_values[ranks])
-    return np.asarray(edges[edges > sorted_values[0]], np.float64)
-
-
 def measure(
     reference: Reference,
     current: Current,
@@ -302,18 +286,3 @@ def _wasserstein(reference: Reference, current: Current) -> float:
         return NAN
     shares, counts = reference.shares[:-1], current.counts[:-1]
     return distances.wasserstein(shares, reference.places, counts, current.means) / reference.sd
-
-
-def bin_labels(edges: Floats) -> tuple[str, ...]:
-    """Names of the bins of a number, and of the rows in none.
-
-    Examples
-    --------
-    >>> bin_labels(np.array([1.5, 3.0]))
-    ('< 1.5', '[1.5, 3)', '>= 3', 'missing')
-    """
-    texts = [f"{edge:.6g}" for edge in edges]
-    if not texts:
-        return ("any", "missing")
-    inner = [f"[{low}, {high})" for low, high in pairwise(texts)]
-    return (f"< {texts[0]}", *inner, f">= {texts[-1]}", "missing")

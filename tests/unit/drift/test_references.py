@@ -113,10 +113,13 @@ def test_a_smooth_number_has_twenty_bins_of_about_equal_shares(
     assert set(reference.edges) <= set(frame["smooth"])
 
 
-def test_a_constant_has_one_bin_and_two_values_have_two(model: Model) -> None:
-    assert len(model.references["constant"].edges) == 0
-    np.testing.assert_array_equal(model.references["constant"].shares, [1.0, 0.0])
-    np.testing.assert_array_equal(model.references["halves"].edges, [1.0])
+def test_a_constant_and_two_values_have_a_bin_for_each_of_them(model: Model) -> None:
+    np.testing.assert_array_equal(model.references["constant"].shares, [0.0, 1.0, 0.0, 0.0])
+    np.testing.assert_allclose(model.references["constant"].places, [4.0] * 3, rtol=1e-12)
+    halves = model.references["halves"]
+    np.testing.assert_array_equal(halves.edges[[0, 2]], [0.0, 1.0])
+    np.testing.assert_array_equal(halves.shares[[0, 2, 4, 5]], np.zeros(4))
+    np.testing.assert_array_equal(halves.places, [0.0, 0.0, 0.5, 1.0, 1.0])
 
 
 def test_a_column_of_nulls_is_missing_altogether(model: Model) -> None:

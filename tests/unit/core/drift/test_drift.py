@@ -4,42 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from lasso_jobs.core.drift import drift
+from lasso_jobs.core.drift.bins import bin_labels, quantile_edges
 from lasso_jobs.core.drift.current import of_codes, of_numbers
-from lasso_jobs.core.drift.drift import Effect, Reference, measure
+from lasso_jobs.core.drift.drift import Drift, Effect, Reference, measure
 from lasso_jobs.core.drift.limits import Baseline
 
 NAN = float("nan")
 BASELINE = Baseline(1.0, 1_000)
-
-
-def test_inner_edges_cut_distinct_values_into_twenty_equal_bins() -> None:
-    values = np.sort(np.random.default_rng(0).normal(size=1_000))
-    counts, _ = np.histogram(values, [-np.inf, *drift.quantile_edges(values), np.inf])
-    assert counts.tolist() == [50] * 20
-
-
-def test_repeated_values_have_fewer_bins_and_none_is_empty() -> None:
-    values = np.sort(np.repeat([1.0, 2.0, 3.0], [700, 200, 100]))
-    edges = drift.quantile_edges(values)
-    assert edges.tolist() == [2.0, 3.0]
-
-
-@pytest.mark.parametrize("values", [[], [5.0], [5.0] * 100])
-def test_values_that_do_not_vary_have_a_single_bin(values: list[float]) -> None:
-    assert drift.quantile_edges(np.array(values)).size == 0
-
-
-@pytest.mark.parametrize(
-    ("edges", "labels"),
-    [
-        ([], ("any", "missing")),
-        ([1.5], ("< 1.5", ">= 1.5", "missing")),
-        ([1.5, 3], ("< 1.5", "[1.5, 3)", ">= 3", "missing")),
-    ],
-)
-def test_bins_are_named_by_their_edges(edges: list[float], labels: tuple[str, ...]) -> None:
-    assert drift.bin_labels(np.array(edges)) == labels
 
 
 def rows(n: int = 500, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,13 +34,13 @@ def predicted(number: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return 7 + np.array([COEF, INDICATOR, *LEVELS]) @ columns(number, codes)
 
 
-def measured(before: tuple[np.ndarray, ...], now: tuple[np.ndarray, ...]) -> list[drift.Drift]:
+def measured(before: tuple[np.ndarray, ...], now: tuple[np.ndarray, ...]) -> list[Drift]:
     """The number and the category of some rows, against those before."""
     z, y = columns(before[0], before[1]), before[2]
     coef = np.array([COEF, INDICATOR, *LEVELS])
     parts = coef * np.array([np.cov(column, y, bias=True)[0, 1] for column in z])
     known = before[0][~np.isnan(before[0])]
-    edges = drift.quantile_edges(np.sort(known))
+    edges = quantile_edges(np.sort(known))
     own = of_numbers(before[0], y, edges=edges, low=known.min(), high=known.max())
     levels = of_codes(before[1], y, 3)
     number = Reference(
@@ -98,7 +69,7 @@ def measured(before: tuple[np.ndarray, ...], now: tuple[np.ndarray, ...]) -> lis
     )
     counted = of_numbers(now[0], now[2], edges=edges, low=known.min(), high=known.max())
     missing = float(np.isnan(now[0]).sum() / max(len(now[0]), 1))
-    means, bins = z.mean(axis=1), drift.bin_labels(edges)
+    means, bins = z.mean(axis=1), bin_labels(edges)
     return [
         measure(
             number,
@@ -193,7 +164,7 @@ def test_of_no_rows_nothing_is_known() -> None:
 def test_a_prediction_enters_as_itself() -> None:
     _, _, before = rows()
     _, _, now = rows(seed=4)
-    edges = drift.quantile_edges(np.sort(before))
+    edges = quantile_edges(np.sort(before))
     own = of_numbers(before, before, edges=edges, low=before.min(), high=before.max())
     reference = Reference(
         edges=edges,
@@ -214,7 +185,7 @@ def test_a_prediction_enters_as_itself() -> None:
         effect,
         feature="prediction",
         kind="prediction",
-        bins=drift.bin_labels(edges),
+        bins=bin_labels(edges),
         missing_share=0.0,
     )
     assert_allclose(found.score_shift, now.mean() - before.mean(), rtol=1e-12)
