@@ -37,7 +37,7 @@ Values = dict[str, Any]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    told = "kill a run at each of its operations, not at one in three"
+    told = "kill a run at each of its operations, not at one in seven"
     parser.addoption("--every-crash-point", action="store_true", help=told)
 
 

@@ -8,7 +8,7 @@ that no hook of Python reaches, so that a kill falls before or after a commit of
 operation is a request that changes something, and the server kills: each request of such a commit
 is among them.
 
-One operation in three is tried, and all of them by ``--every-crash-point``.
+One operation in seven is tried, and all of them by ``--every-crash-point``.
 """
 
 import json
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.fault
 DAY, OTHER = "2024-01-09", "2024-01-10"
 ROWS = 24
 BAD = {"old": 1, "new": 2}
-STRIDE = 3
+STRIDE = 7
 Answer = dict[str, Any]
 Rows = list[list[Any]]
 

@@ -253,7 +253,7 @@ def test_files_of_any_types_are_trained_and_scored_as_the_oracle_does(case: Case
 
 @unwarned
 @pytest.mark.slow
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(cases())
 def test_many_files_of_any_types_are_trained_and_scored_as_the_oracle_does(case: Case) -> None:
     check(case)
