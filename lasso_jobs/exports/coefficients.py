@@ -40,6 +40,7 @@ def as_values(form: LinearForm) -> dict[str, Any]:
         "intercept": form.intercept,
         "terms": terms,
         "interval": interval,
+        "no_intervals": form.no_intervals,
     }
 
 

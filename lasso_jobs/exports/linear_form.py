@@ -12,6 +12,7 @@ from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.rows.columns import Category, Columns, DateFeature, DatePart, LevelType
 from lasso_jobs.errors import ModelError
 from lasso_jobs.models import model_file
+from lasso_jobs.models.intervals import why_none
 from lasso_jobs.models.model import INTERVAL_COVERAGE, Model
 
 
@@ -104,7 +105,8 @@ class LinearForm:
     terms : tuple of Number or Levels
         In the order in which the model adds them.
     interval : HalfWidths or None
-        None of a model without a hold-out.
+    no_intervals : str or None
+        Why there are none.
     """
 
     model: str
@@ -113,6 +115,7 @@ class LinearForm:
     intercept: float
     terms: tuple[Term, ...]
     interval: HalfWidths | None
+    no_intervals: str | None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -144,6 +147,7 @@ def linear_form(model: Model) -> LinearForm:
         intercept=float(predictor.intercept),
         terms=(*_numbers(predictor), *_categories(predictor)),
         interval=_half_widths(model),
+        no_intervals=why_none(model.holdout),
     )
 
 
@@ -199,7 +203,7 @@ def _levels(category: Category, effects: list[float], date: DateFeature | None) 
 
 def _half_widths(model: Model) -> HalfWidths | None:
     holdout = model.holdout
-    if holdout is None:
+    if holdout is None or holdout.interval is None:
         return None
     return HalfWidths(
         coverage=INTERVAL_COVERAGE,

@@ -7,6 +7,7 @@ from sqlglot.errors import SqlglotError
 
 from lasso_jobs.core.rows.columns import LevelType
 from lasso_jobs.errors import ModelError
+from lasso_jobs.escape import visible
 from lasso_jobs.exports.dialects import (
     Dialect,
     as_text,
@@ -48,7 +49,10 @@ def sql(form: LinearForm, dialect: Dialect, table: str | None = None) -> str:
     prediction = _prediction(form, dialect)
     tree = prediction if table is None else _query(form, prediction, dialect, table=table)
     text = tree.sql(dialect=dialect, identify=True, pretty=True)
-    return f"-- {form.model}, digest {form.digest[:16]}, for {dialect}\n{text}\n"
+    head = f"-- {form.model}, digest {form.digest[:16]}, for {dialect}\n"
+    if table is not None and form.no_intervals is not None:
+        head += f"-- {visible(form.no_intervals)}\n"
+    return f"{head}{text}\n"
 
 
 def _prediction(form: LinearForm, dialect: Dialect) -> exp.Expression:

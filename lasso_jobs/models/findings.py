@@ -9,6 +9,7 @@ import numpy as np
 
 from lasso_jobs.core.inference.stability import Stability
 from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.models import intervals
 from lasso_jobs.models.alpha_grid_end import end_in_words, end_of_grid
 from lasso_jobs.models.model import Model
 
@@ -23,6 +24,7 @@ def as_values(model: Model) -> Values:
     labels, alphas = model.labels, model.curve.alphas
     return {
         "alpha_at_end": end_of_grid(model),
+        "intervals": intervals.in_words(model.holdout),
         "stability": None
         if stability is None
         else {
@@ -110,6 +112,7 @@ def in_words(model: Model) -> Mapping[str, str]:
         lines["offset"] = f"{model.predictor.offset}, whose coefficient is 1"
     if (end := end_in_words(model)) is not None:
         lines["grid"] = end
+    lines["intervals"] = intervals.in_words(model.holdout)
     if model.stability is not None:
         lines["stability"] = _stability_in_words(model.stability, model)
     condition = collinear.condition_number

@@ -1,9 +1,8 @@
-"""Gives prediction intervals their widths: split conformal, over all rows or within groups.
+"""Gives prediction intervals their widths, says what they cover, and why a model has none.
 
-Half the width is a quantile of the absolute residuals of rows that the model has not seen (Lei,
-G'Sell, Rinaldo, Tibshirani and Wasserman 2018, "Distribution-free predictive inference for
-regression"). Taken within groups, each group has the coverage for itself (Vovk 2012, "Conditional
-validity of inductive conformal predictors", there called Mondrian).
+Within groups each group has the coverage for itself (Vovk 2012, "Conditional validity of inductive
+conformal predictors", there called Mondrian). The width itself is that of
+`lasso_jobs.core.inference.conformal`.
 """
 
 from collections.abc import Mapping
@@ -12,21 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from lasso_jobs.core.inference.conformal import least_cohorts
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data import arrays
 from lasso_jobs.models.model import INTERVAL_COVERAGE, Holdout
-
-
-def half_width(sizes: Floats) -> float:
-    """The ``ceil((n + 1) coverage)``-th smallest of n absolute residuals, or the largest.
-
-    Examples
-    --------
-    >>> half_width(np.arange(1.0, 20.0))
-    18.0
-    """
-    rank = int(np.ceil((len(sizes) + 1) * INTERVAL_COVERAGE))
-    return float(np.sort(sizes)[min(rank, len(sizes)) - 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +36,8 @@ class Interval:
 
     @classmethod
     def of(cls, holdout: Holdout | None, sources: Mapping[str, str]) -> "Interval | None":
-        """The widths of a model; None if it had no hold-out."""
-        if holdout is None:
+        """The widths of a model; None if it has none, as `why_none` says."""
+        if holdout is None or holdout.interval is None:
             return None
         column = None if holdout.by is None else sources.get(holdout.by, holdout.by)
         return cls(holdout.interval, column, holdout.intervals)
@@ -60,3 +48,44 @@ class Interval:
             return np.full(table.num_rows, self.overall)
         column, rest = table[self.column], self.overall
         return arrays.level_values(column, self.widths, rest=rest, null=rest)
+
+
+def why_none(holdout: Holdout | None) -> str | None:
+    """Why a model has no intervals; None if it has some.
+
+    Examples
+    --------
+    >>> why_none(None)
+    'no intervals: no rows were held out'
+    """
+    if holdout is None:
+        return "no intervals: no rows were held out"
+    if holdout.interval is not None:
+        return None
+    n, what = holdout.n_sampled, "rows"
+    if holdout.cohort is not None and holdout.expected is not None:
+        n, what = holdout.expected.error.n_cohorts, f"values of {holdout.cohort!r}"
+    count = ""
+    if holdout.n_effective is not None and holdout.n_effective < n - 0.05:
+        count = f", which count as {holdout.n_effective:.3g} equal ones"
+    least = least_cohorts(INTERVAL_COVERAGE)
+    return (
+        f"no intervals: {n:,} held-out {what}{count}, and a width that covers "
+        f"{INTERVAL_COVERAGE:.0%} of new ones needs {least}; hold out more"
+    )
+
+
+def covers(holdout: Holdout) -> str:
+    """What the intervals cover: new rows, or rows of a new cohort."""
+    if holdout.cohort is None or holdout.n_effective is None:
+        return f"{INTERVAL_COVERAGE:.0%} of new rows"
+    return f"{INTERVAL_COVERAGE:.0%} of the rows of new values of {holdout.cohort!r}"
+
+
+def in_words(holdout: Holdout | None) -> str:
+    """The widths in a line, or why there are none."""
+    if holdout is None or holdout.interval is None:
+        return why_none(holdout) or ""
+    groups = len(holdout.intervals)
+    own = f"; {groups} values of {holdout.by!r} have their own" if groups else ""
+    return f"±{holdout.interval:.4g}, for {covers(holdout)}{own}"

@@ -34,9 +34,9 @@ class Holdout:
     ----------
     n_rows : int
     mse, rmse, r2, mae : float
-    interval : float
+    interval : float or None
         Half the width of the prediction interval: the quantile of the absolute residuals at
-        `INTERVAL_COVERAGE` (split conformal prediction).
+        `INTERVAL_COVERAGE` (split conformal prediction); None where there are too few.
     n_sampled : int
         Rows that ``mae`` and the intervals come from.
     by : str or None
@@ -48,7 +48,10 @@ class Holdout:
         Of each group that had enough rows.
     cohort : str or None
         The column whose values (or days) are cohorts: sets of rows that may err alike, each
-        of which counts as one for the standard errors.
+        of which counts as one for the standard errors and for the intervals.
+    n_effective : float or None
+        Cohorts of equal weight that the intervals are from; None of models of before, whose
+        intervals took rows for independent ones of equal weight.
     """
 
     n_rows: int
@@ -56,13 +59,14 @@ class Holdout:
     rmse: float
     r2: float
     mae: float
-    interval: float
+    interval: float | None
     n_sampled: int
     by: str | None = None
     intervals: Mapping[str, float] = field(default_factory=dict)
     expected: Expectation | None = None
     expected_by: Mapping[str, Expectation] = field(default_factory=dict)
     cohort: str | None = None
+    n_effective: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ def _expected(expected: Expectation) -> dict[str, float | None]:
         "expected_mae": expected.absolute_error.mean,
         "expected_bias": expected.error.mean,
         "expected_bias_se": expected.error.standard_error,
-        "expected_coverage": expected.covered.mean,
+        "expected_coverage": None if expected.covered is None else expected.covered.mean,
     }
 
 

@@ -20,6 +20,7 @@ from lasso_jobs.errors import JobError
 from lasso_jobs.jobs.score import Output, ScoreJob
 from lasso_jobs.models.contributions import TopContributions
 from lasso_jobs.models.intervals import Interval
+from lasso_jobs.models.intervals import in_words as intervals_in_words
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registered, Registry
 from lasso_jobs.scoring.carried import as_written, carried_columns, check_written_types
@@ -97,6 +98,7 @@ class ScorePlan:
             **self.dataset.as_values(self.columns_read, self.work_units),
             "columns": list(self.columns_read),
             "output": self.job.output.path,
+            "intervals": intervals_in_words(self.registered.model.holdout),
             "schema": self.contract.summary,
             "schema_columns": [asdict(column) for column in self.contract.columns],
             "extra_columns": list(self.contract.extra),

@@ -35,6 +35,7 @@ from lasso_jobs.drift.table import DriftRow
 from lasso_jobs.drift.verdict import because, verdict_of
 from lasso_jobs.errors import OutputError
 from lasso_jobs.jobs.score import ScoreJob
+from lasso_jobs.models.intervals import in_words
 from lasso_jobs.progress import Progress, Stages
 from lasso_jobs.scoring.commit import commit, emptied_partitions
 from lasso_jobs.scoring.marker import write_marker
@@ -67,6 +68,8 @@ class ScoreResult:
     drift : tuple of DriftRow
     seconds : mapping of str to float
         By stage.
+    intervals : str
+        The widths of the prediction intervals, or why there are none.
     """
 
     run_id: str
@@ -82,6 +85,7 @@ class ScoreResult:
     work_units_resumed: int
     drift: tuple[DriftRow, ...]
     seconds: Mapping[str, float]
+    intervals: str
 
     @property
     def verdict(self) -> Severity:
@@ -110,6 +114,7 @@ class ScoreResult:
             "work_units": self.work_units,
             "work_units_resumed": self.work_units_resumed,
             "output_version": self.output_version,
+            "intervals": self.intervals,
             "drift": [row.as_values() for row in self.drift],
             "verdict": self.verdict,
             "because": self.because,
@@ -186,6 +191,7 @@ def run_stages(
         work_units_resumed=staged.n_resumed,
         drift=drift.rows,
         seconds=stages.clock.seconds(),
+        intervals=in_words(planned.registered.model.holdout),
     )
 
 

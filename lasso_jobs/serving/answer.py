@@ -12,7 +12,7 @@ from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.columns.kinds import is_kind
 from lasso_jobs.data.schema import listed
 from lasso_jobs.errors import DataError
-from lasso_jobs.models.intervals import Interval
+from lasso_jobs.models.intervals import Interval, why_none
 from lasso_jobs.models.registry import Registered
 from lasso_jobs.scoring import bad_rows
 from lasso_jobs.scoring.bad_rows import PredictedRows, Reason, predict_rows
@@ -173,6 +173,8 @@ class ServedModel:
         known = self.names | {each.name for each in self.fields}
         if extra := [name for name in rows.columns if name not in known]:
             values["ignored_fields"] = extra
+        if (why := why_none(model.holdout)) is not None:
+            values["no_intervals"] = why
         if explain:
             values["base_value"] = model.base_value
         return values

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lasso_jobs import __version__
+from lasso_jobs.models.intervals import in_words
 from lasso_jobs.pages import page
 from lasso_jobs.serving.answer import ServedModel
 from lasso_jobs.serving.fields import Field
@@ -162,6 +163,7 @@ def _answers() -> dict[str, Any]:
         "model": text,
         "model_version": text,
         "base_value": {"type": "number"},
+        "no_intervals": text,
         "ignored_fields": {"type": "array", "items": text},
     }
     rows = {"type": "array", "items": {"type": "object", "properties": row}}
@@ -187,6 +189,7 @@ def docs(served: ServedModel, address: str, needs_token: bool) -> str:
         title=f"{served.registered.model.name} {served.model_version}",
         served=served,
         model=served.registered.model,
+        intervals=in_words(served.registered.model.holdout),
         endpoints=ENDPOINTS,
         command=f"curl {token}-H 'Content-Type: application/json' -d '{body}' {address}predict",
         version=__version__,

@@ -113,7 +113,7 @@ class Expectation:
     ----------
     squared_error, error, absolute_error, covered : Estimate
         Of the rows; ``error`` is the prediction less the outcome, ``covered`` is 1 where the
-        outcome is in the interval and 0 elsewhere.
+        outcome is in the interval and 0 elsewhere, and None where there are no intervals.
     n_sampled : int
         Rows that the standard errors come from.
     """
@@ -121,7 +121,7 @@ class Expectation:
     squared_error: Estimate
     error: Estimate
     absolute_error: Estimate
-    covered: Estimate
+    covered: Estimate | None
     n_sampled: int
 
     @property
@@ -205,8 +205,7 @@ def judge_errors(
         return "unknown", f"not judged: {n:,} outcomes are known, fewer than {min_rows:,}"
     rmse, variance = expected.rmse, tally.scatter / max(n - 1, 1)
     biased = abs(tally.bias - expected.error.mean)
-    uncovered = expected.covered.mean - tally.coverage
-    checks = (
+    checks = [
         _Check(
             name="RMSE",
             words=f"{tally.rmse:.4g} where {rmse:.4g} was expected",
@@ -223,15 +222,18 @@ def judge_errors(
             matters=biased >= tolerance.bias * rmse,
             estimate=expected.error,
         ),
-        _Check(
+    ]
+    if (covered := expected.covered) is not None:
+        uncovered = covered.mean - tally.coverage
+        coverage = _Check(
             name="coverage",
-            words=f"{tally.coverage:.1%} where {expected.covered.mean:.1%} was expected",
+            words=f"{tally.coverage:.1%} where {covered.mean:.1%} was expected",
             variance=float(variance[_COVERED]),
             difference=uncovered,
             matters=uncovered >= tolerance.coverage,
-            estimate=expected.covered,
-        ),
-    )
+            estimate=covered,
+        )
+        checks.append(coverage)
     return _verdict(checks, n, by_period)
 
 

@@ -9,6 +9,8 @@ from lasso_jobs.core.inference.checks import Check, CheckVerdict
 from lasso_jobs.core.inference.cohorts import Estimate
 from lasso_jobs.models.alpha_grid_end import end_in_words
 from lasso_jobs.models.findings import has_intercept, has_screened_levels, n_looked_at
+from lasso_jobs.models.intervals import covers, why_none
+from lasso_jobs.models.intervals import in_words as intervals_in_words
 from lasso_jobs.models.model import INTERVAL_COVERAGE, Model
 from lasso_jobs.pages.page import limit, number, share, whole
 from lasso_jobs.training.report.facts import ReportFacts
@@ -33,10 +35,10 @@ def lead(model: Model) -> str:
     held = model.holdout
     if held is None:
         return f"No rows are held out, so its error on new rows is that of cross-validation. {size}"
+    within = f"{covers(held)} are within ±{number(held.interval)} of their prediction"
     return (
         f"On {held.n_rows:,} held-out rows: RMSE {number(held.rmse)}, MAE {number(held.mae)}; "
-        f"{INTERVAL_COVERAGE:.0%} of the predictions of {model.target} are within "
-        f"±{number(held.interval)}. {size}"
+        f"{why_none(held) or within}. {size}"
     )
 
 
@@ -68,12 +70,13 @@ def holdout_facts(model: Model) -> Facts:
         return [*facts, ("MAE", number(held.mae))]
     facts[2] = ("Mean squared error", _with_error(known.squared_error))
     of = f" by {known.squared_error.n_cohorts:,} values of {held.cohort}" if held.cohort else ""
+    within = f"Within the {INTERVAL_COVERAGE:.0%} interval"
     return [
         *facts,
         ("MAE", _with_error(known.absolute_error)),
         ("Bias (prediction less outcome)", _with_error(known.error)),
-        (f"Within the {INTERVAL_COVERAGE:.0%} interval", share(known.covered.mean)),
-        ("Interval", f"±{number(held.interval)}"),
+        *([] if known.covered is None else [(within, share(known.covered.mean))]),
+        ("Interval", intervals_in_words(held)),
         ("± is a standard error", f"of {known.n_sampled:,} sampled rows{of}"),
     ]
 

@@ -226,8 +226,10 @@ def test_errors_on_held_out_rows(trained: Trained) -> None:
     assert shows(facts["Rows"], N_HELD)
     assert shows(facts["R²"], r2_score(actual, predicted))
     assert shows(facts["RMSE"], np.sqrt(mean_squared_error(actual, predicted)))
-    assert shows(facts["Within the 90% interval"], float(np.mean(sizes <= width)))
-    assert shows(facts["Interval"].removeprefix("±"), width)
+    assert shows(facts["Within the 90% interval"], np.sum(sizes <= width) / (N_HELD + 1))
+    interval = re.fullmatch(r"±(\S+), for 90% of new rows", facts["Interval"])
+    assert interval is not None
+    assert shows(interval[1], width)
     for name, values in (
         ("Mean squared error", residuals**2),
         ("MAE", np.abs(residuals)),
@@ -237,7 +239,7 @@ def test_errors_on_held_out_rows(trained: Trained) -> None:
         assert shows(mean, values.mean())
         assert shows(error, values.std(ddof=1) / np.sqrt(N_HELD))
     lead = re.findall(r'class="lead">(.*?)</p>', page.text, re.DOTALL)[0]
-    words = re.search(r"On (\S+) held.*RMSE (\S+), MAE (\S+); 90%.*±(\S+)\. (\d+) of (\d+) ", lead)
+    words = re.search(r"On (\S+) held.*RMSE (\S+), MAE (\S+); 90%.*±(\S+) .*\. (\d+) of (\d+) ", lead)
     assert words is not None
     mae = mean_absolute_error(actual, predicted)
     selected = int((oracle.final[0] != 0).sum())
