@@ -4,13 +4,16 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 
+from benchmarks.judgements import intervals
 from benchmarks.judgements.rate import Rate
 from benchmarks.processes import table
 
 # How many simulations of each world, to the rates of the worlds.
 Simulation = Callable[[int], Iterable[Rate]]
 
-SIMULATIONS: dict[str, Simulation] = {}
+SIMULATIONS: dict[str, Simulation] = {
+    "intervals": intervals.simulate,
+}
 
 HEAD = ("judgement", "world", "asked", "before", "after", "simulations")
 

@@ -7,7 +7,6 @@ exchangeable ones, or cohorts of them); of independent rows its coverage varies 
 ``sqrt(coverage (1 - coverage) / n_rows)``, 0.3 % at 10,000 rows.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,11 @@ from lasso_jobs.core.drift.outcomes import Expectation
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.squared_error import mean_squared_error
 from lasso_jobs.core.inference.cohorts import Estimate, estimate
-from lasso_jobs.core.inference.conformal import Width, half_width
 from lasso_jobs.core.rows.blocks.matrix import block_of
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.groups import group_number
-from lasso_jobs.models.model import INTERVAL_COVERAGE, Holdout
+from lasso_jobs.models.model import Holdout
+from lasso_jobs.training.held_out_widths import Covered, HeldOutWidths
 from lasso_jobs.training.read.sampled_rows import Rows, SampledRows
 
 if TYPE_CHECKING:
@@ -217,15 +216,8 @@ class _Residuals:
         cohorts = facts.cohort if self.in_cohorts else None
         return estimate(values[own], facts.weight, cohorts, share=self.share, mean=mean)
 
-    def width(self, own: Rows = slice(None)) -> Width:
-        """Half the width of an interval, from some of the rows."""
-        facts = self.facts.only(own)
-        cohorts = facts.cohort if self.in_cohorts else None
-        sizes = np.abs(self.residuals[own])
-        return half_width(sizes, facts.weight, cohorts, coverage=INTERVAL_COVERAGE)
-
     def expected(
-        self, covered: "_Covered | None", own: Rows = slice(None), mse: float | None = None
+        self, covered: Covered | None, own: Rows = slice(None), mse: float | None = None
     ) -> Expectation:
         """The errors that some of the rows have."""
         errors, weight = -self.residuals, self.facts.weight[own]
@@ -251,10 +243,8 @@ def _holdout(
     cohort: str | None,
 ) -> Holdout:
     own_rows = {} if intervals is None else _groups(rows.facts, data.groups, intervals.min_rows)
-    overall = rows.width()
-    widths = {name: rows.width(own) for name, own in own_rows.items()}
-    covered, own_widths = _covered(rows, overall, {n: (own_rows[n], widths[n]) for n in widths})
-    expected = rows.expected(covered, mse=mse)
+    widths = HeldOutWidths.of(rows.residuals, rows.facts, rows.in_cohorts, own_rows)
+    expected = rows.expected(widths.covered, mse=mse)
     held = data.moments.holdout
     variance = float(held.scatter[held.n_values - 1, held.n_values - 1]) / held.weight
     return Holdout(
@@ -263,50 +253,15 @@ def _holdout(
         rmse=float(np.sqrt(mse)),
         r2=1.0 - mse / variance if variance > 0 else float(mse == 0),
         mae=expected.absolute_error.mean,
-        interval=overall.half,
+        interval=widths.overall.half,
         n_sampled=len(rows.residuals),
         by=None if intervals is None else intervals.by,
-        intervals=own_widths,
+        intervals=widths.groups,
         expected=expected,
-        expected_by={name: rows.expected(covered, own) for name, own in own_rows.items()},
+        expected_by={name: rows.expected(widths.covered, own) for name, own in own_rows.items()},
         cohort=cohort,
-        n_effective=overall.n_effective,
+        n_effective=widths.overall.n_effective,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Covered:
-    """Which held-out rows their intervals cover, and with which probability new ones like them.
-
-    Parameters
-    ----------
-    held : ndarray of bool, shape (n,)
-    of_new : ndarray, shape (n,)
-        As `Width.of_new` of the row's interval if it is covered, else 0.
-    """
-
-    held: NDArray[np.bool_]
-    of_new: Floats
-
-
-def _covered(
-    rows: _Residuals, overall: Width, groups: Mapping[str, tuple[NDArray[np.bool_], Width]]
-) -> tuple[_Covered | None, dict[str, float]]:
-    """What the intervals cover, and the groups' own widths.
-
-    A group with too few cohorts has the interval of all rows; where that has none, nobody has one.
-    """
-    if overall.half is None:
-        return None, {}
-    sizes = np.abs(rows.residuals)
-    held = sizes <= overall.half
-    of_new, widths = np.where(held, overall.of_new, 0.0), {}
-    for name, (own, width) in groups.items():
-        if width.half is not None:
-            widths[name] = width.half
-            held[own] = sizes[own] <= width.half
-            of_new[own] = held[own] * width.of_new
-    return _Covered(held, of_new), widths
 
 
 def _groups(

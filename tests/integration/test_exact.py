@@ -296,7 +296,7 @@ def test_nine_tenths_of_the_holdout_and_a_new_street_are_inside_the_interval(
     held = sold["fold"] < 0
     predicted = refit(sold, sold["trained"]["alpha"], ~held).predict(sold["X"][held])
     errors = np.abs(sold["y"][held] - predicted)
-    _, in_street = np.unique(sold["street"][held], return_counts=True)
+    _, in_street = np.unique(sold["frame"]["street"][held], return_counts=True)
     # A street as large as that of a house drawn at random, none of whose houses are inside.
     new = (in_street**2).sum() / in_street.sum()
     wanted = 0.9 * (in_street.sum() + new)

@@ -239,7 +239,9 @@ def test_errors_on_held_out_rows(trained: Trained) -> None:
         assert shows(mean, values.mean())
         assert shows(error, values.std(ddof=1) / np.sqrt(N_HELD))
     lead = re.findall(r'class="lead">(.*?)</p>', page.text, re.DOTALL)[0]
-    words = re.search(r"On (\S+) held.*RMSE (\S+), MAE (\S+); 90%.*±(\S+) .*\. (\d+) of (\d+) ", lead)
+    words = re.search(
+        r"On (\S+) held.*RMSE (\S+), MAE (\S+); 90%.*±(\S+) .*\. (\d+) of (\d+) ", lead
+    )
     assert words is not None
     mae = mean_absolute_error(actual, predicted)
     selected = int((oracle.final[0] != 0).sum())
