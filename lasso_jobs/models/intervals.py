@@ -1,9 +1,4 @@
-"""Gives prediction intervals their widths, says what they cover, and why a model has none.
-
-Within groups each group has the coverage for itself (Vovk 2012, "Conditional validity of inductive
-conformal predictors", there called Mondrian). The width itself is that of
-`lasso_jobs.core.inference.conformal`.
-"""
+"""Gives rows the widths of their prediction intervals, and says what these cover or why none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -17,11 +17,11 @@ from lasso_jobs.core.drift.outcomes import Expectation
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.squared_error import mean_squared_error
 from lasso_jobs.core.inference.cohorts import Estimate, estimate
+from lasso_jobs.core.inference.conformal import Covered, Widths
 from lasso_jobs.core.rows.blocks.matrix import block_of
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.groups import group_number
-from lasso_jobs.models.model import Holdout
-from lasso_jobs.training.held_out_widths import Covered, HeldOutWidths
+from lasso_jobs.models.model import INTERVAL_COVERAGE, Holdout
 from lasso_jobs.training.read.sampled_rows import Rows, SampledRows
 
 if TYPE_CHECKING:
@@ -243,7 +243,13 @@ def _holdout(
     cohort: str | None,
 ) -> Holdout:
     own_rows = {} if intervals is None else _groups(rows.facts, data.groups, intervals.min_rows)
-    widths = HeldOutWidths.of(rows.residuals, rows.facts, rows.in_cohorts, own_rows)
+    widths = Widths.of(
+        np.abs(rows.residuals),
+        rows.facts.weight,
+        rows.facts.cohort if rows.in_cohorts else None,
+        groups=own_rows,
+        coverage=INTERVAL_COVERAGE,
+    )
     expected = rows.expected(widths.covered, mse=mse)
     held = data.moments.holdout
     variance = float(held.scatter[held.n_values - 1, held.n_values - 1]) / held.weight

@@ -1,4 +1,4 @@
-"""Finds half the width of a prediction interval from absolute residuals: split conformal.
+"""Finds half the widths of prediction intervals from absolute residuals: split conformal.
 
 The width is a quantile of the absolute residuals of rows that the model has not seen (Lei, G'Sell,
 Rinaldo, Tibshirani & Wasserman 2018, "Distribution-free predictive inference for regression"): of n
@@ -17,14 +17,20 @@ of rows by weight, and the quantile is the weighted one of Tibshirani, Barber, C
 weight. That is not known before the cohort is: it is taken as the mean weight of a cohort that is
 met in that population, ``sum(W^2) / sum(W)``. Equal weights give the rule for n rows that count
 alike; others that of ``sum(W)^2 / sum(W^2)`` such rows (Kish 1965, "Survey sampling").
+
+Within groups each group has the coverage for itself (Vovk 2012, "Conditional validity of inductive
+conformal predictors", there called Mondrian).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lasso_jobs.core.rows.moments import Floats
 
+Mask = NDArray[np.bool_]
 ROUNDING = 1e-12
 """Sums of weights that differ by less, as shares of their whole, are equal."""
 
@@ -101,3 +107,75 @@ def least_cohorts(coverage: float) -> int:
     (9, 19)
     """
     return int(np.ceil(coverage / (1 - coverage) * (1 - ROUNDING)))
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Which held-out rows their intervals cover, and with which probability new ones like them.
+
+    Parameters
+    ----------
+    held : ndarray of bool, shape (n,)
+    of_new : ndarray, shape (n,)
+        As `Width.of_new` of the row's interval if it is covered, else 0.
+    """
+
+    held: Mask
+    of_new: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """The widths of a model, of all rows and of groups.
+
+    Parameters
+    ----------
+    overall : Width
+        Of all rows.
+    groups : mapping of str to float
+        Half the width of each group that has one of its own. A group with too few cohorts has that
+        of all rows; where these have none, nobody has one.
+    covered : Covered or None
+        None where there are no intervals.
+    """
+
+    overall: Width
+    groups: Mapping[str, float]
+    covered: Covered | None
+
+    @classmethod
+    def of(
+        cls,
+        sizes: Floats,
+        weights: Floats,
+        cohorts: Floats | None,
+        *,
+        groups: Mapping[str, Mask],
+        coverage: float,
+    ) -> "Widths":
+        """Find the widths.
+
+        Parameters
+        ----------
+        sizes, weights, cohorts, coverage
+            As in `half_width`.
+        groups : mapping of str to ndarray of bool
+            The rows of each group that may have a width of its own.
+        """
+
+        def width(own: Mask) -> Width:
+            some = None if cohorts is None else cohorts[own]
+            return half_width(sizes[own], weights[own], some, coverage=coverage)
+
+        overall = width(np.ones(len(sizes), bool))
+        if overall.half is None:
+            return cls(overall, {}, None)
+        held = sizes <= overall.half
+        of_new, widths = np.where(held, overall.of_new, 0.0), {}
+        for name, own in groups.items():
+            its = width(own)
+            if its.half is not None:
+                widths[name] = its.half
+                held[own] = sizes[own] <= its.half
+                of_new[own] = np.where(held[own], its.of_new, 0.0)
+        return cls(overall, widths, Covered(held, of_new))
