@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lasso_jobs.drift.acknowledge import acknowledge_drift
     from lasso_jobs.errors import LassoJobsError
     from lasso_jobs.estimator.lasso_cv import LassoCV
     from lasso_jobs.exports.export import export_model
@@ -30,6 +31,7 @@ __all__ = [
     "ScoreJob",
     "TrainJob",
     "__version__",
+    "acknowledge_drift",
     "export_model",
     "load_model",
     "monitor",
@@ -44,6 +46,7 @@ _HOMES = {
     "MonitorJob": "lasso_jobs.jobs.monitor",
     "ScoreJob": "lasso_jobs.jobs.score",
     "TrainJob": "lasso_jobs.jobs.train",
+    "acknowledge_drift": "lasso_jobs.drift.acknowledge",
     "export_model": "lasso_jobs.exports.export",
     "load_model": "lasso_jobs.models.registry",
     "monitor": "lasso_jobs.monitoring.run",

@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         ("counts", pa.list_(pa.int64())),
         ("reference_shares", pa.list_(F)),
         *((name, F) for name in ("shift_limit", "psi_limit", "missing_limit")),
-        *((name, S) for name in ("raised", "verdict", "reason")),
+        *((name, S) for name in ("raised", "verdict", "reason", "acknowledged")),
     ]
 )
 START = datetime(2024, 1, 2, 3, 4, tzinfo=UTC)

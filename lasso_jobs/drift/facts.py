@@ -208,6 +208,8 @@ def headline(facts: DriftFacts) -> tuple[str, ...]:
     counts = {verdict: sum(d.verdict == verdict for d in judged) for verdict in WORDS}
     words = {"alarm": "alarm", "watch": "to watch", "unknown": "not judged", "ok": "ok"}
     said = [f"{counts[v]} {words[v]}" for v in _WORST_FIRST if counts[v]]
+    if known := sum(bool(drift.acknowledged) for drift in judged):
+        said.append(f"of which {known} as acknowledged")
     where = "" if len(partitions(facts)) == 1 else f" in {facts.partition}"
     sentences.append(f"Features and the predictions{where}: {', '.join(said) or 'none'}.")
     return tuple(sentences)

@@ -12,6 +12,7 @@ from lasso_jobs.core.drift.bins import bin_labels
 from lasso_jobs.core.drift.current import Current
 from lasso_jobs.core.drift.pools import judge_with_earlier
 from lasso_jobs.core.rows.columns import OTHER, distinct
+from lasso_jobs.drift.acknowledge import acknowledgements, apply
 from lasso_jobs.drift.correlations import correlation_shifts
 from lasso_jobs.drift.history import History
 from lasso_jobs.drift.observe import Observation, Observations, merged, of_no_rows
@@ -80,7 +81,7 @@ def measure_drift(
     sizes = [of.features[PREDICTION].n for (_, segment), of in total.items() if not segment]
     if any(n < options.min_rows for n in (*sizes, *(row.drift.n for row in past))):
         past = past_rows(options.path, run, counts=True)
-    history = History.of(past, run)
+    history, known = History.of(past, run), acknowledgements(options.path)
     rows: list[DriftRow] = []
     for (key, segment), observation in sorted(total.items(), key=str):
         partition = partition_name(key)
@@ -89,7 +90,7 @@ def measure_drift(
         if segment:
             rows += [_not_judged(row) for row in own]
         else:
-            rows += _judged(own, history, model, options)
+            rows += apply(_judged(own, history, model, options), known)
     version = run_table.replace_rows(options.path, as_table(rows), "run_id", run.id)
     return RunDrift(tuple(rows), tuple(past), version)
 

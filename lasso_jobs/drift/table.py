@@ -24,7 +24,9 @@ _LISTS = {
     "reference_shares": pa.list_(pa.float64()),
 }
 _TYPES = {
-    **dict.fromkeys(("feature", "kind", "raised", "verdict", "reason"), pa.string()),
+    **dict.fromkeys(
+        ("feature", "kind", "raised", "verdict", "reason", "acknowledged"), pa.string()
+    ),
     **dict.fromkeys(("n", "n_nonfinite"), pa.int64()),
     **_LISTS,
 }
@@ -45,8 +47,8 @@ _PAST = (
     *("shift_limit", "psi_limit", "missing_limit", "raised", "verdict"),
 )
 """What is read of the runs before one."""
-_SINCE = ("net_shift", "shift_share", "sd")
-"""What is read besides, where the table has it: the first two are not in older tables."""
+_SINCE = ("net_shift", "shift_share", "acknowledged", "sd")
+"""What is read besides, where the table has it: all but the last are not in older tables."""
 _COUNTS = ("counts",)
 """What is read besides, to pool runs that are small."""
 
@@ -102,6 +104,8 @@ def row_of(values: Mapping[str, Any]) -> DriftRow:
 def _defined(name: str, value: Any) -> Any:
     if name in _LISTS:
         return tuple(value or ())
+    if name == "acknowledged":
+        return value or ""
     return NAN if value is None else value
 
 

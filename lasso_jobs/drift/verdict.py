@@ -31,7 +31,8 @@ def because(rows: Sequence[DriftRow]) -> str:
     groups = _by_partition(rows)
     verdict = worst([verdict_of_group(own) for own in groups.values()])
     if verdict == "ok":
-        return "no feature has drifted"
+        known = any(row.drift.acknowledged for own in groups.values() for row in own)
+        return "no feature has drifted" + (", but as was acknowledged" if known else "")
     if verdict == "unknown":
         return _unknown(groups)
     several = len(groups) > 1

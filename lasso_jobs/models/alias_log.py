@@ -1,31 +1,24 @@
 """Keeps the log of a model's aliases: a numbered file for each move of one to a version.
 
-An alias moves by the creation of the next file, so that of several who move one at once, one wins.
-Each entry carries its digest, which covers the digest of the entry before: a log that was damaged
-is refused, as it would make another version the champion. The digest is first in the file and what
-it follows is last, so that no cut takes both away and leaves an entry. Entries of versions that
-wrote no digest are believed as they are, until the first with one covers them. What no digest can
-tell is that the newest entries are missing: each entry is followed by its mark, an empty file of
-its number in another folder, so that a log is known to be shorter than it was.
+An alias moves by the creation of the next file (`lasso_jobs.storage.chained_log`). A log that was
+damaged is refused, as it would make another version the champion. What no digest can tell is that
+the newest entries are missing: each entry is followed by its mark, an empty file of its number in
+another folder, so that a log is known to be shorter than it was.
 """
 
-import getpass
-import hashlib
-import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from lasso_jobs.errors import ModelError
+from lasso_jobs.storage import chained_log
 from lasso_jobs.storage import files as storage
+from lasso_jobs.storage.chained_log import ChainedLog
 from lasso_jobs.storage.failures import waiting_helps
-from lasso_jobs.storage.json_text import json_text, json_values
-from lasso_jobs.storage.packing import unpack
 
-_ENTRY = re.compile(r"[0-9]+\.json").fullmatch
 _MARK = re.compile(r"[0-9]{8}").fullmatch
 Action = Literal["promote", "rollback"]
 
@@ -98,7 +91,7 @@ class AliasLog:
         ModelError, OSError
             If they cannot be listed, or it cannot be read.
         """
-        names = [name for name in listed(self.folder) if _ENTRY(name)]
+        names = self._log.names()
         return len(names), storage.read(storage.join(self.folder, names[-1])) if names else b""
 
     def _marked(self) -> list[int]:
@@ -114,40 +107,14 @@ class AliasLog:
         ModelError
             If they cannot be read, or are not what was written.
         """
-        moves: list[Move] = []
-        digest, chained = None, False
-        names = [name for name in listed(self.folder) if _ENTRY(name)]
-        for number, name in enumerate(names, start=1):
-            place = storage.join(self.folder, name)
-            if name != _name(number):
-                raise _damaged(place, f"is there without {_name(number)}")
-            move, stated = self._read(place)
-            before, digest = digest, _digest(move, digest)
-            if stated is None:
-                if chained:
-                    raise _damaged(place, "has no digest, unlike the entry before it")
-            elif stated != (digest, before):
-                raise _damaged(place, "does not match its digest, or not the entry before it")
-            chained = stated is not None
-            moves.append(move)
-        return moves
+        return self._log.entries()
 
-    def _read(self, place: str) -> tuple[Move, tuple[str, str | None] | None]:
-        """A move, and what its entry states: its digest, and that of the entry before."""
-        try:
-            values = json_values(storage.read(place))
-            stated = None
-            if "digest" in values:
-                stated = (values.pop("digest"), values.pop("before"))
-            return unpack(Move, values, {}), stated
-        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-            raise ModelError(
-                place,
-                f"cannot be read ({error})",
-                "an entry of the alias log",
-                "Restore it",
-                transient=waiting_helps(error),
-            ) from error
+    @property
+    def _log(self) -> ChainedLog[Move]:
+        remedy = (
+            "Restore its folder; or remove this entry and all after it, and promote a version again"
+        )
+        return ChainedLog(self.folder, Move, name="the alias log", error=ModelError, remedy=remedy)
 
     def append(
         self,
@@ -172,18 +139,12 @@ class AliasLog:
             old=current(moves).get(alias),
             new=new,
             at=datetime.now(UTC).isoformat(),
-            by=by or _user(),
+            by=by or chained_log.user(),
             why=why,
         )
-        before = None
-        for earlier in moves:
-            before = _digest(earlier, before)
-        entry = {"digest": _digest(move, before), **asdict(move), "before": before}
-        content = json_text(entry, indent=2) + "\n"
-        place = storage.join(self.folder, _name(len(moves) + 1))
         of_missing = [number for number in self._marked() if number > len(moves)]
         try:
-            storage.create(place, content.encode())
+            self._log.append(moves, move)
         except FileExistsError as error:
             raise ModelError(
                 self.folder,
@@ -192,7 +153,7 @@ class AliasLog:
                 "Look at it with 'lasso-jobs models show', and try again",
             ) from error
         except OSError as error:
-            raise unwritable(place, error, "try again") from error
+            raise unwritable(self._log.place(len(moves) + 1), error, "try again") from error
         self._mark(len(moves) + 1, of_missing)
         return move
 
@@ -223,24 +184,6 @@ def unwritable(place: str, error: OSError, then: str) -> ModelError:
     )
 
 
-def _name(number: int) -> str:
-    return f"{number:08d}.json"
-
-
-def _digest(move: Move, before: str | None) -> str:
-    """Of a move and all before it."""
-    return hashlib.sha256(json_text([before, asdict(move)], sort_keys=True).encode()).hexdigest()
-
-
-def _damaged(place: str, found: str) -> ModelError:
-    return ModelError(
-        place,
-        found,
-        "the alias log as it was written",
-        "Restore its folder; or remove this entry and all after it, and promote a version again",
-    )
-
-
 def current(moves: Sequence[Move]) -> dict[str, int]:
     """Each alias and its version after some moves."""
     return {move.alias: move.new for move in moves}
@@ -265,20 +208,4 @@ def listed(folder: str) -> list[str]:
     ------
     ModelError
     """
-    try:
-        return storage.names(folder)
-    except OSError as error:
-        raise ModelError(
-            folder,
-            f"cannot be listed ({error})",
-            "a folder that may be read",
-            "Correct its path, or mend the credentials or rights",
-            transient=waiting_helps(error),
-        ) from error
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return f"uid {os.getuid()}"
+    return chained_log.listed(folder, ModelError)

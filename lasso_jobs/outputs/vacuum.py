@@ -18,7 +18,7 @@ from lasso_jobs.storage import files as storage
 from lasso_jobs.storage.failures import as_output_error
 
 GRACE_HOURS = 24.0
-_NO_ROWS = (INTERNAL_FOLDER, "_delta_log", "_pages")
+_NO_ROWS = (INTERNAL_FOLDER, "_delta_log", "_pages", "_acknowledged")
 
 
 @dataclass(frozen=True, slots=True)

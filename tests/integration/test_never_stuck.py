@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lasso_jobs import TrainJob, train
+from lasso_jobs import ScoreJob, TrainJob, acknowledge_drift, score, train
+from lasso_jobs.drift.page import drift_page
+from lasso_jobs.drift.show import drift_of
 from lasso_jobs.models.registry import Registry
 from lasso_jobs.training.promotion import Promotion
 
@@ -131,3 +133,42 @@ def test_a_champion_without_a_hold_out_is_compared(tmp_path: Path) -> None:
     found = promotion(data, registry, holdout=0.5)
     assert found.promoted
     assert ", which v1, having no hold-out, was trained on" in found.reason
+
+
+@pytest.mark.slow
+def test_an_acknowledged_drift_is_no_alarm_until_it_moves_on(tmp_path: Path) -> None:
+    data, drift = tmp_path / "data", str(tmp_path / "drift")
+    write_days(data, range(1, 21))
+    promotion(data, tmp_path / "models")
+    job = ScoreJob.from_values(
+        {
+            "model": "m",
+            "data": {"path": str(data)},
+            "output": {"path": str(tmp_path / "scores"), "partition_by": "day"},
+            "drift": {"path": drift, "min_rows": 50},
+            "registry": str(tmp_path / "models"),
+        }
+    )
+
+    def night(day: int, by: float) -> Any:
+        write_days(data, range(day, day + 1), bad_x=by)
+        return score(job.on(f"2024-01-{day:02d}"), workers=1)
+
+    assert night(21, 6.0).verdict == "alarm"
+    acknowledge_drift(drift, "x", "a new sensor", by="anna", until="2024-01-23")
+    known = night(22, 6.0)
+    assert known.verdict == "ok"
+    assert known.because == "no feature has drifted, but as was acknowledged"
+    facts = drift_of(drift)
+    (x,) = (each for each in facts.features if each.feature == "x")
+    assert (x.verdict, x.raised) == ("ok", "alarm")
+    assert x.reason.startswith("acknowledged by anna on ")
+    assert "until 2024-01-23: a new sensor; moves the mean prediction by +" in x.reason
+    assert x.score_shift > x.shift_limit
+    assert facts.prediction is not None
+    assert "with x, by anna" in facts.prediction.acknowledged
+    page = drift_page(facts)
+    assert page.count("Acknowledged") > 2
+    assert "of which 2 as acknowledged" in page
+    assert night(23, 14.0).verdict == "alarm"
+    assert night(24, 6.0).verdict == "alarm"

@@ -10,6 +10,9 @@ from lasso_jobs import LassoCV, LassoJobsError, Model, MonitorJob, ScoreJob, Tra
 from lasso_jobs.jobs.base import Job
 
 SIGNATURES = {
+    "acknowledge_drift": "(source: str, feature: str, why: str, *, date: str | None = None, "
+    "run: str | None = None, until: str | None = None, by: str | None = None) -> "
+    "lasso_jobs.drift.acknowledge.Acknowledgement",
     "export_model": "(model: lasso_jobs.models.model.Model, format: str, "
     "path: str | pathlib.Path | None = None, *, dialect: str | None = None, "
     "table: str | None = None) -> str",

@@ -161,6 +161,8 @@ class Drift:
         What it has to say with the runs before it.
     reason : str
         The verdict in words.
+    acknowledged : str
+        By whom, when and why, of a drift that would not be ok without that; empty of any other.
     """
 
     feature: str
@@ -195,6 +197,7 @@ class Drift:
     raised: Severity = "unknown"
     verdict: Severity = "unknown"
     reason: str = ""
+    acknowledged: str = ""
 
     def as_values(self) -> dict[str, Any]:
         """The fields, for JSON; what is not defined is None."""

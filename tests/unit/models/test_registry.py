@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import getpass
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from lasso_jobs.errors import ModelError
-from lasso_jobs.models import alias_log
 from lasso_jobs.models import registry as registry_module
 from lasso_jobs.models.alias_log import AliasLog
 from lasso_jobs.models.model import Model
@@ -490,7 +490,7 @@ def test_an_unnamed_user_is_logged_by_number(
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found")
 
-    monkeypatch.setattr(alias_log.getpass, "getuser", nobody)
+    monkeypatch.setattr(getpass, "getuser", nobody)
     assert three.promote("births@v1", "test").by == f"uid {os.getuid()}"
 
 
