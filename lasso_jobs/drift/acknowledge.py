@@ -155,8 +155,13 @@ def acknowledge_drift(
         by=by or chained_log.user(),
         why=why,
     )
+    _append(path, acknowledgement)
+    return acknowledgement
+
+
+def _append(path: str, acknowledgement: Acknowledgement) -> None:
     log = _log(path)
-    place, remedy = storage.join(path, FOLDER), "Make room or give access, and try again"
+    place, remedy = log.folder, "Make room or give access, and try again"
     with as_output_error(place, "a place that can be written to", remedy):
         try:
             log.append(log.entries(), acknowledgement)
@@ -167,7 +172,6 @@ def acknowledge_drift(
                 "one entry at a time",
                 "Try again",
             ) from error
-    return acknowledgement
 
 
 def acknowledgements(path: str) -> list[Acknowledgement]:
