@@ -109,23 +109,17 @@ def acknowledge_drift(
     """Take a feature's drift as known: the next runs of the same version are no alarm for it.
 
     They are one again where it moves on, by more than its limit. The predictions are known to have
-    moved with it. A later acknowledgement of the feature takes the place of this one, so that one
-    whose ``until`` is past takes it back.
+    moved with it. A later entry takes its place; one whose ``until`` is past takes it back.
 
     Parameters
     ----------
     source : str
         A scoring job's file, or the path of a drift table.
-    feature : str
-        Or ``prediction``.
-    why : str
-        For the log.
+    feature, why : str
     date, run : str, optional
         Which run, as for ``drift show``; by default the last.
-    until : str, optional
-        The last day that it is in force for.
-    by : str, optional
-        Who does it; by default the user.
+    until, by : str, optional
+        The last day that it is in force for; who does it, by default the user.
 
     Raises
     ------
