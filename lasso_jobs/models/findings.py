@@ -57,7 +57,7 @@ def as_values(model: Model) -> Values:
     }
 
 
-_LEAST_SQUARES = ("coef", "standard_error", "t", "low", "high")
+_LEAST_SQUARES = ("coef", "standard_error", "t", "p_value", "low", "high")
 
 
 def _plain(value: Any) -> Values:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lasso_jobs.core.inference.diagnostics import MAX_CORRELATIONS
+from lasso_jobs.core.inference.collinearity import MAX_CORRELATIONS
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data import schema
 from lasso_jobs.data.columns.contract import Contract, Needs, contract_of

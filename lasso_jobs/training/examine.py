@@ -1,23 +1,31 @@
 """Checks the assumptions of the linear model, from residuals of held-out rows and of periods."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
-from lasso_jobs.core.fit.one_alpha import Fit
+from lasso_jobs.core.fit.one_alpha import Fit, refit
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.squared_error import evaluate
 from lasso_jobs.core.inference import checks as c
+from lasso_jobs.core.inference import shape
+from lasso_jobs.core.inference.collinearity import features_of, inflation
 from lasso_jobs.core.inference.independence import CohortResiduals, independence
+from lasso_jobs.core.inference.leverage import leverage
 from lasso_jobs.core.inference.period_means import PeriodResiduals, mean_residuals
-from lasso_jobs.core.inference.residuals import HeldOutPredictions, inflation
+from lasso_jobs.core.inference.residuals import CategoryOfRows, HeldOutPredictions
+from lasso_jobs.core.inference.serial import MOST_LAGS, Correlogram, RowOrder
 from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.blocks.matrix import block_of
+from lasso_jobs.core.rows.columns import Category
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.models.model import Model
+from lasso_jobs.training.read.sampled_rows import SampledRows
+from lasso_jobs.training.search import predictor_of
 
 if TYPE_CHECKING:
     from lasso_jobs.jobs.train import TrainJob
@@ -25,28 +33,34 @@ if TYPE_CHECKING:
     from lasso_jobs.training.plan import TrainPlan
     from lasso_jobs.training.search import Selected
 
-MOST_FEATURES = 9
+MOST_LOOKED_AT = 1_000
+"""Numeric features whose residuals are looked at, the strongest first: a millisecond each."""
+ENOUGH_ROWS = 500
+"""With fewer held-out rows, those of the folds are looked at, too, by fits without them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
     """The checks of a model, and the residuals that they are from.
 
     Parameters
     ----------
     held : HeldOutPredictions or None
-        None without held-out rows.
+        Rows that are predicted by fits that did not see them; None if there are none.
     series : PeriodResiduals or None
         None without a column of periods, or of more periods than are kept.
     vif : ndarray, shape (k,)
         Variance inflation factors of the selected columns among themselves.
     checks : tuple of Check
+    orders : tuple of Correlogram
+        Autocorrelations of those rows' residuals, for each order that rows have.
     """
 
     held: HeldOutPredictions | None
     series: PeriodResiduals | None
     vif: Floats
     checks: tuple[c.Check, ...]
+    orders: tuple[Correlogram, ...] = ()
 
 
 def examine(
@@ -63,28 +77,36 @@ def examine(
     model : Model
         Of these fits.
     """
-    final, evaluated = selected.final, selected.evaluated
-    held = None
-    if evaluated is not None and model.evaluated is not None:
-        held = held_out_predictions(evaluated, model.evaluated, data)
+    final = selected.final
+    unseen = _unseen(planned, data, selected, model)
+    held = None if unseen is None else held_out_predictions(unseen, data, selected.recipe)
+    orders = () if unseen is None else _orders(unseen, planned.job)
     series = None
     if planned.period is not None and len(data.periods.keys):
         series = mean_residuals(planned.period, model.predictor, final.design, data.periods)
     kept = varying(final)
-    vif = inflation(final.design.correlations(kept, selected.rows))
+    features = features_of(model.predictor.columns, model.predictor.indicators)[kept]
+    vif = inflation(final.design.correlations(kept, selected.rows), features)
     n = 0 if held is None else len(held.actual)
     on_held = {
-        "linearity": c.linearity,
-        "homoscedasticity": c.homoscedasticity,
+        "linearity": shape.linearity,
+        "homoscedasticity": shape.homoscedasticity,
         "outliers and leverage": c.outliers,
     }
     linear, spread, outliers = (
         c.too_few(name, n) if held is None or n < c.MIN_ROWS else check(held)
         for name, check in on_held.items()
     )
-    apart = independence(_cohorts(planned.job, final, data, series), series)
+    cohorts = _cohorts(planned.job, final, data, series)
+    apart = independence(cohorts, series, orders, rows="" if held is None else held.rows)
     together = c.multicollinearity([model.labels[j] for j in kept], vif)
-    return Examined(held, series, vif, (linear, apart, spread, together, outliers))
+    return Examined(
+        held=held,
+        series=series,
+        vif=vif,
+        checks=(linear, apart, spread, together, outliers),
+        orders=orders,
+    )
 
 
 def varying(fit: Fit) -> NDArray[np.intp]:
@@ -92,74 +114,164 @@ def varying(fit: Fit) -> NDArray[np.intp]:
     return fit.selected[fit.design.deviation[fit.selected] > 0]
 
 
-def held_out_predictions(
-    fit: Fit, predictor: Predictor, data: "TrainingData"
-) -> HeldOutPredictions:
-    """The sampled held-out rows, predicted by the fit to the others.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unseen:
+    """Sampled rows, and their predictions by fits that did not see them.
 
     Parameters
     ----------
+    rows : SampledRows
+    predicted : ndarray, shape (n,)
     fit : Fit
-        Without the held-out rows.
-    predictor : Predictor
-        The fit.
-    data : TrainingData
+        Whose columns and coefficients they are looked at by.
+    n_training : int
+        Rows that it was fitted to.
+    name : str
+        Which rows these are.
     """
-    held = data.held_out
-    rows = np.flatnonzero(held.weight > 0)
-    block = block_of(held.X[:, rows], data.columns, predictor.columns)
-    if block is None:
-        raise ValueError("the sample is not of the model's columns")
-    n_numeric = len(predictor.columns.numeric)
-    selected = fit.selected
-    used = selected[selected < n_numeric]
-    used = used[np.argsort(-np.abs(fit.standardised[used]), kind="stable")][:MOST_FEATURES]
-    numbers = [block.numeric[j] for j in used.tolist()]
-    values = [
-        np.where(np.isnan(x), predictor.fill[j], x) for x, j in zip(numbers, used, strict=True)
-    ]
-    before = range(data.folds.n_before_holdout)
-    n = sum(data.moments.buckets[i].n for i in before)
-    return HeldOutPredictions(
-        predicted=predictor.predict(block),
-        actual=held.target[rows],
-        features=[predictor.columns.numeric[j] for j in used],
-        values=np.array(values).reshape(len(used), len(rows)),
-        slopes=fit.coef[used],
-        leverage=_leverage(fit.design, selected, predictor, block) / n,
-        # Of a model without coefficients, 1: no row of it has any leverage.
-        mean_leverage=max(len(selected) + fit.design.intercept, 1) / n,
+
+    rows: SampledRows
+    predicted: Floats
+    fit: Fit
+    n_training: int
+    name: str
+
+
+def _unseen(
+    planned: "TrainPlan", data: "TrainingData", selected: "Selected", model: Model
+) -> _Unseen | None:
+    """The held-out rows if they are enough; if not, those of the folds as well."""
+    held = None
+    if selected.evaluated is not None and model.evaluated is not None:
+        held = _held_out(data, selected.evaluated, model.evaluated)
+        if len(held.predicted) >= ENOUGH_ROWS:
+            return held
+    every = _cross_validated(planned.job, data, selected)
+    return every if held is None or len(every.predicted) > len(held.predicted) else held
+
+
+def _held_out(data: "TrainingData", fit: Fit, predictor: Predictor) -> _Unseen:
+    rows = data.held_out.only(data.held_out.weight > 0)
+    n = len(rows.target)
+    drawn = f", drawn at random of {data.moments.holdout.n:,}" if n < data.moments.holdout.n else ""
+    return _Unseen(
+        rows=rows,
+        predicted=predictor.predict(_block(rows, data, predictor)),
+        fit=fit,
+        n_training=sum(bucket.n for bucket in data.moments.buckets[: data.folds.n_before_holdout]),
+        name=f"{n:,} held-out rows{drawn}, predicted by the fit to the other rows",
     )
 
 
-def _leverage(design: d.Design, selected: Any, predictor: Predictor, block: Block) -> Floats:
-    """The rows' leverages times the number of training rows."""
-    gram = design.gram(selected)
-    z = _columns(predictor, block, selected)
-    if design.intercept:
-        z -= design.location[design.position[selected], None]
-    z /= design.unit[selected, None]
-    # Of dependent columns any solution gives the same leverage.
-    weighed = np.linalg.lstsq(gram, z, rcond=None)[0]
-    return np.asarray(design.intercept + (z * weighed).sum(axis=0))
+def _cross_validated(job: "TrainJob", data: "TrainingData", selected: "Selected") -> _Unseen:
+    """The sampled rows by the fit at the chosen alpha to the folds that they are not in.
+
+    Held-out rows are predicted by the fit without them. The sample is of all rows if they are no
+    more than it may hold. Rows that no fold tests, as the earliest in time, are left out.
+    """
+    recipe, final, sample = selected.recipe, selected.final, data.sample
+    recipe = replace(recipe, grouping=recipe.grouping or final.design.grouping)
+    scaling = sample if job.preprocess.scaling == "robust" else None
+    predicted = np.full(len(sample.buckets), np.nan)
+
+    def predict(fit: Fit, buckets: NDArray[np.intp]) -> None:
+        rows = np.flatnonzero(np.isin(sample.buckets, buckets) & np.isnan(predicted))
+        predictor = predictor_of(recipe, fit)
+        predicted[rows] = predictor.predict(_block(data.sampled.only(rows), data, predictor))
+
+    # Of repeated folds, the first; the others are other cuts of the same rows.
+    folds = zip(data.folds.splits(), data.folds.folds(data.moments), strict=True)
+    for (_, test), fold in islice(folds, data.folds.n_folds):
+        among = scaling and scaling.only(fold.buckets)
+        fit = refit(final, recipe, fold.training, gamma=selected.cv.gamma, sample=among)
+        predict(fit, test)
+    if selected.evaluated is not None:
+        predict(selected.evaluated, np.array([len(data.moments.buckets) - 1]))
+    rows = data.sampled.only(~np.isnan(predicted) & (data.sampled.weight > 0))
+    n, of = len(rows.target), data.moments.n_rows
+    drawn = f", drawn at random of {of:,}" if len(sample.buckets) < of else f" of {of:,}"
+    return _Unseen(
+        rows=rows,
+        predicted=predicted[~np.isnan(predicted) & (data.sampled.weight > 0)],
+        fit=final,
+        n_training=selected.rows.n,
+        name=f"{n:,} rows{drawn}, each predicted by the fit at the chosen alpha to the folds that "
+        "it is not in" + ("" if selected.evaluated is None else ", or held out of"),
+    )
 
 
-def _columns(predictor: Predictor, block: Block, selected: Any) -> Floats:
-    """The selected coefficients' columns, shape (k, n), nulls filled."""
-    spans = dict(predictor.columns.spans())
-    starts = [spans[category.name].start for category in predictor.columns.categories]
-    n_numeric, first = len(predictor.columns.numeric), predictor.columns.n_columns
-    columns = np.empty((len(selected), block.n_rows))
-    for i, j in enumerate(selected.tolist()):
-        if j < n_numeric:
-            nulls = np.isnan(block.numeric[j])
-            columns[i] = np.where(nulls, predictor.fill[j], block.numeric[j])
-        elif j >= first:
-            columns[i] = np.isnan(block.numeric[predictor.indicators[j - first]])
-        else:
-            k = int(np.searchsorted(starts, j, side="right")) - 1
-            columns[i] = block.codes[k] == j - starts[k]
-    return columns
+def _block(rows: SampledRows, data: "TrainingData", predictor: Predictor) -> Block:
+    block = block_of(rows.X, data.columns, predictor.columns)
+    if block is None:
+        raise ValueError("the sample is not of the model's columns")
+    return block
+
+
+def _orders(unseen: _Unseen, job: "TrainJob") -> tuple[Correlogram, ...]:
+    """The autocorrelations of the rows in their files and in time; of sorted rows there are none.
+
+    Where the sample is a small part of the rows, few are close in a file. Then sampled rows that
+    follow one another tell what changes slowly.
+    """
+    rows, errors = unseen.rows, unseen.rows.target - unseen.predicted
+    orders = [files := RowOrder.of_files(rows.file, rows.position)]
+    if job.time is not None:
+        orders.append(RowOrder.of_times(job.time, rows.time, files))
+    orders = [each for each in orders if not each.sorts(rows.target)]
+    found = [Correlogram.of(errors, each) for each in orders]
+    if orders and orders[0] is files and len(found[0].lags) < MOST_LAGS:
+        found.insert(1, Correlogram.of(errors, files.among_sampled()))
+    return tuple(each for each in found if len(each.lags))
+
+
+def held_out_predictions(
+    unseen: _Unseen, data: "TrainingData", recipe: d.Recipe
+) -> HeldOutPredictions:
+    """Rows that a fit did not see, with the features that their residuals are looked at by.
+
+    Parameters
+    ----------
+    unseen : _Unseen
+    data : TrainingData
+    recipe : Recipe
+    """
+    fit, n = unseen.fit, unseen.n_training
+    predictor = predictor_of(recipe, fit)
+    block = _block(unseen.rows, data, predictor)
+    columns, strongest = predictor.columns, fit.strongest()
+    numeric = strongest[strongest < len(columns.numeric)][:MOST_LOOKED_AT]
+    values = []
+    for j in numeric.tolist():
+        x, nulls = block.numeric[j], np.isnan(block.numeric[j])
+        values.append(np.where(nulls, predictor.fill[j], x) if nulls.any() else x)
+    spans, codes = dict(columns.spans()), zip(columns.categories, block.codes, strict=True)
+    categories = [
+        CategoryOfRows(category.name, _level_names(category), place) for category, place in codes
+    ]
+    size = {each.name: np.abs(fit.standardised[spans[each.name]]).max() for each in categories}
+    known = len(columns.numeric)
+    every = known if data.screened is None else data.screened.record.n_columns
+    return HeldOutPredictions(
+        predicted=unseen.predicted,
+        actual=unseen.rows.target,
+        features=[columns.numeric[j] for j in numeric],
+        values=values,
+        slopes=fit.coef[numeric],
+        leverage=leverage(fit.design, fit.selected, predictor, block) / n,
+        # Of a model without coefficients, 1: no row of it has any leverage.
+        mean_leverage=max(len(fit.selected) + fit.design.intercept, 1) / n,
+        categories=sorted(categories, key=lambda each: -size[each.name]),
+        rows=unseen.name[0].upper() + unseen.name[1:],
+        looked_at=f"each of the {known:,} numeric features"
+        if len(numeric) == every
+        else f"{len(numeric):,} of the {every:,} numeric features, the strongest and those nearest "
+        "to a coefficient",
+    )
+
+
+def _level_names(category: Category) -> list[str]:
+    names = ["null" if level is None else level for level in category.levels]
+    return [*names, "(other)"] if category.other else names
 
 
 def _cohorts(

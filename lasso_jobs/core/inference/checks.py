@@ -10,15 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lasso_jobs.core.inference.residuals import (
-    N_BINS,
-    HeldOutPredictions,
-    binned,
-    breusch_pagan,
-    curve_share,
-    tail_share,
-    without_line,
-)
+from lasso_jobs.core.inference.residuals import HeldOutPredictions, tail_share
 from lasso_jobs.core.rows.moments import Floats
 
 CheckVerdict = Literal["ok", "watch", "alarm", "unknown"]
@@ -41,14 +33,11 @@ class Limits(NamedTuple):
         return "alarm" if value >= self.alarm else "watch" if value >= self.watch else "ok"
 
 
-MIN_ROWS = 200
-"""With fewer held-out rows the report has pictures only."""
+MIN_ROWS = 50
+"""With fewer rows the report has pictures only."""
 SIGNIFICANT = 1e-3
-CURVE = Limits(0.01, 0.05)
-"""Share of the residuals' variance that a curve would explain: what Cohen (1988, "Statistical Power
-Analysis") calls a small and about a medium effect."""
-SPREAD = Limits(1.5, 3.0)
-"""Largest over smallest residual deviation. Beyond 3 the classical errors of the mean go wrong."""
+"""Of all the tests of a check together: one in a thousand innocent trainings is accused."""
+MOST_NAMED = 3
 VIF = Limits(5.0, 10.0)
 """By convention (Belsley, Kuh & Welsch 1980, "Regression diagnostics")."""
 TAIL = Limits(0.25, 0.5)
@@ -109,66 +98,6 @@ def as_values(checks: Sequence[Check]) -> dict[str, dict[str, Any]]:
     return {values.pop("name"): values for values in named}
 
 
-def linearity(held: HeldOutPredictions) -> Check:
-    """Check that residuals follow no curve in a feature, nor in the prediction."""
-    axes = {"the prediction": held.predicted, **dict(zip(held.features, held.values, strict=True))}
-    left = {name: (x, without_line(x, held.residuals)) for name, x in axes.items()}
-    curves = {name: curve_share(binned(x, rest)) for name, (x, rest) in left.items()}
-    shares = {name: share for name, (share, p) in curves.items() if p < SIGNIFICANT}
-    worst = max(shares, key=lambda name: shares[name], default=None)
-    top = 0.0 if worst is None else shares[worst]
-    return Check.judged(
-        "linearity",
-        CURVE.verdict(top),
-        finding="No curve in a feature or in the prediction explains any of the residuals."
-        if worst is None
-        else f"A curve in {worst} would explain {top:.1%} of the residuals' variance.",
-        how=(
-            "Residuals of the held-out rows, less their line in each feature and in the prediction "
-            "(the penalty leaves one), averaged in ten bins of it: omega squared is the share of "
-            "the variance that these averages explain."
-        ),
-        remedy=f"Add a transformation of {worst} (a logarithm, a power, bins), or an interaction.",
-        statistics={name: share for name, (share, _) in curves.items()},
-    )
-
-
-def homoscedasticity(held: HeldOutPredictions) -> Check:
-    """Check that the residuals are as wide everywhere."""
-    bins = binned(held.predicted, held.residuals)
-    # The deviation of a few rows may be anything.
-    enough = bins.n >= MIN_ROWS // N_BINS
-    deviation, x = bins.deviation[enough], bins.x[enough]
-    low, high = float(deviation.min()), float(deviation.max())
-    ratio = 1.0 if high == 0 else high / low if low > 0 else np.inf
-    sizes = np.abs(without_line(held.predicted, held.residuals))
-    certain = curve_share(binned(held.predicted, sizes))[1] < SIGNIFICANT
-    finding = (
-        f"Residuals are {ratio:.2f} times as wide where they are widest (prediction about "
-        f"{x[deviation.argmax()]:.4g}) as where they are narrowest"
-        + ("." if certain or ratio < SPREAD.watch else ", which may be chance.")
-    )
-    if np.isinf(ratio):
-        finding = f"Residuals do not vary at predictions about {x[deviation.argmin()]:.4g}."
-    statistic, p_value = breusch_pagan(held.residuals, held.predicted)
-    statistics = {"ratio": ratio} if np.isfinite(ratio) else {}
-    return Check.judged(
-        "homoscedasticity",
-        SPREAD.verdict(ratio) if certain else "ok",
-        finding=finding,
-        how=(
-            "Standard deviation of the held-out rows' residuals in ten bins of the prediction, the "
-            "largest over the smallest, if an analysis of variance of their sizes finds that the "
-            "bins differ. Beside it is Breusch and Pagan's test in Koenker's version."
-        ),
-        remedy=(
-            "Predict a logarithm or a root of the target, weight the rows, or give groups "
-            "intervals of their own (intervals.by)."
-        ),
-        statistics=statistics | {"breusch_pagan": statistic, "p_value": p_value},
-    )
-
-
 def outliers(held: HeldOutPredictions) -> Check:
     """Check that no few rows make most of the error; count those far from what training saw."""
     share = tail_share(held.residuals)
@@ -184,8 +113,8 @@ def outliers(held: HeldOutPredictions) -> Check:
             "ten times the mean leverage."
         ),
         how=(
-            "Share of the held-out rows' squared error in the hundredth with the largest residuals "
-            "(0.08 if they were normal). Leverage of the held-out rows over its mean in training."
+            f"{held.rows}. Share of their squared error in the hundredth with the largest "
+            "residuals (0.08 if they were normal). Their leverage over its mean in training."
         ),
         remedy=(
             "Look at those rows: mend or leave out what is wrong, scale robustly, or clip long "
@@ -202,7 +131,8 @@ def multicollinearity(labels: Sequence[str], factors: Floats) -> Check:
     ----------
     labels : sequence of str
     factors : ndarray, shape (k,)
-        Variance inflation factors of the selected columns among themselves.
+        Variance inflation factors of the selected columns' features among themselves, as of
+        `lasso_jobs.core.inference.collinearity.inflation`.
 
     Examples
     --------
@@ -210,7 +140,11 @@ def multicollinearity(labels: Sequence[str], factors: Floats) -> Check:
     >>> check.verdict, check.finding
     ('watch', 'The largest factor is 7.20, of height.')
     """
-    how = "Variance inflation factors of the selected columns among themselves, in training."
+    how = (
+        "Variance inflation factors of the selected columns among themselves, in training. The "
+        "levels of a category count as one (generalized factor, to the power 1 over its degrees of "
+        "freedom), without one that the others determine."
+    )
     name = "multicollinearity"
     if len(labels) < 2:
         return Check(
@@ -222,7 +156,7 @@ def multicollinearity(labels: Sequence[str], factors: Floats) -> Check:
     return Check.judged(
         name,
         VIF.verdict(top),
-        finding="The selected columns are linearly dependent: some are combinations of others."
+        finding=f"Other selected columns determine {_names(labels, factors)}."
         if dependent
         else f"The largest factor is {top:.2f}, of {labels[worst]}.",
         how=how,
@@ -234,12 +168,20 @@ def multicollinearity(labels: Sequence[str], factors: Floats) -> Check:
     )
 
 
+def _names(labels: Sequence[str], factors: Floats) -> str:
+    """The columns that others determine."""
+    names = [label for label, factor in zip(labels, factors, strict=True) if np.isinf(factor)]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
+
+
 def too_few(name: str, n: int) -> Check:
-    """A check that was not made because of too few held-out rows, or none."""
+    """A check that was not made because of too few rows, or none."""
+    rows = f"only {n} rows have" if n else "no row has"
     return Check(
         name=name,
         verdict="unknown",
-        finding=f"Not checked: {'no row is held out' if n == 0 else f'only {n} held-out rows'}.",
-        how="On held-out rows.",
-        remedy=f"Hold out at least {MIN_ROWS} rows.",
+        finding=f"Not checked: {rows} a prediction by a fit that did not see them.",
+        how="On held-out rows, or on rows of the folds by the fits to the other folds.",
+        remedy=f"Train on more rows: {MIN_ROWS} are needed.",
     )

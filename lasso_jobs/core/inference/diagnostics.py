@@ -4,29 +4,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.lasso import RANK_TOLERANCE
 from lasso_jobs.core.fit.problem import Problem
 from lasso_jobs.core.fit.squared_error import evaluate
+from lasso_jobs.core.inference.collinearity import (
+    MAX_CORRELATIONS,
+    MOST_COLLINEAR,
+    Collinearity,
+    collinearity,
+    features_of,
+    independent,
+)
 from lasso_jobs.core.inference.learning_curve import LearningCurve, learning_curve
 from lasso_jobs.core.inference.resampling import ResamplingGroups
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.sample import CONFIDENCE, Sample, rank_error
 
-SAME = 1e-12
-"""Columns whose |correlation| is closer than this to 1 are duplicates."""
-
-MAX_CORRELATIONS = 200
-"""The correlation matrix of more columns is not kept; that of so many takes 320 kB."""
-
-MOST_COLLINEAR = 1_000
-"""Of more columns, the collinearity is that of so many: the active ones and their rivals. The
-eigenvalues of 3,000 columns take half a minute, and nobody reads as many factors."""
-
 MIN_ROWS_PER_COEFFICIENT = 10
+"""With fewer rows, the errors of least squares come with a warning (Harrell 2015, "Regression
+modeling strategies", section 4.4, asks for ten to twenty)."""
+MOST_NAMED = 5
 COVERAGE = 0.95
 
 CLEARLY_INDEPENDENT = 1e-6
@@ -34,33 +34,6 @@ CLEARLY_INDEPENDENT = 1e-6
 
 ROUNDING = 0.1
 """If rounding may be so large a share of the squared residuals, their variance is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Collinearity:
-    """How the columns depend on one another, by the correlations of those that vary.
-
-    Parameters
-    ----------
-    condition_number : float or None
-        Largest over smallest eigenvalue; None if singular to rounding.
-    vif : ndarray, shape (p,)
-        Variance inflation factor, ``1 / (1 - R2)`` of the column regressed on all others; inf
-        where it is a combination of others, NaN where it is constant or dropped, or was not looked
-        at, as of more than `MOST_COLLINEAR` columns only the strongest are.
-    constant : tuple of int
-        Columns that do not vary.
-    duplicates : tuple of (int, int)
-        A column, and the first one with which it is correlated by 1 or -1.
-    correlation : ndarray, shape (p, p), or None
-        NaN for columns that are constant or dropped. None beyond `MAX_CORRELATIONS` columns.
-    """
-
-    condition_number: float | None
-    vif: Floats
-    constant: tuple[int, ...]
-    duplicates: tuple[tuple[int, int], ...]
-    correlation: Floats | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +59,8 @@ class LeastSquares:
     Parameters
     ----------
     coef, standard_error, t, low, high : ndarray, shape (p,)
-        In original units, with intervals of `COVERAGE`; NaN where not selected.
+        In original units, with intervals of `COVERAGE`; NaN where not selected, or left out
+        because other selected columns determine the column.
     residual_variance : float
     degrees_of_freedom : int
         Rows minus coefficients minus the intercept, if there is one.
@@ -99,6 +73,13 @@ class LeastSquares:
     high: Floats
     residual_variance: float
     degrees_of_freedom: int
+
+    @property
+    def p_value(self) -> Floats:
+        """Of two-sided t tests, as if the columns had been chosen before the rows were seen."""
+        from scipy.special import stdtr
+
+        return np.asarray(2 * stdtr(self.degrees_of_freedom, -np.abs(self.t)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,25 +120,24 @@ def diagnose(
     """
     plain = recipe.l1_ratio == 1 and not recipe.adaptive and gamma == 1
     diagnostics = Diagnostics(
-        collinearity=collinearity(final.design, rows, final.strongest()),
+        collinearity=collinearity(final.design, rows, final.strongest(), recipe.indicators),
         information=information(final.design, rows, final.path.coef) if plain else None,
-        least_squares=least_squares(final, rows),
+        least_squares=least_squares(final, rows, recipe.indicators),
         learning=learning_curve(recipe, groups, holdout, final, gamma=gamma),
         notes=(),
     )
-    notes = _notes(diagnostics, plain=plain, final=final, rows=rows, sample=groups.sample)
+    notes = [
+        *_notes(diagnostics, plain=plain, final=final, rows=rows),
+        *_of_least_squares(diagnostics.least_squares, final, rows, recipe.indicators),
+        *_of_scaling(groups.sample, rows),
+    ]
     return replace(diagnostics, notes=tuple(notes))
 
 
 def _notes(
-    diagnostics: Diagnostics,
-    *,
-    plain: bool,
-    final: one_alpha.Fit,
-    rows: Moments,
-    sample: Sample | None,
+    diagnostics: Diagnostics, *, plain: bool, final: one_alpha.Fit, rows: Moments
 ) -> Iterator[str]:
-    """Why something is missing, and how far the quartiles of robust scaling may be off."""
+    """Why something is missing."""
     if diagnostics.collinearity.correlation is None:
         yield f"the correlations of more than {MAX_CORRELATIONS} columns are not kept"
     n_usable = int(final.design.usable.sum())
@@ -173,72 +153,42 @@ def _notes(
     elif diagnostics.information is None:
         size = f"{rows.n} rows and {int(final.design.usable.sum())} columns"
         yield f"no AIC and BIC: {size} leave no noise variance"
-    if diagnostics.least_squares is None:
+
+
+def _of_least_squares(
+    found: LeastSquares | None, final: one_alpha.Fit, rows: Moments, indicators: tuple[int, ...]
+) -> Iterator[str]:
+    """Why there is none, what it leaves out, and whether the rows are few for it."""
+    if found is None:
         yield (
-            f"no least squares: fewer than {MIN_ROWS_PER_COEFFICIENT} rows for each coefficient, "
-            "or selected columns that are none, are dependent, or fit perfectly"
+            "no least squares: no column is selected, no row is left over for the residuals, or "
+            "the selected columns fit perfectly"
         )
+        return
+    labels = final.design.grouping.columns.labels_with(indicators)
+    missing = [labels[j] for j in final.selected.tolist() if np.isnan(found.coef[j])]
+    if missing:
+        yield (
+            f"least squares leaves out {', '.join(missing[:MOST_NAMED])}"
+            + (f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else "")
+            + ", which the other selected columns determine; coefficients of other levels of a "
+            "category that is left out so are relative to it"
+        )
+    n = len(final.selected) - len(missing) + final.design.intercept
+    if rows.n < MIN_ROWS_PER_COEFFICIENT * n:
+        yield (
+            f"least squares has {rows.n / n:.1f} rows for each coefficient, fewer than "
+            f"{MIN_ROWS_PER_COEFFICIENT}: its errors and p-values are worth little"
+        )
+
+
+def _of_scaling(sample: Sample | None, rows: Moments) -> Iterator[str]:
+    """How far the quartiles of robust scaling may be off."""
     if sample is not None and (n := len(sample.hashes)) < rows.n:
         yield (
             f"robust scaling: quartiles of a random sample of {n:,} rows, whose ranks are off by "
             f"less than {rank_error(n):.1%} (with probability {CONFIDENCE:.0%})"
         )
-
-
-def collinearity(
-    design: d.Design, rows: Moments, strongest: NDArray[np.intp] | None = None
-) -> Collinearity:
-    """Analyse the correlation matrix of the columns that vary, with an intercept or without.
-
-    With its eigenvalues e and eigenvectors V, VIF_j is ``sum_i V_ji^2 / e_i``, the diagonal of the
-    inverse (Belsley, Kuh & Welsch 1980, "Regression diagnostics", section 3.2). Of a singular
-    matrix that of the pseudo-inverse is still the VIF of a column which the dependent ones do not
-    involve; the others have none.
-
-    Parameters
-    ----------
-    design : Design
-    rows : Moments
-        What it was fitted to.
-    strongest : ndarray of intp, shape (p,), optional
-        All coefficients in order: of more than `MOST_COLLINEAR` the first are analysed.
-    """
-    from scipy.linalg import eigh
-
-    usable, p = design.usable & (design.deviation > 0), len(design.usable)
-    kept = np.flatnonzero(usable)
-    if strongest is not None and len(kept) > MOST_COLLINEAR:
-        kept = np.sort(strongest[usable[strongest]][:MOST_COLLINEAR])
-    gram = design.correlations(kept, rows)
-    constant = tuple(np.flatnonzero(design.deviation == 0).tolist())
-    vif = np.full(p, np.nan)
-    correlation = np.full((p, p), np.nan) if p <= MAX_CORRELATIONS else None
-    if not len(kept):
-        return Collinearity(
-            condition_number=None,
-            vif=vif,
-            constant=constant,
-            duplicates=(),
-            correlation=correlation,
-        )
-    values, vectors = eigh(gram)
-    regular = values > RANK_TOLERANCE * values[-1]
-    vif[kept] = (vectors[:, regular] ** 2 / values[regular]).sum(axis=1)
-    involved = (vectors[:, ~regular] ** 2).sum(axis=1) > RANK_TOLERANCE
-    vif[kept[involved]] = np.inf
-    later, earlier = np.nonzero(np.tril(np.abs(gram) >= 1 - SAME, -1))
-    first: dict[int, int] = {}
-    for i, j in zip(kept[later].tolist(), kept[earlier].tolist(), strict=True):
-        first.setdefault(i, j)
-    if correlation is not None:
-        correlation[np.ix_(kept, kept)] = gram
-    return Collinearity(
-        condition_number=float(values[-1] / values[0]) if regular.all() else None,
-        vif=vif,
-        constant=constant,
-        duplicates=tuple(first.items()),
-        correlation=correlation,
-    )
 
 
 def information(design: d.Design, rows: Moments, coef: Floats) -> Information | None:
@@ -295,31 +245,33 @@ def _all_columns(problem: Problem) -> tuple[Floats, int]:
     return np.asarray(full), int(rank)
 
 
-def least_squares(fit: one_alpha.Fit, rows: Moments) -> LeastSquares | None:
+def least_squares(
+    fit: one_alpha.Fit, rows: Moments, indicators: tuple[int, ...] = ()
+) -> LeastSquares | None:
     """Least squares with the intercept, if there is one, and the columns that a fit selected.
 
     Classical standard errors, ``sqrt(s2 / weight * diag(G^-1)) / unit`` with G the problem's matrix
     and ``s2 = SSE / (n - k - 1)``, no 1 without an intercept. Weights count as inverse variances.
+    Columns that other selected ones determine are left out, as R's ``lm`` does: of a category whose
+    levels are all selected, the first.
 
     Returns
     -------
     LeastSquares or None
-        None with fewer than `MIN_ROWS_PER_COEFFICIENT` rows for each coefficient, without
-        selected columns, or where they are linearly dependent or leave no residual.
+        None without selected columns, or where they leave no residual.
     """
     from scipy.linalg import cho_factor, cho_solve
     from scipy.special import stdtrit
 
     design, selected = fit.design, fit.selected
+    if not len(selected):
+        return None
+    features = features_of(design.grouping.columns, indicators)[selected]
+    selected = selected[independent(design.gram(selected), features)]
     free = rows.n - len(selected) - design.intercept
-    if not len(selected) or rows.n < MIN_ROWS_PER_COEFFICIENT * (len(selected) + 1):
+    if free <= 0:
         return None
-    try:
-        factor = cho_factor(design.gram(selected))
-    except np.linalg.LinAlgError:
-        return None
-    if np.square(np.diag(factor[0])).min() <= RANK_TOLERANCE:
-        return None
+    factor = cho_factor(design.gram(selected))
     inverse = cho_solve(factor, np.eye(len(selected)))
     unit = design.unit[selected]
     coef = np.zeros(len(design.usable))

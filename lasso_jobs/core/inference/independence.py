@@ -8,6 +8,7 @@ import numpy as np
 from lasso_jobs.core.inference.checks import SIGNIFICANT, Check, CheckVerdict, Limits
 from lasso_jobs.core.inference.period_means import PeriodResiduals, autocorrelation, durbin_watson
 from lasso_jobs.core.inference.residuals import design_effect
+from lasso_jobs.core.inference.serial import Correlogram
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import LEAST_PERIODS
 
@@ -18,9 +19,13 @@ WATSON = Limits(0.5, 1.0)
 or above 3 is a cause for concern (Field 2009, "Discovering statistics using SPSS")."""
 MIN_COHORTS = 5
 
+SERIAL = Limits(0.25, 0.5)
+"""Autocorrelation of rows: half the distances of Durbin-Watson."""
+
 NO_COHORTS = (
-    "Not checked: this needs rows without weights, and a time, group or period column with at "
-    "least five values (ten in their order for Durbin-Watson)."
+    "Not checked: this needs rows that follow one another in a file, unless that is sorted by the "
+    "target; or rows without weights, and a time, group or period column with at least five values "
+    "(ten in their order for Durbin-Watson)."
 )
 NAME_A_TIME = (
     "Set search.split.time or search.split.group if rows of one time or group may err alike, or "
@@ -29,7 +34,7 @@ NAME_A_TIME = (
 DEPENDENT = (
     "Standard errors and AIC are too small, by about the root of the design effect: rely on folds "
     "and intervals by group or time. Add features that say what rows of a group share. For "
-    "neighbouring periods these are a lagged mean, the season or a trend."
+    "neighbouring rows or periods these are a lagged mean, the season or a trend."
 )
 
 
@@ -53,24 +58,41 @@ class CohortResiduals:
     mse: float
 
 
-def independence(cohorts: Sequence[CohortResiduals], periods: PeriodResiduals | None) -> Check:
-    """Check that rows of one cohort do not err alike, nor neighbouring periods.
+def independence(
+    cohorts: Sequence[CohortResiduals],
+    periods: PeriodResiduals | None,
+    orders: Sequence[Correlogram] = (),
+    *,
+    rows: str = "",
+) -> Check:
+    """Check that rows of one cohort do not err alike, nor neighbouring periods, nor neighbours.
 
     Parameters
     ----------
     cohorts : sequence of CohortResiduals
         One for each column whose values are cohorts.
     periods : PeriodResiduals or None
+    orders : sequence of Correlogram
+        Of residuals of rows in each order that they have.
+    rows : str
+        Which rows those are.
     """
     how = (
         "Mean residuals of training rows that share a time, group or period, by the final fit: "
         "their variance over what as many independent rows would give (the design effect). Of "
-        "periods in their order, Durbin-Watson of the means, each times the root of its rows. The "
-        "order of rows within a period is not known."
+        "periods in their order, Durbin-Watson of the means, each times the root of its rows."
     )
+    if orders:
+        how += (
+            f" Of rows in their order, autocorrelations of residuals, by pairs of rows at each "
+            f"distance, with Bonferroni's correction. {rows}."
+        )
     judged = [_design_effect(each) for each in cohorts if (each.weight > 0).sum() >= MIN_COHORTS]
     if periods is not None and periods.ordered and len(periods.keys) >= LEAST_PERIODS:
         judged.append(_serial_correlation(periods))
+    orders = [each for each in orders if len(each.lags)]
+    n_lags = sum(len(each.lags) for each in orders)
+    judged += [_of_rows(each, n_lags) for each in orders]
     name = "independence"
     if not judged:
         return Check(name=name, verdict="unknown", finding=NO_COHORTS, how=how, remedy=NAME_A_TIME)
@@ -124,3 +146,19 @@ def _serial_correlation(
         finding,
         {"durbin_watson": watson, "autocorrelation": first, "periods": n},
     )
+
+
+def _of_rows(found: Correlogram, n_lags: int) -> tuple[CheckVerdict, str, dict[str, int | float]]:
+    """Judge the autocorrelations of rows; ``n_lags`` are looked at in all orders together."""
+    from scipy.special import ndtr
+
+    certain = 2 * ndtr(-np.abs(found.z)) * n_lags < SIGNIFICANT
+    worst = int(np.argmax(np.where(certain, np.abs(found.r), 0.0)))
+    lag, r, pairs = int(found.lags[worst]), float(found.r[worst]), int(found.pairs[worst])
+    chance = "" if certain.any() else "; none of the first lags is more than chance"
+    finding = (
+        f"By {found.name}, residuals of rows that are {lag} apart correlate by {r:.2f} "
+        f"({pairs:,} pairs){chance}."
+    )
+    verdict = SERIAL.verdict(abs(r)) if certain.any() else "ok"
+    return verdict, finding, {f"autocorrelation by {found.name}": r, f"lag by {found.name}": lag}

@@ -6,23 +6,43 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.core.fit.lasso import RANK_TOLERANCE
 from lasso_jobs.core.rows.moments import Floats
 
 N_BINS = 10
+LEAST_BINS = 3
+ROWS_IN_BIN = 10
+"""With fewer rows in each of ten bins, there are fewer bins."""
 ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryOfRows:
+    """The levels of a category that rows have.
+
+    Parameters
+    ----------
+    name : str
+    levels : sequence of str
+    codes : ndarray of int, shape (n,)
+        Of each row; the number of levels for a null.
+    """
+
+    name: str
+    levels: Sequence[str]
+    codes: NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutPredictions:
-    """A sample of the held-out rows, with the predictions of a model that did not see them.
+    """A sample of rows, with the predictions of models that did not see them.
 
     Parameters
     ----------
     predicted, actual : ndarray, shape (n,)
     features : sequence of str
-        Numeric features with a coefficient, the strongest first.
-    values : ndarray, shape (k, n)
+        Numeric features that are looked at: the strongest first, then those without a coefficient,
+        the nearest to one first.
+    values : sequence of ndarray, each of shape (n,)
         The features' values, nulls filled.
     slopes : ndarray, shape (k,)
         The features' coefficients.
@@ -31,20 +51,34 @@ class HeldOutPredictions:
         training rows: the share of a prediction's variance that the coefficients' add.
     mean_leverage : float
         Of training rows: coefficients and intercept over n.
+    categories : sequence of CategoryOfRows
+        The strongest first.
+    rows : str
+        Which rows these are, and by which fits they are predicted.
+    looked_at : str
+        Which features these are, of how many.
     """
 
     predicted: Floats
     actual: Floats
     features: Sequence[str]
-    values: Floats
+    values: Sequence[Floats]
     slopes: Floats
     leverage: Floats
     mean_leverage: float
+    categories: Sequence[CategoryOfRows] = ()
+    rows: str = "Held-out rows, predicted by the fit to the other rows"
+    looked_at: str = "every numeric feature"
 
     @property
     def residuals(self) -> Floats:
         """Actual minus predicted."""
         return self.actual - self.predicted
+
+    @property
+    def n_bins(self) -> int:
+        """How many bins so many rows are cut into."""
+        return min(N_BINS, max(LEAST_BINS, len(self.actual) // ROWS_IN_BIN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +99,29 @@ class Bins:
     deviation: Floats
     n: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, place: NDArray[np.integer], x: Floats, y: Floats) -> "Bins":
+        """The bins that rows are in by number; those of one row are left out."""
+        n = np.bincount(place)
+        some = n > 1
+        mean_x, mean_y = (np.bincount(place, v) / np.maximum(n, 1) for v in (x, y))
+        squares = np.bincount(place, (y - mean_y[place]) ** 2)
+        deviation = np.sqrt(squares[some] / (n[some] - 1))
+        return cls(mean_x[some], mean_y[some], deviation, n[some])
+
+
+def bin_of(x: Floats, n_bins: int = N_BINS) -> NDArray[np.intp]:
+    """The bin of each row, cut at quantiles of x; equal values stay together.
+
+    Examples
+    --------
+    >>> bin_of(np.array([5.0, 1.0, 2.0, 2.0]), n_bins=2)
+    array([1, 0, 1, 1])
+    """
+    at = np.arange(1, n_bins) * len(x) // n_bins
+    edges = np.unique(np.partition(x, at)[at]) if len(x) else x
+    return np.searchsorted(edges, x, side="right")
+
 
 def binned(x: Floats, y: Floats, n_bins: int = N_BINS) -> Bins:
     """Cut rows at quantiles of x; equal values stay together, and bins of one row are left out.
@@ -74,17 +131,7 @@ def binned(x: Floats, y: Floats, n_bins: int = N_BINS) -> Bins:
     >>> binned(np.arange(6.0), np.array([1.0, 1.0, 3.0, 3.0, 5.0, 5.0]), n_bins=3).y
     array([1., 3., 5.])
     """
-    ordered = np.sort(x)
-    edges = np.unique(ordered[np.arange(1, n_bins) * len(x) // n_bins])
-    place = np.searchsorted(edges, x, side="right")
-    groups = [place == b for b in range(len(edges) + 1)]
-    groups = [rows for rows in groups if rows.sum() > 1]
-    return Bins(
-        np.array([x[rows].mean() for rows in groups]),
-        np.array([y[rows].mean() for rows in groups]),
-        np.array([y[rows].std(ddof=1) for rows in groups]),
-        np.array([rows.sum() for rows in groups], np.int64),
-    )
+    return Bins.of(bin_of(x, n_bins), x, y)
 
 
 def without_line(x: Floats, y: Floats) -> Floats:
@@ -118,6 +165,42 @@ def curve_share(bins: Bins) -> tuple[float, float]:
     return max(share, 0.0), float(fdtrc(k - 1, n - k, between / (k - 1) / mean_within))
 
 
+def parabola_share(bins: Bins) -> tuple[float, float]:
+    """The share of the variance of y that a parabola through the bins explains, and its p-value.
+
+    The contrast of the bins' means with a square of x, less its own line. Its one degree of freedom
+    finds a bend with fewer rows than the nine of all means do. Share and test are otherwise those
+    of `curve_share`.
+    """
+    from scipy.special import fdtrc
+
+    n, k = int(bins.n.sum()), len(bins.n)
+    if k < LEAST_BINS or n <= k:
+        return 0.0, 1.0
+    design = np.vander((bins.x - bins.x.mean()) / (np.ptp(bins.x) or 1.0), 3)
+    root = np.sqrt(bins.n)
+    square = np.linalg.qr((design * root[:, None])[:, ::-1])[0][:, 2]
+    centred = (bins.y - float(bins.n @ bins.y) / n) * root
+    bend = float(square @ centred) ** 2
+    within = float((bins.n - 1) @ bins.deviation**2) / (n - k)
+    if within <= 0:
+        return (1.0, 0.0) if bend > 0 else (0.0, 1.0)
+    total = float(centred @ centred) + within * (n - k)
+    return max((bend - within) / (total + within), 0.0), float(fdtrc(1, n - k, bend / within))
+
+
+def brown_forsythe(place: NDArray[np.integer], y: Floats) -> float:
+    """The p-value of the test that y is as wide in each bin.
+
+    An analysis of variance of the distances from the bins' medians (Brown & Forsythe 1974, "Robust
+    tests for the equality of variances"), which heavy tails and curves do not mislead.
+    """
+    bins, at = np.unique(place, return_inverse=True)
+    medians = np.array([np.median(y[at == b]) for b in range(len(bins))])
+    distances = np.abs(y - medians[at])
+    return curve_share(Bins.of(at, at.astype(float), distances))[1]
+
+
 def breusch_pagan(residuals: Floats, predicted: Floats) -> tuple[float, float]:
     """Koenker's version of the test, ``n R2`` of the squared residuals on the predictions.
 
@@ -136,19 +219,6 @@ def breusch_pagan(residuals: Floats, predicted: Floats) -> tuple[float, float]:
     return statistic, float(chdtrc(1, statistic))
 
 
-def inflation(gram: Floats) -> Floats:
-    """Variance inflation factors of columns among themselves, from their correlations."""
-    from scipy.linalg import cho_factor, cho_solve
-
-    try:
-        factor = cho_factor(gram)
-    except np.linalg.LinAlgError:
-        return np.full(len(gram), np.inf)
-    if len(gram) and np.square(np.diag(factor[0])).min() <= RANK_TOLERANCE:
-        return np.full(len(gram), np.inf)
-    return np.asarray(np.diag(cho_solve(factor, np.eye(len(gram)))))
-
-
 def tail_share(residuals: Floats) -> float:
     """Share of the squared error in the hundredth of the rows with the largest residuals.
 
@@ -158,8 +228,10 @@ def tail_share(residuals: Floats) -> float:
     0.45
     """
     squares = np.sort(residuals**2)[::-1]
-    total = float(squares.sum())
-    return float(squares[: max(len(squares) // 100, 1)].sum()) / total if total > 0 else 0.0
+    total, rows = float(squares.sum()), len(squares) / 100
+    # Of 250 rows these are the first two, and half of the third.
+    counted = np.clip(rows - np.arange(len(squares)), 0.0, 1.0)
+    return float(counted @ squares) / total if total > 0 else 0.0
 
 
 def design_effect(bias: Floats, weight: Floats, mse: float) -> float:

@@ -1,12 +1,15 @@
 """Each check finds what it is for, and lets the innocent go."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lasso_jobs.core.inference import checks as c
-from lasso_jobs.core.inference.residuals import HeldOutPredictions, inflation
+from lasso_jobs.core.inference import shape
+from lasso_jobs.core.inference.collinearity import inflation
+from lasso_jobs.core.inference.residuals import CategoryOfRows, HeldOutPredictions
 
 N = 5000
 RNG = np.random.default_rng(11)
@@ -22,14 +25,14 @@ def held(residuals: np.ndarray, leverage: float = 0.001) -> HeldOutPredictions:
         predicted=predicted,
         actual=predicted + residuals,
         features=["x"],
-        values=X[None],
+        values=[X],
         slopes=np.array([3.0]),
         leverage=far,
         mean_leverage=0.001,
     )
 
 
-@pytest.mark.parametrize("check", [c.linearity, c.homoscedasticity, c.outliers])
+@pytest.mark.parametrize("check", [shape.linearity, shape.homoscedasticity, c.outliers])
 def test_normal_residuals_are_ok(check: Callable[[HeldOutPredictions], c.Check]) -> None:
     found = check(held(NOISE))
     assert (found.verdict, found.remedy) == ("ok", "")
@@ -39,10 +42,10 @@ def test_normal_residuals_are_ok(check: Callable[[HeldOutPredictions], c.Check])
 @pytest.mark.parametrize(
     ("check", "residuals", "verdict"),
     [
-        (c.linearity, NOISE + 0.15 * (X**2 - 1), "watch"),
-        (c.linearity, NOISE + 0.5 * (X**2 - 1), "alarm"),
-        (c.homoscedasticity, NOISE * np.exp(0.2 * X), "watch"),
-        (c.homoscedasticity, NOISE * np.exp(0.6 * X), "alarm"),
+        (shape.linearity, NOISE + 0.15 * (X**2 - 1), "watch"),
+        (shape.linearity, NOISE + 0.5 * (X**2 - 1), "alarm"),
+        (shape.homoscedasticity, NOISE * np.exp(0.2 * X), "watch"),
+        (shape.homoscedasticity, NOISE * np.exp(0.6 * X), "alarm"),
         (c.outliers, NOISE + 8 * (RNG.random(N) < 0.006), "watch"),
         (c.outliers, NOISE + 60 * (RNG.random(N) < 0.004), "alarm"),
     ],
@@ -57,16 +60,16 @@ def test_each_finds_what_it_is_for(
 
 @pytest.mark.parametrize("noise", [NOISE, np.zeros(N)])
 def test_the_line_that_a_penalty_leaves_is_no_curve(noise: np.ndarray) -> None:
-    assert c.linearity(held(noise + 0.5 * X)).verdict == "ok"
+    assert shape.linearity(held(noise + 0.5 * X)).verdict == "ok"
 
 
 def test_the_curve_is_named() -> None:
-    found = c.linearity(held(NOISE + 0.5 * (X**2 - 1)))
+    found = shape.linearity(held(NOISE + 0.5 * (X**2 - 1)))
     assert "A curve in " in found.finding
     assert found.statistics["x"] > 0.2
 
 
-@pytest.mark.parametrize("check", [c.linearity, c.homoscedasticity])
+@pytest.mark.parametrize("check", [shape.linearity, shape.homoscedasticity])
 def test_a_few_rows_are_not_accused_by_chance(
     check: Callable[[HeldOutPredictions], c.Check],
 ) -> None:
@@ -77,7 +80,7 @@ def test_a_few_rows_are_not_accused_by_chance(
             predicted=x,
             actual=x + noise,
             features=["x"],
-            values=x[None],
+            values=[x],
             slopes=np.ones(1),
             leverage=np.zeros(c.MIN_ROWS),
             mean_leverage=1.0,
@@ -91,7 +94,7 @@ def of_predicted(predicted: np.ndarray, residuals: np.ndarray) -> HeldOutPredict
         predicted=predicted,
         actual=predicted + residuals,
         features=[],
-        values=np.empty((0, n)),
+        values=[],
         slopes=np.empty(0),
         leverage=np.ones(n),
         mean_leverage=1,
@@ -102,13 +105,13 @@ def test_a_bin_of_two_rows_is_not_a_width() -> None:
     levels = np.where(np.arange(N) < 2, -1.0, np.arange(N) % 3)
     residuals = NOISE * (1 + 0.2 * (levels == 2))
     residuals[:2] = 0.01, 0.02
-    assert c.homoscedasticity(of_predicted(levels, residuals)).verdict == "ok"
+    assert shape.homoscedasticity(of_predicted(levels, residuals)).verdict == "ok"
 
 
 def test_residuals_that_vary_only_here_and_there() -> None:
-    found = c.homoscedasticity(of_predicted(np.arange(N) % 2.0, NOISE * (np.arange(N) % 2)))
+    found = shape.homoscedasticity(of_predicted(np.arange(N) % 2.0, NOISE * (np.arange(N) % 2)))
     assert found.verdict == "alarm"
-    assert found.finding == "Residuals do not vary at predictions about 0."
+    assert found.finding == "Residuals do not vary in a bin (prediction about 0)."
     assert "ratio" not in found.statistics
 
 
@@ -118,7 +121,7 @@ def test_leverage_is_told() -> None:
 
 
 def test_residuals_that_are_all_zero() -> None:
-    for check in (c.linearity, c.homoscedasticity, c.outliers):
+    for check in (shape.linearity, shape.homoscedasticity, c.outliers):
         assert check(held(np.zeros(N))).verdict == "ok"
 
 
@@ -126,13 +129,81 @@ def test_residuals_that_are_all_zero() -> None:
     ("rho", "verdict"), [(0.1, "ok"), (0.9, "watch"), (0.96, "alarm"), (1.0, "alarm")]
 )
 def test_columns_that_say_the_same(rho: float, verdict: str) -> None:
-    found = c.multicollinearity(["a", "b"], inflation(np.array([[1, rho], [rho, 1]])))
+    found = c.multicollinearity(["a", "b"], inflation(np.array([[1, rho], [rho, 1]]), np.arange(2)))
     assert found.verdict == verdict
     if rho < 1:
         assert found.statistics["a"] == pytest.approx(1 / (1 - rho**2))
     assert c.multicollinearity(["a"], np.ones(1)).verdict == "ok"
 
 
+def test_the_columns_that_others_determine_are_named() -> None:
+    found = c.multicollinearity(["a", "b", "c"], np.array([1.0, np.inf, np.inf]))
+    assert found.verdict == "alarm"
+    assert found.finding == "Other selected columns determine b, c."
+
+
+def among(others: int, residuals: np.ndarray, **more: object) -> HeldOutPredictions:
+    """Features without a coefficient, of which the last is X, and residuals."""
+    noise = np.random.default_rng(12).normal(size=(others, N))
+    return HeldOutPredictions(
+        predicted=noise[0],
+        actual=noise[0] + residuals,
+        features=[*(f"n{j}" for j in range(others)), "x"],
+        values=[*noise, X],
+        slopes=np.zeros(others + 1),
+        leverage=np.ones(N),
+        mean_leverage=1.0,
+        **more,
+    )
+
+
+def test_a_curve_and_a_width_in_a_feature_that_is_not_selected_are_found() -> None:
+    found = shape.linearity(among(20, NOISE + 0.5 * X**2))
+    assert (found.verdict, found.finding[:12]) == ("alarm", "A curve in x")
+    assert "square or bins of x" in found.remedy
+    assert len(found.statistics) == shape.MOST_STATISTICS
+    found = shape.homoscedasticity(among(20, NOISE * np.exp(0.5 * X)))
+    assert found.verdict == "alarm"
+    assert "(x about" in found.finding
+
+
+def test_a_curve_in_whole_numbers_can_be_a_category() -> None:
+    whole = np.round(2 * X)
+    held = among(1, NOISE + 0.5 * X**2)
+    found = shape.linearity(replace(held, values=[held.values[0], whole]))
+    assert "features.categorical: [x]" in found.remedy
+
+
+def test_limits_are_those_of_all_features_together() -> None:
+    rng = np.random.default_rng(3)
+    bent = rng.normal(size=400)
+    # The p-value of this bend is 4e-5: less than 0.001 / 2, and more than 0.001 / 202.
+    residuals = rng.normal(size=400) + 0.18 * (bent**2 - 1)
+    verdicts = []
+    for others in (0, 100):
+        noise = rng.normal(size=(others, 400))
+        held = HeldOutPredictions(
+            predicted=np.zeros(400),
+            actual=residuals,
+            features=[f"x{j}" for j in range(others + 1)],
+            values=[bent, *noise],
+            slopes=np.zeros(others + 1),
+            leverage=np.ones(400),
+            mean_leverage=1.0,
+        )
+        verdicts.append(shape.linearity(held).verdict)
+    assert verdicts == ["watch", "ok"]
+
+
+def test_a_width_by_the_levels_of_a_category_is_found() -> None:
+    codes = np.arange(N) % 3
+    shop = CategoryOfRows("shop", ["a", "b"], codes)  # the third is null
+    found = shape.homoscedasticity(among(1, NOISE * (1 + (codes == 2)), categories=[shop]))
+    assert found.verdict == "watch"
+    assert "(shop null)" in found.finding
+    assert "intervals.by: shop" in found.remedy
+
+
 def test_too_few_rows_are_said() -> None:
-    assert "no row is held out" in c.too_few("linearity", 0).finding
-    assert "only 17" in c.too_few("linearity", 17).finding
+    assert "no row has a prediction" in c.too_few("linearity", 0).finding
+    assert "only 17 rows" in c.too_few("linearity", 17).finding

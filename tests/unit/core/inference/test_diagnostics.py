@@ -5,11 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from sklearn.linear_model import Lasso, LassoLarsIC
 from sklearn.preprocessing import StandardScaler
-from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit import one_alpha
@@ -18,6 +17,7 @@ from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.inference import diagnostics as dg
 from lasso_jobs.core.inference.resampling import ResamplingGroups
 from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Moments
 
 Floats = NDArray[np.float64]
@@ -38,105 +38,7 @@ def fitted(recipe: Recipe, rows: Moments, alpha: float) -> one_alpha.Fit:
     return one_alpha.fit(recipe, rows, np.array([alpha]))
 
 
-# Collinearity
-
-
-def collinearity(
-    recipe: d.Recipe, rows: Moments, strongest: NDArray[np.intp] | None = None
-) -> dg.Collinearity:
-    return dg.collinearity(d.fit(recipe, rows), rows, strongest)
-
-
-def test_vif_is_that_of_statsmodels(moments_of: Rows, recipe_of: RecipeOf) -> None:
-    X, y = correlated()
-    found = collinearity(recipe_of(6), moments_of(X, y))
-    design = sm.add_constant(X)
-    expected = [variance_inflation_factor(design, j) for j in range(1, 7)]
-    assert max(expected) > 3
-    assert_allclose(found.vif, expected, rtol=1e-9)
-
-
-def test_the_condition_number_and_the_correlations_are_those_of_numpy(
-    moments_of: Rows, recipe_of: RecipeOf
-) -> None:
-    X, y = correlated()
-    found = collinearity(recipe_of(6), moments_of(X, y))
-    correlation = np.corrcoef(X, rowvar=False)
-    assert found.correlation is not None
-    assert_allclose(found.correlation, correlation, atol=1e-12)
-    assert found.condition_number == pytest.approx(np.linalg.cond(correlation), rel=1e-9)
-    assert (found.constant, found.duplicates) == ((), ())
-
-
-def test_constant_and_duplicate_columns_are_found(moments_of: Rows, recipe_of: RecipeOf) -> None:
-    X, y = correlated(p=4)
-    close = X[:, 1] + 1e-3 * X[:, 1].std() * np.random.default_rng(1).normal(size=200)
-    X = np.column_stack([X, np.full(200, 7.0), 32 + 1.8 * X[:, 1], -X[:, 1], close])
-    found = collinearity(recipe_of(8), moments_of(X, y))
-    assert found.constant == (4,)
-    assert found.duplicates == ((5, 1), (6, 1))
-    assert found.condition_number is None
-    assert_array_equal(np.isinf(found.vif), [False, True, False, False, False, True, True, False])
-    assert_array_equal(np.isnan(found.vif), np.arange(8) == 4)
-    # The copies add nothing to what the first says of a column that is none of them.
-    alone = sm.add_constant(X[:, [0, 1, 2, 3, 7]])
-    expected = [variance_inflation_factor(alone, j) for j in (1, 3, 4)]
-    assert_allclose(found.vif[[0, 2, 3]], expected, rtol=1e-6)
-    assert found.correlation is not None
-    assert np.isnan(found.correlation[4]).all()
-    assert np.isnan(found.correlation[:, 4]).all()
-    assert found.correlation[5, 6] == pytest.approx(-1)
-
-
-def test_levels_that_sum_to_one_are_dependent_but_no_duplicates(
-    moments_of: Rows, recipe_of: RecipeOf
-) -> None:
-    rng = np.random.default_rng(3)
-    level, x = rng.integers(0, 3, 100), rng.normal(size=100)
-    X = np.column_stack([x, *(level == k for k in range(3))]).astype(float)
-    found = collinearity(recipe_of(4), moments_of(X, x))
-    assert (found.condition_number, found.duplicates) == (None, ())
-    assert_array_equal(np.isinf(found.vif), [False, True, True, True])
-    reference = sm.add_constant(X[:, :3])
-    assert found.vif[0] == pytest.approx(variance_inflation_factor(reference, 1), rel=1e-9)
-
-
-def test_where_every_column_is_constant_nothing_is_defined(
-    moments_of: Rows, recipe_of: RecipeOf
-) -> None:
-    found = collinearity(recipe_of(2), moments_of(np.ones((9, 2)), np.arange(9.0)))
-    assert (found.condition_number, found.constant, found.duplicates) == (None, (0, 1), ())
-    assert np.isnan(found.vif).all()
-
-
-def test_the_correlations_of_many_columns_are_not_kept(
-    moments_of: Rows, recipe_of: RecipeOf
-) -> None:
-    X = np.random.default_rng(0).normal(size=(300, 201))
-    rows = moments_of(X, X[:, 0])
-    assert collinearity(recipe_of(201), rows).correlation is None
-    fewer = collinearity(recipe_of(200), moments_of(X[:, :200], X[:, 0]))
-    assert fewer.correlation is not None
-
-
 # AIC and BIC
-
-
-def test_of_too_many_columns_the_strongest_are_analysed(
-    moments_of: Rows, recipe_of: RecipeOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dg, "MOST_COLLINEAR", 3)
-    X, y = correlated()
-    strongest = np.array([4, 0, 2, 5, 3, 1])
-    found = collinearity(recipe_of(6), moments_of(X, y), strongest)
-    few = np.column_stack([X[:, [0, 2, 4]], np.ones(len(X))])
-    factors = [variance_inflation_factor(few, j) for j in range(3)]
-    assert_allclose(found.vif[[0, 2, 4]], factors, rtol=1e-9)
-    assert np.isnan(found.vif[[1, 3, 5]]).all()
-    values = np.linalg.eigvalsh(np.corrcoef(few[:, :3].T))
-    assert found.condition_number == pytest.approx(values[-1] / values[0], rel=1e-9)
-    note = diagnosed(recipe_of(6), moments_of(X, y)).notes[0]
-    assert "are of 3 of the 6 columns" in note
 
 
 def information(design: d.Design, rows: Moments, alphas: Floats) -> dg.Information | None:
@@ -234,23 +136,65 @@ def test_least_squares_is_that_of_statsmodels(
         assert np.isnan(getattr(found, name)[others]).all()
 
 
-@pytest.mark.parametrize(("n", "defined"), [(29, False), (30, True)])
-def test_least_squares_needs_ten_rows_for_each_coefficient(
+@pytest.mark.parametrize(("n", "warned"), [(29, True), (30, False)])
+def test_least_squares_of_few_rows_is_offered_with_a_warning(
+    n: int, warned: bool, moments_of: Rows, recipe_of: RecipeOf
+) -> None:
+    X, y = correlated(n=n, p=2)
+    rows = moments_of(X, y)
+    found = diagnosed(recipe_of(2, penalty_factors={"x0": 0.0, "x1": 0.0}), rows)
+    assert found.least_squares is not None
+    assert any("9.7 rows for each coefficient" in note for note in found.notes) == warned
+    expected = sm.OLS(y, sm.add_constant(X)).fit()
+    assert_allclose(found.least_squares.p_value, expected.pvalues[1:], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "defined"), [(3, False), (4, True)])
+def test_least_squares_needs_a_row_for_the_residuals(
     n: int, defined: bool, moments_of: Rows, recipe_of: RecipeOf
 ) -> None:
     X, y = correlated(n=n, p=2)
     rows = moments_of(X, y)
-    fit = fitted(recipe_of(2, penalty_factors={"x0": 0.0, "x1": 0.0}), rows, 0.1)
+    fit = fitted(recipe_of(2, penalty_factors={"x0": 0.0, "x1": 0.0}), rows, 1e-9)
     assert (dg.least_squares(fit, rows) is not None) == defined
 
 
-def test_least_squares_needs_independent_columns_and_some(
+def test_least_squares_leaves_out_what_others_determine(
     moments_of: Rows, recipe_of: RecipeOf
 ) -> None:
     X, y = correlated()
     rows = moments_of(np.column_stack([X, X[:, 0]]), y)
     # Ridge's part shares the coefficient between the two copies.
-    assert dg.least_squares(fitted(recipe_of(7, l1_ratio=0.5), rows, 0.1), rows) is None
+    fit = fitted(recipe_of(7, l1_ratio=0.5), rows, 0.1)
+    found = dg.least_squares(fit, rows)
+    assert found is not None
+    kept = fit.selected[fit.selected < 6]
+    expected = sm.OLS(y, sm.add_constant(X[:, kept])).fit()
+    assert_allclose(found.coef[kept], expected.params[1:], rtol=1e-9)
+    assert_allclose(found.standard_error[kept], expected.bse[1:], rtol=1e-9)
+    assert np.isnan(found.coef[6])
+    found = diagnosed(recipe_of(7, l1_ratio=0.5), rows)
+    assert any("leaves out x6, which" in note for note in found.notes)
+
+
+def test_the_first_of_the_selected_levels_is_the_reference(moments_of: Rows) -> None:
+    rng = np.random.default_rng(4)
+    flag, x = rng.random(300) < 0.4, rng.normal(size=300)
+    y = x + 2 * flag + rng.normal(size=300)
+    columns = Columns(("x",), (Category("flag", ("false", "true"), False, "boolean"),))
+    rows = moments_of(np.column_stack([x, ~flag, flag]).astype(float), y)
+    fit = fitted(Recipe(columns=columns, l1_ratio=0.5), rows, 0.01)
+    assert len(fit.selected) == 3
+    found = dg.least_squares(fit, rows)
+    assert found is not None
+    expected = sm.OLS(y, sm.add_constant(np.column_stack([x, flag]))).fit()
+    assert np.isnan(found.coef[1])
+    assert_allclose(found.coef[[0, 2]], expected.params[1:], rtol=1e-9)
+    assert_allclose(found.standard_error[[0, 2]], expected.bse[1:], rtol=1e-9)
+
+
+def test_least_squares_needs_columns_and_residuals(moments_of: Rows, recipe_of: RecipeOf) -> None:
+    X, y = correlated()
     rows = moments_of(X, y)
     assert dg.least_squares(fitted(recipe_of(6), rows, 1e9), rows) is None
     perfect = moments_of(X, X[:, 0] + X[:, 1])

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import f_oneway
+from scipy.stats import f as f_distribution
+from scipy.stats import f_oneway, levene
+from statsmodels.api import OLS
 from statsmodels.stats.diagnostic import het_breuschpagan
-from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from lasso_jobs.core.inference import residuals as r
 
@@ -68,19 +69,35 @@ def test_breusch_pagan_is_that_of_statsmodels() -> None:
     assert r.breusch_pagan(np.zeros(5), X[:5]) == (0.0, 1.0)
 
 
-def test_inflation_is_that_of_statsmodels() -> None:
-    columns = np.column_stack([X, X + RNG.normal(size=N), RNG.normal(size=(N, 2))])
-    with_constant = np.column_stack([np.ones(N), columns])
-    expected = [variance_inflation_factor(with_constant, j) for j in range(1, 5)]
-    assert_allclose(r.inflation(np.corrcoef(columns.T)), expected, rtol=1e-9)
-    assert np.isinf(r.inflation(np.ones((2, 2)))).all()
-    assert len(r.inflation(np.empty((0, 0)))) == 0
+@pytest.mark.parametrize("noise", ["normal", "heavy"])
+def test_brown_forsythe_is_that_of_scipy(noise: str) -> None:
+    y = RNG.normal(size=N) if noise == "normal" else RNG.standard_t(3, N)
+    place = r.bin_of(X)
+    expected = levene(*(y[place == k] for k in range(10)), center="median").pvalue
+    assert r.brown_forsythe(place, y) == pytest.approx(expected, rel=1e-9)
+    assert r.brown_forsythe(place * 7, y * (1 + place)) < 1e-9
+
+
+def test_a_parabola_is_the_contrast_of_bins_that_statsmodels_tests() -> None:
+    y = RNG.normal(size=N) + 0.1 * X**2
+    place = r.bin_of(X)
+    bins = r.Bins.of(place, X, y)
+    share, p_value = r.parabola_share(bins)
+    x = bins.x[place]
+    square = x**2 - np.polyval(np.polyfit(x, x**2, 1), x)
+    bend = (square @ y) ** 2 / (square @ square)
+    within = OLS(y, np.eye(10)[place]).fit().mse_resid
+    assert p_value == pytest.approx(f_distribution.sf(bend / within, 1, N - 10), rel=1e-6)
+    total = sum(bins.n * (bins.y - y.mean()) ** 2) + within * (N - 10)
+    assert share == pytest.approx((bend - within) / (total + within), rel=1e-6)
+    assert r.parabola_share(r.Bins.of(place % 2, X, y)) == (0.0, 1.0)
 
 
 def test_tail_share() -> None:
     residuals = np.append(np.ones(198), [-10.0, 10.0])
     assert r.tail_share(residuals) == 200 / 398
     assert r.tail_share(np.zeros(5)) == 0.0
+    assert r.tail_share(np.append(np.ones(49), 3.0)) == 0.5 * 9 / 58  # of half a row
     assert r.tail_share(RNG.normal(size=200_000)) == pytest.approx(0.084, abs=0.003)
 
 

@@ -338,9 +338,15 @@ def test_coefficients(trained: Trained) -> None:
 
 
 def variances(X: pd.DataFrame) -> dict[str, float]:
-    values = add_constant(X).to_numpy()
-    found = [variance_inflation_factor(values, j + 1) for j in range(X.shape[1])]
-    return dict(zip(X.columns, found, strict=True))
+    """By statsmodels; of the levels of a category together by Fox and Monette's determinants."""
+    levels = [name for name in X.columns if name.startswith("city=")]
+    # Without one level, if they are all there.
+    own = levels[1:] if np.ptp(X[levels].sum(axis=1)) == 0 else levels
+    others = [name for name in X.columns if name not in levels]
+    values = add_constant(X[[*others, *own]]).to_numpy()
+    found = {name: variance_inflation_factor(values, j) for j, name in enumerate(others, 1)}
+    whole, first, second = (np.linalg.det(X[c].corr()) for c in ([*others, *own], others, own))
+    return found | dict.fromkeys(levels, (first * second / whole) ** (1 / len(own)))
 
 
 def test_learning_curve(trained: Trained) -> None:

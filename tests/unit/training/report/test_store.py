@@ -302,8 +302,13 @@ def test_periods_are_checked_as_far_as_they_are_known(
     }
     result = train(TrainJob.from_values(job), workers=1)
     found = next(check for check in result.checks if check.name == "independence")
-    assert {*found.statistics} == measured
-    assert found.verdict == ("alarm" if measured else "unknown")
+    assert {*found.statistics} >= measured
+    of_order = {"autocorrelation by position in the file", "lag by position in the file"}
+    # Where few rows are close, sampled rows that follow one another are looked at; and by a time.
+    more = {f"{name}, of the sampled rows" for name in of_order}
+    more |= {f"{what} by day" for what in ("autocorrelation", "lag")}
+    assert {*found.statistics} - measured - more == of_order
+    assert found.verdict == ("alarm" if measured else "watch")
     page = store.stored_report(job["registry"], "periods@v1").page.decode()
     assert ("Residuals over time" in page) == ("durbin_watson" in measured)
     if "durbin_watson" in measured:
