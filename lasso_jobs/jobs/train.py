@@ -58,7 +58,7 @@ class PreprocessOptions(Section):
 
 
 class StabilityOptions(Section):
-    """Refits that show how stable a model is: to halves of the rows, to all but a twentieth."""
+    """Refits that show how stable a model is: to halves of the rows, and to resamples of them."""
 
     pairs: int = Field(
         50,
@@ -67,10 +67,24 @@ class StabilityOptions(Section):
         description="How many times the rows are split into two halves, with a fit to each half",
     )
     threshold: float = Field(
-        0.6,
+        0.75,
         gt=0.5,
         le=1,
         description="A coefficient is stable if at least this share of the halves selects it",
+    )
+    expected_false: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How many false selections to expect at most among the stable coefficients; it "
+        "decides how many columns may enter in each half",
+    )
+    resamples: int | None = Field(
+        200,
+        ge=50,
+        le=10_000,
+        description="How many resamples of the rows to fit to, for standard errors and intervals "
+        "of coefficients; null makes none",
     )
 
 
@@ -142,8 +156,8 @@ class TrainJob(Job):
     )
     stability: StabilityOptions | None = Field(
         StabilityOptions(),
-        description="How often refits to halves of the rows select each coefficient; null leaves "
-        "the refits out",
+        description="How often refits to halves of the rows select each coefficient, and how far "
+        "refits to resamples move it; null leaves the refits out",
     )
     period: str | None = Field(
         None,

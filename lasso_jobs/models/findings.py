@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lasso_jobs.core.inference.bootstrap import MIN_GROUPS
 from lasso_jobs.core.inference.stability import Stability
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.models import intervals
@@ -25,14 +26,7 @@ def as_values(model: Model) -> Values:
     return {
         "alpha_at_end": end_of_grid(model),
         "intervals": intervals.in_words(model.holdout),
-        "stability": None
-        if stability is None
-        else {
-            **_plain(stability),
-            "frequency": by_label(model, stability.frequency),
-            "standard_error": by_label(model, stability.standard_error),
-            "stable": [label for label, s in zip(labels, stability.stable, strict=True) if s],
-        },
+        "stability": None if stability is None else _stability(model, stability),
         "diagnostics": {
             "condition_number": collinear.condition_number,
             "constant": [labels[j] for j in collinear.constant],
@@ -53,6 +47,26 @@ def as_values(model: Model) -> Values:
             },
             "learning": _plain(diagnostics.learning),
             "notes": list(diagnostics.notes),
+        },
+    }
+
+
+def _stability(model: Model, stability: Stability) -> Values:
+    spread, labels = stability.bootstrap, model.labels
+    of_each = ("low", "high", "frequency")
+    return {
+        **_plain(dataclasses.replace(stability, bootstrap=None)),
+        "frequency": by_label(model, stability.frequency),
+        "standard_error": by_label(model, stability.standard_error),
+        "stable": [label for label, s in zip(labels, stability.stable, strict=True) if s],
+        "bound": stability.bound,
+        "bootstrap": None
+        if spread is None
+        else {
+            "resamples": spread.resamples,
+            "coverage": spread.coverage,
+            **{name: by_label(model, getattr(spread, name)) for name in of_each},
+            "converged": spread.converged,
         },
     }
 
@@ -95,6 +109,12 @@ def n_looked_at(model: Model) -> int:
     return len(model.labels) - (model.predictor.offset is not None) + outside
 
 
+def spread_is_wanted(model: Model) -> bool:
+    """Whether the job asks for resamples."""
+    how = model.job.get("stability")
+    return isinstance(how, Mapping) and how.get("resamples") is not None
+
+
 def has_screened_levels(model: Model) -> bool:
     """Whether levels of categories were screened as numbers were."""
     screening = model.certificate.screening
@@ -115,6 +135,8 @@ def in_words(model: Model) -> Mapping[str, str]:
     lines["intervals"] = intervals.in_words(model.holdout)
     if model.stability is not None:
         lines["stability"] = _stability_in_words(model.stability, model)
+        if model.stability.q is not None and spread_is_wanted(model):
+            lines["spread"] = _spread_in_words(model.stability)
     condition = collinear.condition_number
     lines["columns"] = (
         "condition number "
@@ -128,19 +150,38 @@ def in_words(model: Model) -> Mapping[str, str]:
 
 
 def _stability_in_words(stability: Stability, model: Model) -> str:
-    stable, bound = int(stability.stable.sum()), stability.mb_bound
+    stable, bound = int(stability.stable.sum()), stability.bound
     n = len(stability.stable) - (model.predictor.offset is not None)
-    line = (
-        f"{stable} of {n} coefficients are selected in at least "
-        f"{stability.threshold:.0%} of {2 * stability.pairs} half-samples"
-    )
-    if bound is None:
-        return line
-    if bound < stable:
-        return f"{line}; at most {bound:.3g} of them are expected to be false"
+    halves = f"{stability.threshold:.0%} of {2 * stability.pairs} half-samples"
+    if stability.q is None:  # of a model of before, whose halves were fitted at the chosen alpha
+        line = f"{stable} of {n} coefficients are selected in at least {halves}"
+        useless = bound is not None and bound >= stable
+        return f"{line}; their expected number of false ones has no useful bound" * useless or line
+    if stability.n_candidates == 0:
+        return "not judged: no coefficient is penalised, so none is selected"
+    if stability.q == 0:
+        return (
+            f"not judged: with {stability.n_candidates} coefficients to choose from, no selection "
+            f"bounds the expected number of false ones at {stability.expected_false:g}; allow "
+            "more (stability.expected_false)"
+        )
+    first = "the first" if stability.q == 1 else f"the first {stability.q}"
     return (
-        f"{line}; the expected number of false selections has no useful bound here, "
-        "because each half-sample selects too many"
+        f"{stable} of {n} coefficients are among {first} to enter in at least {halves}; at most "
+        f"{bound:.2g} of them are expected to be false"
+    )
+
+
+def _spread_in_words(stability: Stability) -> str:
+    spread = stability.bootstrap
+    if spread is None:
+        return (
+            f"standard errors and intervals are not known: {stability.groups} groups of rows are "
+            f"too few to draw from ({MIN_GROUPS} are needed)"
+        )
+    return (
+        f"standard errors and {spread.coverage:.0%} intervals are of {spread.resamples} resamples "
+        f"of {stability.groups} groups of rows, at this alpha"
     )
 
 

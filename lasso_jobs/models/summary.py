@@ -43,13 +43,19 @@ def as_values(registry: Registry, reference: str) -> Values:
 def coefficients(model: Model) -> list[Values]:
     """The coefficients that are not zero, the strongest first."""
     stability, frequency, error = model.stability, None, None
+    low: Floats | None = None
+    high: Floats | None = None
     if stability is not None:
         frequency, error = stability.frequency, stability.standard_error
+        if (spread := stability.bootstrap) is not None:
+            low, high = spread.low, spread.high
     rows = [
         {
             "feature": label,
             "coefficient": float(model.predictor.coef[j]),
             "std_error": _or_none(error, j),
+            "low": _or_none(low, j),
+            "high": _or_none(high, j),
             "per_sd": float(model.standardised[j]),
             "frequency": _or_none(frequency, j),
         }

@@ -123,16 +123,14 @@ def _stability(
 ) -> st.Stability | None:
     if (how := job.stability) is None:
         return None
-    return st.assess(
-        recipe,
-        groups,
-        alpha=cv.alpha,
-        gamma=cv.gamma,
+    wanted = st.Wanted(
         pairs=how.pairs,
         threshold=how.threshold,
+        expected_false=how.expected_false,
+        resamples=how.resamples,
         seed=job.seed,
-        steps=steps,
     )
+    return st.assess(recipe, groups, wanted, alpha=cv.alpha, gamma=cv.gamma, steps=steps)
 
 
 def cross_validate(

@@ -27,7 +27,7 @@ COMMON: Values = {
         "sizes": {"at": 5},
     },
     "weight": "seats",
-    "stability": {"pairs": 10, "threshold": 0.8},
+    "stability": {"pairs": 10, "threshold": 0.8, "expected_false": 2.0, "resamples": 50},
     "penalty_factors": {"distance": 0.0, "carrier": 2.0},
     "bounds": {"wind_gust": [0.0, 0.5], "humid": [-1.0, 0.0]},
     "seed": 17,
@@ -186,6 +186,8 @@ def test_a_job_with_every_key_does_what_each_says(folder: Path) -> None:
     assert 0 <= coef["wind_gust"] <= 0.5
     assert -1 <= coef["humid"] <= 0
     assert found["stability"]["pairs"] == 10
+    assert 1.0 < found["stability"]["bound"] <= found["stability"]["expected_false"] == 2.0
+    assert found["stability"]["bootstrap"]["resamples"] == 50
     assert found["promotion"]["promoted"]
     assert found["holdout"]["r2"] > 0.5
     assert found["holdout"]["by"] == "carrier"

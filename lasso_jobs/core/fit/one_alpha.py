@@ -1,13 +1,14 @@
 """Fits one model at one alpha, from the moments of its training rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
-from lasso_jobs.core.fit.lasso import solve_path
-from lasso_jobs.core.fit.problem import KKT_TOLERANCE, Optimality, Path
+from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max, solve_path
+from lasso_jobs.core.fit.problem import KKT_TOLERANCE, Optimality, Path, Problem
 from lasso_jobs.core.fit.relaxed import mixed
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.sample import Sample
@@ -16,6 +17,8 @@ FEW_COLUMNS = 500
 """Problems of so many columns are solved whole: to leave columns out would save nothing."""
 NEAR = 0.7
 """Gradients of this share of what enters make a column a candidate of a fit to similar rows."""
+ENTRY_ALPHAS, ENTRY_EPS, ENTRIES_AT_ONCE = 100, 1e-3, 10
+"""The grid along which columns enter: each alpha is 0.93 of the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,11 @@ def fit(
     """
     design = d.fit(recipe, rows, sample, within=within)
     path = solve_path(design.problem, alphas)
-    chosen = path.only(at)
+    return _fitted(design, path, path.only(at), alpha=float(alphas[at]), gamma=gamma)
+
+
+def _fitted(design: d.Design, path: Path, chosen: Path, *, alpha: float, gamma: float) -> Fit:
+    """The model of one of a path's alphas."""
     mixtures, relaxed = mixed(design.problem, chosen.coef, [gamma])
     worst = Optimality.of(chosen, relaxed)
     coef, intercept = design.original_units(mixtures[0])
@@ -112,7 +119,7 @@ def fit(
         standardised[design.offset] = design.deviation[design.offset]
     return Fit(
         design=design,
-        alpha=float(alphas[at]),
+        alpha=alpha,
         coef=coef[0],
         standardised=standardised,
         intercept=float(intercept[0]),
@@ -153,14 +160,74 @@ def refit(
     sample : Sample, optional
     """
     alpha = np.array([near.alpha])
+    return _among_candidates(
+        near,
+        recipe,
+        rows,
+        lambda within: fit(recipe, rows, alpha, gamma=gamma, sample=sample, within=within),
+    )
+
+
+def first_to_enter(
+    near: Fit, recipe: d.Recipe, rows: Moments, most: int, *, sample: Sample | None = None
+) -> Fit:
+    """Fit to other rows at the smallest alpha that selects at most some penalised coefficients.
+
+    The path is walked down from the alpha at which the first column enters, on a grid of
+    `ENTRY_ALPHAS`, until too many are active or the grid ends.
+
+    Parameters
+    ----------
+    near : Fit
+        To similar rows; among what columns to look, as for `refit`.
+    recipe : Recipe
+    rows : Moments
+    most : int
+    sample : Sample, optional
+    """
+
+    def entering(within: NDArray[np.bool_] | None) -> Fit:
+        design = d.fit(recipe, rows, sample, within=within)
+        path, alpha = _walked(design.problem, most)
+        return _fitted(design, path, path, alpha=alpha, gamma=1.0)
+
+    return _among_candidates(near, recipe, rows, entering)
+
+
+def _walked(problem: Problem, most: int) -> tuple[Path, float]:
+    """The last solution along the grid with at most so many penalised columns, and its alpha."""
+    alphas = alpha_grid(alpha_max(problem), ENTRY_ALPHAS, ENTRY_EPS)
+    penalised, start = problem.l1_factor > 0, None
+    last = solve_path(problem, alphas[:1])
+    alpha = float(alphas[0])
+    for first in range(0, ENTRY_ALPHAS, ENTRIES_AT_ONCE):
+        some = alphas[first : first + ENTRIES_AT_ONCE]
+        path = solve_path(problem, some, start)
+        few = np.count_nonzero(path.coef[:, penalised], axis=1) <= most
+        n = len(some) if few.all() else int(few.argmin())
+        if n:
+            last, alpha = path.only(n - 1), float(some[n - 1])
+        if n < len(some):
+            break
+        start = path.coef[-1]
+    return last, alpha
+
+
+def _among_candidates(
+    near: Fit,
+    recipe: d.Recipe,
+    rows: Moments,
+    solve: Callable[[NDArray[np.bool_] | None], Fit],
+) -> Fit:
+    """Solve within the columns that can matter, until no other column violates its condition."""
     own_levels = bool(recipe.columns.categories) and recipe.grouping is None
     if len(near.coef) <= FEW_COLUMNS or recipe.adaptive or recipe.bounds or own_levels:
-        return fit(recipe, rows, alpha, gamma=gamma, sample=sample)
+        return solve(None)
     free = near.design.usable.copy()
     free[free] = near.design.problem.l1_factor == 0
     within = (near.coef != 0) | (near.nearness() >= NEAR * near.alpha) | free
     while True:
-        found = fit(recipe, rows, alpha, gamma=gamma, sample=sample, within=within)
+        found = solve(within)
         coef, _ = found.design.original_units(found.path.coef[-1:])
         more = _violating(recipe, found.design, rows, coef=coef[0], alpha=found.alpha)
         if not len(more):

@@ -1,80 +1,87 @@
-"""Measures how far the selection and the coefficients depend on the rows, at one alpha.
+"""Measures how far the selection and the coefficients depend on the rows.
 
 All fits are to groups of buckets, so that no row is read. Of many columns, the fits are those of
-`lasso_jobs.core.fit.one_alpha.refit`: only columns that can matter are solved for, and the
-optimality conditions of all others are checked.
+`lasso_jobs.core.fit.one_alpha`: only columns that can matter are solved for, and the optimality
+conditions of all others are checked.
 
-Stability selection. The groups of rows are cut at random into complementary halves, and each half
-is fitted. A coefficient's frequency is the share of the halves in which it is not zero (Meinshausen
-& Bühlmann 2010, "Stability selection"; in complementary pairs: Shah & Samworth 2013, "Variable
-selection with error control: another look at stability selection"). With q coefficients selected
-in a half on average, of p that can be, and a frequency of at least pi asked for, the expected
-number of false selections is at most
+Stability selection. The groups of rows are cut at random into complementary halves. In each half
+the path is walked until q columns have entered. A coefficient's frequency is the share of the
+halves in which it is among them (Meinshausen & Bühlmann 2010, "Stability selection"; in
+complementary pairs: Shah & Samworth 2013, "Variable selection with error control: another look at
+stability selection"). q is the largest whose bound on the expected number of false selections is
+what was asked for (`lasso_jobs.core.inference.false_selections`), so the bound has a use whatever
+cross-validation chose. At its alpha, which selects for prediction, the bound of Meinshausen &
+Bühlmann averaged 29 with 16 columns of noise beside 10 others.
 
-    q^2 / ((2 pi - 1) p)                                        (Meinshausen & Bühlmann, theorem 1)
-    C(pi, B) q^2 / p, and with theta = q / p <= 1 / sqrt(3)        (Shah & Samworth, theorem 2)
-        C = 1 / (2 (2 pi - 1 - 1 / (2 B)))             for pi <= 3/4
-        C = 4 (1 - pi + 1 / (2 B)) / (1 + 1 / B)       for pi > 3/4
+No pair is drawn twice, and the pairs in the bound are those that there are: of five groups, 15.
 
-A false selection is one that half of the rows would select no oftener than a coefficient drawn at
-random, q / p; Meinshausen & Bühlmann's theorem says the same of all noise, if noise is exchangeable
-and the selection better than random. The second bound holds for B pairs if the share of pairs that
-agree on a coefficient is unimodal. q is estimated by its mean over the halves, and alpha taken as
-given although the same rows chose it.
-
-Jackknife. Leaving out one group after the other gives the standard error of each coefficient, for
-groups of unequal weight w_j too (Busing, Meijer & van der Leeden 1999, "Delete-m jackknife for
-unequal m"): with G groups, h_j = sum(w) / w_j, b the fit to all and b_j the fit without group j,
-
-    J = G b - sum_j (1 - 1 / h_j) b_j,     u_j = h_j b - (h_j - 1) b_j,
-    variance = 1 / G  sum_j (u_j - J)^2 / (h_j - 1)
-
-which for equal groups is ``(G - 1) / G sum_j (b_j - mean(b_j))^2``. Its own relative error is about
-``1 / sqrt(2 (G - 1))``. A coefficient that is zero in most fits has no such spread to measure.
+Resamples: see `lasso_jobs.core.inference.bootstrap`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.inference.bootstrap import Bootstrap, bootstrap
+from lasso_jobs.core.inference.false_selections import (
+    largest_q,
+    r_concave_bound,
+    unimodal_bound,
+    worst_case_bound,
+)
 from lasso_jobs.core.inference.resampling import ResamplingGroups
 from lasso_jobs.core.rows.buckets import row_hashes, text_key
-from lasso_jobs.core.rows.folds import k_folds
-from lasso_jobs.core.rows.moments import Floats, Moments
+from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps, in_threads
+
+Half = tuple[int, ...]
+DRAWS_PER_PAIR = 20
+"""So many draws for each pair that is wanted; those that were drawn before are passed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stability:
-    """Selection frequencies and standard errors at one alpha.
+    """Selection frequencies of half-samples, and the spread of coefficients in resamples.
 
     Parameters
     ----------
     pairs : int
-        Complementary pairs of halves.
+        Different complementary pairs of halves.
     groups : int
-        Groups of rows that were halved, and left out one by one.
+        Groups of rows that were halved, and drawn with replacement.
     threshold : float
         The frequency from which on a coefficient counts as stable.
     frequency : ndarray, shape (p,)
-        Share of the halves in which the coefficient is not zero; NaN of an offset.
+        Share of the halves in which the coefficient is among the first q; NaN of an offset, and
+        everywhere if q is 0. Where nothing is penalised, 1 of all that vary.
     standard_error : ndarray, shape (p,)
-        By the jackknife, in original units; NaN of an offset.
+        By the bootstrap, in original units; NaN of an offset, and where it is not known. Without
+        ``bootstrap`` it is NaN, or by the jackknife in a model of before.
     mean_selected : float
-        Penalised coefficients selected in a half, on average: q.
+        Penalised coefficients selected in a half, on average.
     n_candidates : int
         Penalised coefficients of columns that vary: the p of the bounds.
     mb_bound : float or None
         On the expected number of false selections, by Meinshausen & Bühlmann; None where nothing
-        is penalised.
+        is selected.
     unimodal_bound : float or None
-        By Shah & Samworth; None where it does not apply.
+        By Shah & Samworth's theorem 2; None where it does not apply.
     converged : bool
         Whether every fit did.
+    r_concave_bound : float or None
+        By Shah & Samworth's section 3.3.
+    expected_false : float or None
+        What was asked for; None in a model of before, whose halves were fitted at one alpha.
+    q : int or None
+        How many columns may enter in each half; 0 if one would be too many. None as above.
+    bootstrap : Bootstrap or None
+        None if it was not asked for, or with too few groups.
     """
 
     pairs: int
@@ -87,25 +94,57 @@ class Stability:
     mb_bound: float | None
     unimodal_bound: float | None
     converged: bool
+    r_concave_bound: float | None = None
+    expected_false: float | None = None
+    q: int | None = None
+    bootstrap: Bootstrap | None = None
 
     @property
     def stable(self) -> NDArray[np.bool_]:
         """Which coefficients reach the threshold."""
         return self.frequency >= self.threshold
 
+    @property
+    def bound(self) -> float | None:
+        """The smallest of the bounds on the expected number of false selections."""
+        known = (self.r_concave_bound, self.mb_bound)
+        return min((bound for bound in known if bound is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked of stability selection and of the bootstrap.
+
+    Parameters
+    ----------
+    pairs : int
+        How many complementary pairs of halves; fewer if there are no more.
+    threshold : float
+        In (0.5, 1].
+    expected_false : float
+        The bound on the expected number of false selections.
+    resamples : int or None
+        Of the bootstrap; None for none.
+    seed : int
+    """
+
+    pairs: int = 50
+    threshold: float = 0.75
+    expected_false: float = 1.0
+    resamples: int | None = None
+    seed: int = 0
+
 
 def assess(
     recipe: Recipe,
     groups: ResamplingGroups,
+    wanted: Wanted,
     *,
     alpha: float,
     gamma: float = 1.0,
-    pairs: int,
-    threshold: float,
-    seed: int,
     steps: Steps | None = None,
 ) -> Stability:
-    """Fit to halves of the groups, and to all groups but one.
+    """Fit to halves of the groups, and to resamples of them.
 
     All fits keep the levels that a fit to all groups keeps, so that their coefficients match.
 
@@ -113,160 +152,124 @@ def assess(
     ----------
     recipe : Recipe
     groups : ResamplingGroups
+    wanted : Wanted
     alpha : float
+        Of the resamples; of halves it only tells where to look among very many columns.
     gamma : float
         Of a relaxed fit; it changes no selection, but the coefficients' spread.
-    pairs : int
-        How many complementary pairs of halves. With few groups some are drawn twice.
-    threshold : float
-        In (0.5, 1].
-    seed : int
     steps : Steps, optional
         Each fit takes one.
     """
-    path = np.array([alpha])
+    steps, path = steps or Steps(), np.array([alpha])
     everything = one_alpha.fit(recipe, groups.merged(), path, gamma=gamma, sample=groups.sample)
     recipe = replace(recipe, grouping=recipe.grouping or everything.design.grouping)
-    drawn = complementary_halves(len(groups.moments), pairs, seed)
-    again = _Again(
-        everything=everything, recipe=recipe, groups=groups, gamma=gamma, steps=steps or Steps()
+    spread = None
+    if wanted.resamples is not None:
+        spread = bootstrap(
+            everything,
+            recipe,
+            groups,
+            gamma=gamma,
+            resamples=wanted.resamples,
+            seed=wanted.seed,
+            steps=steps,
+        )
+    selection = _select_in_halves(everything, recipe, groups, wanted, steps=steps)
+    converged = everything.converged and selection.converged
+    unknown = np.full(len(selection.frequency), np.nan)
+    return replace(
+        selection,
+        standard_error=unknown if spread is None else spread.standard_error,
+        converged=converged and (spread is None or spread.converged),
+        bootstrap=spread,
     )
-    halves = again.to_halves([half for pair in drawn for half in pair])
-    others = again.without_each()
-    fitted = everything.design.usable
-    selected = np.array([(coef != 0) & fitted for coef, _ in halves])
-    mean_selected, n_candidates = _selected_candidates(everything, selected)
-    weights = np.array([group.weight for group in groups.moments])
-    frequency = selected.mean(axis=0)
-    error = jackknife(everything.coef, np.array([coef for coef, _ in others]), weights)
+
+
+def _select_in_halves(
+    everything: one_alpha.Fit,
+    recipe: Recipe,
+    groups: ResamplingGroups,
+    wanted: Wanted,
+    *,
+    steps: Steps,
+) -> Stability:
+    """Stability selection, without standard errors."""
+    candidates, usable = everything.design.usable.copy(), everything.design.usable
+    candidates[candidates] = everything.design.problem.l1_factor > 0
+    halves = [half for pair in _pairs(groups, wanted) for half in pair]
+    n, pairs, threshold = int(candidates.sum()), len(halves) // 2, wanted.threshold
+    q = largest_q(wanted.expected_false, n, threshold, pairs) if n else 0
+    selected, converged = np.zeros((len(halves), len(usable)), np.bool_), True
+    if q:
+        steps.expect(len(halves))
+
+        def first(half: Half) -> tuple[NDArray[np.bool_], bool]:
+            rows, sample = groups.merged(half), groups.sample_of(half)
+            fit = one_alpha.first_to_enter(everything, recipe, rows, q, sample=sample)
+            steps.take()
+            return (fit.coef != 0) & usable, fit.converged
+
+        found = in_threads(first, halves, steps)
+        selected = np.array([each for each, _ in found])
+        converged = all(each for _, each in found)
+    frequency = selected.mean(axis=0) if q else np.where(n, np.nan, usable.astype(float))
     if everything.design.offset is not None:  # which is neither selected nor estimated
-        frequency[everything.design.offset] = error[everything.design.offset] = np.nan
+        frequency[everything.design.offset] = np.nan
     return Stability(
         pairs=pairs,
         groups=len(groups.moments),
         threshold=threshold,
         frequency=frequency,
-        standard_error=error,
-        mean_selected=mean_selected,
-        n_candidates=n_candidates,
-        mb_bound=mb_bound(mean_selected, n_candidates, threshold),
-        unimodal_bound=unimodal_bound(mean_selected, n_candidates, threshold, pairs),
-        converged=everything.converged and all(converged for _, converged in (*halves, *others)),
+        standard_error=frequency,
+        mean_selected=float(selected[:, candidates].sum(axis=1).mean()),
+        n_candidates=n,
+        mb_bound=worst_case_bound(q, n, threshold) if q else None,
+        unimodal_bound=unimodal_bound(q, n, threshold, pairs) if q else None,
+        r_concave_bound=r_concave_bound(q, n, threshold, pairs) if q else None,
+        converged=converged,
+        expected_false=wanted.expected_false,
+        q=q,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Again:
-    """Fits to some of the groups, at the alpha of a fit to all: coefficients, and convergence.
-
-    The whole fits are not kept, which may hold a matrix of the size of the moments.
-    """
-
-    everything: one_alpha.Fit
-    recipe: Recipe
-    groups: ResamplingGroups
-    gamma: float
-    steps: Steps
-
-    def to_halves(self, halves: list[tuple[int, ...]]) -> list[tuple[Floats, bool]]:
-        """To each half, of which some may be the same."""
-        different = list(dict.fromkeys(halves))
-        self.steps.expect(len(different) + len(self.groups.moments))
-        found = in_threads(lambda h: self._fit(self.groups.merged(h), h), different, self.steps)
-        by_half = dict(zip(different, found, strict=True))
-        return [by_half[half] for half in halves]
-
-    def without_each(self) -> list[tuple[Floats, bool]]:
-        """To all groups but one."""
-        folds = k_folds(self.groups.moments)
-        return in_threads(lambda f: self._fit(f.training, f.buckets), folds, self.steps)
-
-    def _fit(self, rows: Moments, which: Iterable[int]) -> tuple[Floats, bool]:
-        sample = self.groups.sample_of(which)
-        fit = one_alpha.refit(self.everything, self.recipe, rows, gamma=self.gamma, sample=sample)
-        self.steps.take()
-        return fit.coef, fit.converged
+def _pairs(groups: ResamplingGroups, wanted: Wanted) -> list[tuple[Half, Half]]:
+    return complementary_halves(len(groups.moments), wanted.pairs, wanted.seed)
 
 
-def _selected_candidates(
-    everything: one_alpha.Fit, selected: NDArray[np.bool_]
-) -> tuple[float, int]:
-    """Penalised coefficients selected in a half on average, and all that can be."""
-    candidates = everything.design.usable.copy()
-    candidates[candidates] = everything.design.problem.l1_factor > 0
-    return float(selected[:, candidates].sum(axis=1).mean()), int(candidates.sum())
+def complementary_halves(n_groups: int, pairs: int, seed: int) -> list[tuple[Half, Half]]:
+    """Different pairs of disjoint halves of the groups; of an odd number, one is in neither.
 
-
-def complementary_halves(
-    n_groups: int, pairs: int, seed: int
-) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Disjoint halves of the groups; of an odd number, one is in neither.
+    Fewer than ``pairs`` if there are no more.
 
     Examples
     --------
     >>> for left, right in complementary_halves(6, pairs=2, seed=0):
     ...     print(left, right)
-    (2, 3, 5) (0, 1, 4)
-    (3, 4, 5) (0, 1, 2)
+    (0, 1, 4) (2, 3, 5)
+    (0, 1, 2) (3, 4, 5)
+    >>> len(complementary_halves(5, pairs=50, seed=0))
+    15
     """
     half = n_groups // 2
-    for i in range(pairs):
+    possible = comb(n_groups, half) * comb(n_groups - half, half) // 2
+    if possible <= pairs:
+        return list(_every_pair(n_groups, half))
+    different: dict[tuple[Half, Half], None] = {}
+    for i in range(DRAWS_PER_PAIR * pairs):
         # Our own hash, not numpy's generator, whose numbers may change with its version.
         draw = row_hashes(text_key(f"pair {i}", seed), np.arange(n_groups))
         order = np.argsort(draw, kind="stable")
         left, right = np.sort(order[:half]), np.sort(order[half : 2 * half])
-        yield tuple(left.tolist()), tuple(right.tolist())
+        one, other = sorted([tuple(left.tolist()), tuple(right.tolist())])
+        different[one, other] = None
+        if len(different) == pairs:
+            break
+    return list(different)
 
 
-def mb_bound(mean_selected: float, n_candidates: int, threshold: float) -> float | None:
-    """Expected false selections, by Meinshausen & Bühlmann (2010), theorem 1.
-
-    Examples
-    --------
-    >>> round(mb_bound(mean_selected=20.0, n_candidates=500, threshold=0.9), 6)
-    1.0
-    """
-    if n_candidates == 0:
-        return None
-    return mean_selected**2 / ((2 * threshold - 1) * n_candidates)
-
-
-def unimodal_bound(
-    mean_selected: float, n_candidates: int, threshold: float, pairs: int
-) -> float | None:
-    """Expected false selections, by Shah & Samworth (2013), theorem 2; None where it is silent."""
-    if n_candidates == 0:
-        return None
-    theta = mean_selected / n_candidates
-    lowest = 0.5 + min(theta**2, 1 / (2 * pairs) + 0.75 * theta**2)
-    if theta > 1 / np.sqrt(3) or threshold < 0.5 + 1 / pairs or threshold <= lowest:
-        return None
-    if threshold <= 0.75:
-        factor = 1 / (2 * (2 * threshold - 1 - 1 / (2 * pairs)))
-    else:
-        factor = 4 * (1 - threshold + 1 / (2 * pairs)) / (1 + 1 / pairs)
-    return factor * theta * mean_selected
-
-
-def jackknife(all_coef: Floats, coef_without: Floats, weights: Floats) -> Floats:
-    """Standard errors by the delete-a-group jackknife for groups of unequal weight.
-
-    Parameters
-    ----------
-    all_coef : ndarray, shape (p,)
-        Of the fit to all groups.
-    coef_without : ndarray, shape (n_groups, p)
-        Of the fits without each.
-    weights : ndarray, shape (n_groups,)
-
-    Examples
-    --------
-    The mean of 1, 2 and 6, whose standard error is ``std(ddof=1) / sqrt(3)``:
-
-    >>> jackknife(np.array([3.0]), np.array([[4.0], [3.5], [1.5]]), np.ones(3)).round(6)
-    array([1.527525])
-    """
-    h = (weights.sum() / weights)[:, None]
-    pseudo = h * all_coef - (h - 1) * coef_without
-    estimate = len(weights) * all_coef - ((1 - 1 / h) * coef_without).sum(axis=0)
-    return np.asarray(np.sqrt(((pseudo - estimate) ** 2 / (h - 1)).mean(axis=0)))
+def _every_pair(n_groups: int, half: int) -> Iterator[tuple[Half, Half]]:
+    for left in combinations(range(n_groups), half):
+        rest = [group for group in range(n_groups) if group not in left]
+        for right in combinations(rest, half):
+            if left < right:
+                yield left, right

@@ -83,7 +83,17 @@ def _features(facts: ReportFacts) -> str:
 
 
 def _coefficients(facts: ReportFacts) -> str:
-    names = ("Rank", "Column", "Per SD", "Per unit", "Std. error", "Frequency", "VIF")
+    names = (
+        "Rank",
+        "Column",
+        "Per SD",
+        "Per unit",
+        "Std. error",
+        "Low",
+        "High",
+        "Frequency",
+        "VIF",
+    )
     rows: list[Sequence[str]] = [
         (
             str(row.rank),
@@ -91,6 +101,8 @@ def _coefficients(facts: ReportFacts) -> str:
             signed(row.per_sd),
             signed(row.coef),
             number(row.error),
+            signed(row.low),
+            signed(row.high),
             share(row.frequency),
             factor(row.vif),
         )

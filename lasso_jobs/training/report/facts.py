@@ -158,7 +158,9 @@ class CoefficientRow:
     per_sd, coef : float
         For a column of unit variance, and in original units.
     error : float or None
-        Standard error of ``coef``, by the jackknife.
+        Standard error of ``coef``.
+    low, high : float or None
+        The interval of ``coef``.
     frequency : float or None
         Share of the halves of the rows that select it.
     vif, vif_of_all : float
@@ -170,6 +172,8 @@ class CoefficientRow:
     per_sd: float
     coef: float
     error: float | None
+    low: float | None
+    high: float | None
     frequency: float | None
     vif: float
     vif_of_all: float
@@ -179,6 +183,7 @@ def coefficient_rows(facts: ReportFacts) -> list[CoefficientRow]:
     """The coefficients that are not zero, the strongest first."""
     model, vif_of_selected = facts.registered.model, facts.examined.vif.tolist()
     stability = model.stability
+    spread = None if stability is None else stability.bootstrap
     strength = np.abs(model.standardised)
     varying = [j for j in np.flatnonzero(strength).tolist() if j != model.predictor.offset_at]
     vif = dict(zip(varying, vif_of_selected, strict=True))
@@ -190,6 +195,8 @@ def coefficient_rows(facts: ReportFacts) -> list[CoefficientRow]:
             per_sd=float(model.standardised[j]),
             coef=float(model.predictor.coef[j]),
             error=None if stability is None else float(stability.standard_error[j]),
+            low=None if spread is None else float(spread.low[j]),
+            high=None if spread is None else float(spread.high[j]),
             frequency=None if stability is None else float(stability.frequency[j]),
             vif=vif.get(j, math.nan),
             vif_of_all=float(model.diagnostics.collinearity.vif[j]),

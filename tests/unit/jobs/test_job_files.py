@@ -37,7 +37,7 @@ search:
   fold_means: size
   early_stop: null
 holdout: 0.2
-stability: {pairs: 50, threshold: 0.6}
+stability: {pairs: 50, threshold: 0.75, expected_false: 1.0, resamples: 200}
 penalty_factors: {}
 bounds: {}
 seed: 0
@@ -176,7 +176,13 @@ def test_an_output_has_no_one_or_several_partition_columns(partition_by: object)
         ({"holdout": None}, ("holdout", None)),
         ({"holdout": {"where": "x > 1"}}, ("holdout", "where", "x > 1")),
         ({"stability": None}, ("stability", None)),
-        ({"stability": {"pairs": 7}}, ("stability", {"pairs": 7, "threshold": 0.6})),
+        (
+            {"stability": {"pairs": 7, "resamples": None}},
+            (
+                "stability",
+                {"pairs": 7, "threshold": 0.75, "expected_false": 1.0, "resamples": None},
+            ),
+        ),
         ({"penalty_factors": {"x": 0}}, ("penalty_factors", "x", 0.0)),
         ({"bounds": {"x": [0, 3]}}, ("bounds", "x", [0.0, 3.0])),
         ({"preprocess": {"missing": "indicator"}}, ("preprocess", "missing", "indicator")),
@@ -243,6 +249,8 @@ def test_a_value_of_each_form_is_kept(
         ({"stability": {"threshold": 0.5}}, "stability.threshold"),
         ({"stability": {"threshold": 1.1}}, "stability.threshold"),
         ({"stability": {"pairs": 0}}, "stability.pairs"),
+        ({"stability": {"expected_false": 0}}, "stability.expected_false"),
+        ({"stability": {"resamples": 1}}, "stability.resamples"),
         ({"seed": 2**63}, "seed"),
         ({"promote": "sometimes"}, "promote"),
     ],

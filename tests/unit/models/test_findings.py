@@ -33,7 +33,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TrainJob:
             "data": {"path": str(folder / "a.parquet")},
             "target": "y",
             "search": {"rule": "1se", "alphas": 20},
-            "stability": {"pairs": 5, "threshold": 0.8},
+            "stability": {"pairs": 5, "threshold": 0.8, "resamples": 50},
             "registry": str(folder / "models"),
         }
     )
@@ -47,7 +47,14 @@ def result(job: TrainJob) -> TrainResult:
 def test_the_json_names_what_was_found(result: TrainResult) -> None:
     values = json.loads(json.dumps(result.as_values(), allow_nan=False))
     stability, known = values["stability"], values["diagnostics"]
-    assert (stability["pairs"], stability["threshold"], stability["groups"]) == (5, 0.8, 20)
+    assert (stability["pairs"], stability["threshold"], stability["groups"]) == (5, 0.8, 60)
+    assert (stability["expected_false"], stability["q"]) == (1.0, 1)
+    assert stability["bound"] == min(stability["mb_bound"], stability["r_concave_bound"]) <= 1
+    spread = stability["bootstrap"]
+    assert (spread["resamples"], spread["coverage"], spread["converged"]) == (50, 0.9, True)
+    assert spread["low"]["x"] < values["coef"]["x"] < 3 < spread["high"]["x"]
+    assert spread["frequency"] == {"x": 1.0, "z": 0.0, "fixed": 0.0, "z2": 0.0}
+    assert spread["low"]["z"] is stability["standard_error"]["z"] is None
     assert stability["frequency"]["x"] == 1.0
     assert stability["stable"] == ["x"]
     assert 0 < stability["standard_error"]["x"] < 0.2
@@ -75,24 +82,51 @@ def test_frequency_and_spread_are_beside_each_coefficient(result: TrainResult) -
     assert [row["feature"] for row in rows] == ["x"]
     found = result.model.stability
     assert found is not None
+    assert found.bootstrap is not None
     assert (rows[0]["frequency"], rows[0]["std_error"]) == (1.0, found.standard_error[0])
+    assert (rows[0]["low"], rows[0]["high"]) == (found.bootstrap.low[0], found.bootstrap.high[0])
 
 
 def test_words_say_what_matters(result: TrainResult) -> None:
     words = result.in_words()
-    assert words["stability"].startswith(
-        "1 of 4 coefficients are selected in at least 80% of 10 half-samples; at most 0."
+    assert words["stability"] == (
+        "1 of 4 coefficients are among the first to enter in at least 80% of 10 half-samples; at "
+        "most 0.22 of them are expected to be false"
     )
-    assert words["stability"].endswith(" of them are expected to be false")
+    assert words["spread"] == (
+        "standard errors and 90% intervals are of 50 resamples of 60 groups of rows, at this alpha"
+    )
     assert words["columns"] == ("condition number infinite; constant: fixed; duplicate: z2 = z")
+
+
+@pytest.mark.parametrize(
+    ("changes", "topic", "said"),
+    [
+        ({"q": 0, "n_candidates": 3}, "stability", "not judged: with 3 coefficients to choose"),
+        ({"q": 0, "n_candidates": 0}, "stability", "not judged: no coefficient is penalised"),
+        ({"bootstrap": None, "groups": 5}, "spread", "5 groups of rows are too few"),
+        # A model of before: its halves were fitted at the chosen alpha.
+        (
+            {"q": None, "r_concave_bound": None, "mb_bound": 1.5, "bootstrap": None},
+            "stability",
+            "selected in at least 80% of 10 half-samples; their expected number of false ones has",
+        ),
+        (
+            {"q": None, "r_concave_bound": None, "mb_bound": 0.5, "bootstrap": None},
+            "stability",
+            "1 of 4 coefficients are selected in at least 80% of 10 half-samples",
+        ),
+    ],
+)
+def test_words_say_what_is_not_known(
+    changes: dict[str, object], topic: str, said: str, result: TrainResult
+) -> None:
     found = result.model.stability
     assert found is not None
-    crowded = dataclasses.replace(found, mb_bound=1.5)
-    other = findings.in_words(dataclasses.replace(result.model, stability=crowded))
-    assert other["stability"].endswith(
-        "the expected number of false selections has no useful bound here, "
-        "because each half-sample selects too many"
-    )
+    other = dataclasses.replace(found, **changes)
+    words = findings.in_words(dataclasses.replace(result.model, stability=other))
+    assert said in words[topic]
+    assert ("spread" in words) == (changes["q"] is not None if "q" in changes else True)
 
 
 def test_long_lists_are_cut_short(result: TrainResult) -> None:
@@ -111,16 +145,17 @@ def test_without_stability_the_model_has_none(job: TrainJob) -> None:
     assert values["diagnostics"]["learning"]["test"] == "last buckets"
     assert "stability" not in plain.in_words()
     row = summary.coefficients(plain.model)[0]
-    assert (row["frequency"], row["std_error"]) == (None, None)
+    assert {row[name] for name in ("frequency", "std_error", "low", "high")} == {None}
 
 
 def test_few_buckets_are_enough(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lasso_jobs.core.rows.buckets.MAX_STATE_BYTES", 0)
     found = train(job, workers=1).model.stability
     assert found is not None
-    assert found.groups == 5
+    assert (found.groups, found.pairs) == (5, 5)
     assert found.frequency[0] == 1.0
-    assert found.standard_error[0] > 0
+    assert found.bootstrap is None
+    assert np.isnan(found.standard_error).all()
 
 
 def test_the_seed_draws_the_halves(job: TrainJob, result: TrainResult) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lasso_jobs.core.inference.resampling import MAX_GROUPS, ResamplingGroups
+from lasso_jobs.core.inference import resampling
+from lasso_jobs.core.inference.resampling import ResamplingGroups
 from lasso_jobs.core.rows.moments import Moments
 from lasso_jobs.core.rows.sample import Sample
 
@@ -18,13 +20,17 @@ def one_a_bucket(n: int) -> Sample:
     return Sample(size=n + 1, hashes=hashes, buckets=np.arange(n + 1), values=np.empty((0, n + 1)))
 
 
-def test_groups_are_merged_buckets_without_the_empty_ones(moments_of: Rows) -> None:
+def test_groups_are_merged_buckets_without_the_empty_ones(
+    moments_of: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
     X = np.random.default_rng(2).normal(size=(300, 3))
     buckets = [moments_of(X[g::60], X[g::60, 0]) for g in range(60)]
     buckets[4] = moments_of(np.empty((0, 3)), np.empty(0))
+    assert len(ResamplingGroups.of(buckets).moments) == 59
+    monkeypatch.setattr(resampling, "MANY_COLUMNS", 3)
     found = ResamplingGroups.of(buckets, one_a_bucket(60))
     groups = found.moments
-    assert len(groups) == MAX_GROUPS == 20
+    assert len(groups) == 20
     assert found.sample is not None
     group_of = found.sample.buckets
     assert group_of[4] == group_of[60] == -1
