@@ -20,8 +20,8 @@ MOST_FIELDS = 5
 MOST_LINES = 350
 MOST_LINES_OF_A_FUNCTION = 60
 MOST_MODULES = 14
-# Of the package's lines.
-LARGEST_SHARE = 0.22
+# Of the package's lines; core, the largest, is four rooms of mathematics.
+LARGEST_SHARE = 0.24
 
 
 @cache
