@@ -78,7 +78,7 @@ class Data(Section):
             raise JobError(key, f"has a {DATE}", "a date to put in its place", remedy)
         return () if self.where is None else parse(self.where, key)
 
-    def on(self, date: str) -> "Data":
+    def on(self, date: str) -> Self:
         """The same rows as of a date, which takes the place of ``{date}`` in the filter."""
         try:
             if datetime.date.fromisoformat(date).isoformat() != date:

@@ -12,6 +12,7 @@ from pydantic import (
     field_validator,
 )
 
+from lasso_jobs.data.times import duration
 from lasso_jobs.jobs.alpha_search import AlphaSearch
 from lasso_jobs.jobs.base import DATE, Data, Job, Name, Place, Section, Share
 from lasso_jobs.jobs.compare import CompareOptions
@@ -20,6 +21,29 @@ from lasso_jobs.jobs.split import HoldoutRows
 
 Factor = Annotated[float, Field(ge=0)]
 Bound = Annotated[float, Field(allow_inf_nan=True)]
+
+
+class TrainData(Data):
+    """Where the rows to train on are, and how far back."""
+
+    window: PositiveInt | str | None = Field(
+        None,
+        description="Only the rows of the last so many days, such as 180d, up to the newest in "
+        "the data: by period, a date in the folders' names, or the times of the split. Of periods "
+        "that are numbers, how many of them; null takes all rows",
+    )
+
+    @field_validator("window")
+    @classmethod
+    def _of_some_length(cls, window: int | str | None) -> int | str | None:
+        if isinstance(window, str) and not (duration(window) or 0.0) > 0:
+            raise ValueError("a duration such as 180d or 26w, or a number of periods")
+        return window
+
+    def within(self, where: str) -> "TrainData":
+        """The same rows as far as they meet one more filter."""
+        both = where if self.where is None else f"({self.where}) and {where}"
+        return self.model_copy(update={"where": both})
 
 
 class PreprocessOptions(Section):
@@ -118,7 +142,7 @@ class TrainJob(Job):
     command: ClassVar[str] = "train"
 
     name: Name = Field(description="The model's name in the registry")
-    data: Data = Field(description="The rows to train on")
+    data: TrainData = Field(description="The rows to train on")
     target: str = Field(description="The column to predict")
     features: FeatureSelection = Field(
         FeatureSelection(), description="Which columns to predict it from"

@@ -1,7 +1,7 @@
 """Plans a training: holds the job against the files' footers, and says what will be read."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,8 +14,9 @@ from lasso_jobs.data.columns.selection import SelectedFeatures, select_features
 from lasso_jobs.data.columns.vector_options import vector_options
 from lasso_jobs.data.dataset import Dataset, WorkUnit
 from lasso_jobs.data.discover import discover
-from lasso_jobs.data.times import FORMS, is_date, is_number, is_time
+from lasso_jobs.data.times import FORMS, is_number, is_time
 from lasso_jobs.data.vectors.features import VectorOptions
+from lasso_jobs.data.window import Window, constant_of_dates, window_of
 from lasso_jobs.engine.memory import of_this_process
 from lasso_jobs.errors import DataError, JobError
 from lasso_jobs.jobs.split import HoldoutRows
@@ -38,6 +39,8 @@ class TrainPlan:
     engine : {"all", "screened"}
     period : str or None
         The column of periods.
+    window : Window or None
+        The last part of the data, which ``job.data.where`` keeps besides.
     columns_read : tuple of str
     odd_columns : tuple of ColumnFate
         Those of them that some file lacks, or has in another type.
@@ -53,6 +56,7 @@ class TrainPlan:
     features: SelectedFeatures
     engine: Engine
     period: str | None
+    window: Window | None
     columns_read: tuple[str, ...]
     odd_columns: tuple[ColumnFate, ...]
     work_units: tuple[WorkUnit, ...]
@@ -67,6 +71,7 @@ class TrainPlan:
             "job": "train",
             "run_id": self.run_id,
             **self.dataset.as_values(self.columns_read, self.work_units),
+            "window": None if self.window is None else asdict(self.window),
             "target": job.target,
             "offset": job.offset,
             "intercept": job.intercept,
@@ -113,6 +118,9 @@ def plan(job: TrainJob) -> TrainPlan:
         If the data is not there, or not what the job says.
     """
     _refuse_quartiles_of_weighted_rows(job)
+    window = _window(job)
+    if window is not None:
+        job = job.model_copy(update={"data": job.data.within(window.where)})
     dataset = discover(job.data.path, job.data.conditions(), job.data.version)
     roles = _columns_with_roles(dataset, job)
     filters = _columns_of_filters(dataset, job)
@@ -145,6 +153,7 @@ def plan(job: TrainJob) -> TrainPlan:
         features=features,
         engine=engine,
         period=period,
+        window=window,
         columns_read=columns,
         odd_columns=odd_columns(dataset, {name: others.get(name, "feature") for name in columns}),
         work_units=dataset.static_work_units(),
@@ -152,6 +161,14 @@ def plan(job: TrainJob) -> TrainPlan:
         # Of files of names, also what is in them.
         run_id=job.digest(*dataset.identities, *map(json_text, options.names.items()))[:16],
     )
+
+
+def _window(job: TrainJob) -> Window | None:
+    """The last part of the data, as the job says."""
+    if (width := job.data.window) is None:
+        return None
+    where, version = job.data.conditions(), job.data.version
+    return window_of(job.data.path, where, version, width=width, period=job.period, time=job.time)
 
 
 def _refuse_quartiles_of_weighted_rows(job: TrainJob) -> None:
@@ -276,10 +293,9 @@ def _period(dataset: Dataset, job: TrainJob) -> str | None:
                 "Name another column",
             )
         return job.period
-    for name in dataset.constants:
-        values = [dict(file.identity.constants).get(name) for file in dataset.files]
-        if None not in values and any(is_date(str(value)) for value in values):
-            return name
+    name = constant_of_dates([file.identity.constants for file in dataset.files])
+    if name is not None:
+        return name
     if job.time is not None and not is_number(dataset.schema.field(job.time).type):
         return job.time
     return None

@@ -5,6 +5,7 @@ Each stage takes what the stages before it return, so that a flow can run them a
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -188,6 +189,7 @@ def _provenance(planned: TrainPlan, data: TrainingData, clock: Clock) -> dict[st
         "rows_without_target": data.counts.without_target,
         "rows_with_nulls": data.counts.with_nulls,
         "files": len(planned.dataset.files),
+        "window": None if planned.window is None else asdict(planned.window),
         "periods": _periods(planned, data),
         "data_plan": planned.data_digest,
         "data_version": planned.dataset.version,

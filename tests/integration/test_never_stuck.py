@@ -172,3 +172,34 @@ def test_an_acknowledged_drift_is_no_alarm_until_it_moves_on(tmp_path: Path) -> 
     assert "of which 2 as acknowledged" in page
     assert night(23, 14.0).verdict == "alarm"
     assert night(24, 6.0).verdict == "alarm"
+
+
+def test_a_window_of_the_newest_days_reads_no_other(tmp_path: Path) -> None:
+    """As a filter by hand would keep them, whatever else is in the folder."""
+    data = tmp_path / "data"
+    write_days(data, range(1, 11))
+    values: Values = {
+        "name": "m",
+        "data": {"path": str(data), "window": "5d"},
+        "target": "y",
+        "search": {"alphas": 5},
+        "stability": None,
+        "registry": str(tmp_path / "models"),
+    }
+    job = TrainJob.from_values(values)
+    first = train(job, workers=1)
+    assert first.model.n_rows == 5 * 60
+    assert first.registered.provenance["files"] == 5
+    assert first.registered.provenance["window"] == {
+        "column": "day",
+        "newest": "2024-01-10",
+        "where": "day >= '2024-01-06'",
+    }
+    write_days(data, range(11, 12))
+    second = train(job, workers=1)
+    periods = second.registered.provenance["periods"]
+    assert (periods["column"], periods["n"], periods["last"] - periods["first"]) == ("day", 5, 4)
+    assert second.counts.filtered == 0
+    values["data"] = {"path": str(data), "where": "day >= '2024-01-07'"}
+    by_hand = train(TrainJob.from_values(values), workers=1).model
+    assert (by_hand.coef == second.model.coef).all()

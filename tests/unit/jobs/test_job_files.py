@@ -98,6 +98,7 @@ def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     given["cache"] = True
     given["margin"] = 0.01
     given["data"]["version"] = None
+    given["data"]["window"] = None
     assert job.model_dump(mode="json") == given
 
 
