@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lasso_jobs.core.inference.diagnostics import diagnose
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows.folds import KFold
 from lasso_jobs.engine.blas import one_blas_thread
 from lasso_jobs.errors import JobError, ModelError

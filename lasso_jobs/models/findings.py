@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lasso_jobs.core.inference.bootstrap import MIN_GROUPS
-from lasso_jobs.core.inference.stability import Stability
+from lasso_jobs.core.inference.refits.bootstrap import MIN_GROUPS
+from lasso_jobs.core.inference.refits.stability import Stability
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.models import intervals
 from lasso_jobs.models.alpha_grid_end import end_in_words, end_of_grid

@@ -13,7 +13,7 @@ from lasso_jobs.core.drift.outcomes import Expectation
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.screening import ScreeningRecord
 from lasso_jobs.core.inference.diagnostics import Diagnostics
-from lasso_jobs.core.inference.stability import Stability
+from lasso_jobs.core.inference.refits.stability import Stability
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.models.frames import predict_frame

@@ -9,8 +9,8 @@ from lasso_jobs.core.fit.choice import CrossValidation
 from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.inference import diagnostics as dg
-from lasso_jobs.core.inference import stability as st
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits import stability as st
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.sample import Sample
 from lasso_jobs.core.threads import Steps

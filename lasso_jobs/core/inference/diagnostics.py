@@ -18,8 +18,8 @@ from lasso_jobs.core.inference.collinearity import (
     features_of,
     independent,
 )
-from lasso_jobs.core.inference.learning_curve import LearningCurve, learning_curve
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
+from lasso_jobs.core.inference.refits.learning_curve import LearningCurve, learning_curve
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.sample import CONFIDENCE, Sample, rank_error
 

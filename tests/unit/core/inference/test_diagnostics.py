@@ -15,7 +15,7 @@ from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max, solve_path
 from lasso_jobs.core.inference import diagnostics as dg
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Moments

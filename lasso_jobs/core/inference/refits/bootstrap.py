@@ -36,7 +36,7 @@ from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.fit.lasso import solve_path
 from lasso_jobs.core.fit.relaxed import mixed
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows.buckets import row_hashes, text_key, uniform
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps, in_threads

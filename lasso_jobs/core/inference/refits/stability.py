@@ -9,13 +9,13 @@ the path is walked until q columns have entered. A coefficient's frequency is th
 halves in which it is among them (Meinshausen & Bühlmann 2010, "Stability selection"; in
 complementary pairs: Shah & Samworth 2013, "Variable selection with error control: another look at
 stability selection"). q is the largest whose bound on the expected number of false selections is
-what was asked for (`lasso_jobs.core.inference.false_selections`), so the bound has a use whatever
-cross-validation chose. At its alpha, which selects for prediction, the bound of Meinshausen &
+what was asked for (`lasso_jobs.core.inference.refits.false_selections`), so the bound has a use
+whatever cross-validation chose. At its alpha, which selects for prediction, the bound of Meinshausen &
 Bühlmann averaged 29 with 16 columns of noise beside 10 others.
 
 No pair is drawn twice, and the pairs in the bound are those that there are: of five groups, 15.
 
-Resamples: see `lasso_jobs.core.inference.bootstrap`.
+Resamples: see `lasso_jobs.core.inference.refits.bootstrap`.
 """
 
 from collections.abc import Iterator
@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
-from lasso_jobs.core.inference.bootstrap import Bootstrap, bootstrap
-from lasso_jobs.core.inference.false_selections import (
+from lasso_jobs.core.inference.refits.bootstrap import Bootstrap, bootstrap
+from lasso_jobs.core.inference.refits.false_selections import (
     largest_q,
     r_concave_bound,
     unimodal_bound,
     worst_case_bound,
 )
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows.buckets import row_hashes, text_key
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps, in_threads

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.squared_error import evaluate
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.moments import Floats, Moments
 

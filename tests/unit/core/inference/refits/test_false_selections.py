@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lasso_jobs.core.inference import false_selections as fs
+from lasso_jobs.core.inference.refits import false_selections as fs
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,13 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
-from lasso_jobs.core.inference.resampling import ResamplingGroups
-from lasso_jobs.core.inference.stability import Stability, Wanted, assess, complementary_halves
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
+from lasso_jobs.core.inference.refits.stability import (
+    Stability,
+    Wanted,
+    assess,
+    complementary_halves,
+)
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Moments
 from lasso_jobs.core.rows.sample import Sample

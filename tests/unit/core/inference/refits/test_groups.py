@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lasso_jobs.core.inference import resampling
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits import groups as groups_module
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows.moments import Moments
 from lasso_jobs.core.rows.sample import Sample
 
@@ -27,7 +27,7 @@ def test_groups_are_merged_buckets_without_the_empty_ones(
     buckets = [moments_of(X[g::60], X[g::60, 0]) for g in range(60)]
     buckets[4] = moments_of(np.empty((0, 3)), np.empty(0))
     assert len(ResamplingGroups.of(buckets).moments) == 59
-    monkeypatch.setattr(resampling, "MANY_COLUMNS", 3)
+    monkeypatch.setattr(groups_module, "MANY_COLUMNS", 3)
     found = ResamplingGroups.of(buckets, one_a_bucket(60))
     groups = found.moments
     assert len(groups) == 20

@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
-from lasso_jobs.core.inference.learning_curve import LearningCurve, learning_curve
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
+from lasso_jobs.core.inference.refits.learning_curve import LearningCurve, learning_curve
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.moments import Moments
 

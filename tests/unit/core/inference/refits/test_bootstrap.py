@@ -12,8 +12,8 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
-from lasso_jobs.core.inference.bootstrap import Bootstrap, bootstrap, draws
-from lasso_jobs.core.inference.resampling import ResamplingGroups
+from lasso_jobs.core.inference.refits.bootstrap import Bootstrap, bootstrap, draws
+from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows.moments import Moments
 from lasso_jobs.core.rows.sample import Sample
 from lasso_jobs.core.threads import Steps

@@ -1,0 +1,1 @@
+"""Fits to parts of the rows and to resamples of them: stability, errors, learning curve."""
