@@ -80,7 +80,7 @@ def examine(
     final = selected.final
     unseen = _unseen(planned, data, selected, model)
     held = None if unseen is None else held_out_predictions(unseen, data, selected.recipe)
-    orders = () if unseen is None else _orders(unseen, planned.job)
+    orders = _orders(planned.job, data, model.predictor)
     series = None
     if planned.period is not None and len(data.periods.keys):
         series = mean_residuals(planned.period, model.predictor, final.design, data.periods)
@@ -98,7 +98,7 @@ def examine(
         for name, check in on_held.items()
     )
     cohorts = _cohorts(planned.job, final, data, series)
-    apart = independence(cohorts, series, orders, rows="" if held is None else held.rows)
+    apart = independence(cohorts, series, orders)
     together = c.multicollinearity([model.labels[j] for j in kept], vif)
     return Examined(
         held=held,
@@ -207,13 +207,15 @@ def _block(rows: SampledRows, data: "TrainingData", predictor: Predictor) -> Blo
     return block
 
 
-def _orders(unseen: _Unseen, job: "TrainJob") -> tuple[Correlogram, ...]:
-    """The autocorrelations of the rows in their files and in time; of sorted rows there are none.
+def _orders(job: "TrainJob", data: "TrainingData", predictor: Predictor) -> tuple[Correlogram, ...]:
+    """The autocorrelations of sampled rows in their files and in time; of sorted rows none.
 
-    Where the sample is a small part of the rows, few are close in a file. Then sampled rows that
-    follow one another tell what changes slowly.
+    The residuals are those of the final fit, as of periods: of held-out rows alone, one row in
+    twenty-five would have its neighbour beside it. Where the sample is a small part of all rows,
+    few are close in a file; then sampled rows that follow one another tell what changes slowly.
     """
-    rows, errors = unseen.rows, unseen.rows.target - unseen.predicted
+    rows = data.sampled.only(data.sampled.weight > 0)
+    errors = rows.target - predictor.predict(_block(rows, data, predictor))
     orders = [files := RowOrder.of_files(rows.file, rows.position)]
     if job.time is not None:
         orders.append(RowOrder.of_times(job.time, rows.time, files))

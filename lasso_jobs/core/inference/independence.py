@@ -8,7 +8,7 @@ import numpy as np
 from lasso_jobs.core.inference.checks import SIGNIFICANT, Check, CheckVerdict, Limits
 from lasso_jobs.core.inference.period_means import PeriodResiduals, autocorrelation, durbin_watson
 from lasso_jobs.core.inference.residuals import design_effect
-from lasso_jobs.core.inference.serial import Correlogram
+from lasso_jobs.core.inference.serial import MOST_LAGS, Correlogram
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import LEAST_PERIODS
 
@@ -19,8 +19,9 @@ WATSON = Limits(0.5, 1.0)
 or above 3 is a cause for concern (Field 2009, "Discovering statistics using SPSS")."""
 MIN_COHORTS = 5
 
-SERIAL = Limits(0.25, 0.5)
-"""Autocorrelation of rows: half the distances of Durbin-Watson."""
+SERIAL = Limits(0.2, 0.5)
+"""Autocorrelation r of rows. If it falls geometrically, the variance of a mean is (1 + r) / (1 - r)
+times that of independent rows: 1.5 and 3, as in `DESIGN`."""
 
 NO_COHORTS = (
     "Not checked: this needs rows that follow one another in a file, unless that is sorted by the "
@@ -62,8 +63,6 @@ def independence(
     cohorts: Sequence[CohortResiduals],
     periods: PeriodResiduals | None,
     orders: Sequence[Correlogram] = (),
-    *,
-    rows: str = "",
 ) -> Check:
     """Check that rows of one cohort do not err alike, nor neighbouring periods, nor neighbours.
 
@@ -73,9 +72,7 @@ def independence(
         One for each column whose values are cohorts.
     periods : PeriodResiduals or None
     orders : sequence of Correlogram
-        Of residuals of rows in each order that they have.
-    rows : str
-        Which rows those are.
+        Of residuals of a sample of the training rows, in each order that they have.
     """
     how = (
         "Mean residuals of training rows that share a time, group or period, by the final fit: "
@@ -84,8 +81,9 @@ def independence(
     )
     if orders:
         how += (
-            f" Of rows in their order, autocorrelations of residuals, by pairs of rows at each "
-            f"distance, with Bonferroni's correction. {rows}."
+            " Of a sample of the training rows in their order, autocorrelations of the residuals "
+            f"of the final fit, by the pairs of rows at each distance up to {MOST_LAGS}, with "
+            "Bonferroni's correction."
         )
     judged = [_design_effect(each) for each in cohorts if (each.weight > 0).sum() >= MIN_COHORTS]
     if periods is not None and periods.ordered and len(periods.keys) >= LEAST_PERIODS:

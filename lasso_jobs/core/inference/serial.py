@@ -81,15 +81,20 @@ class Correlogram:
         The order.
     lags, pairs : ndarray of int, shape (k,)
         Lags with at least `LEAST_PAIRS` pairs of rows.
-    r, z : ndarray, shape (k,)
-        Autocorrelations, and how far from zero in standard errors.
+    r, error : ndarray, shape (k,)
+        Autocorrelations, and their standard errors if rows are independent.
     """
 
     name: str
     lags: NDArray[np.int64]
     pairs: NDArray[np.int64]
     r: Floats
-    z: Floats
+    error: Floats
+
+    @property
+    def z(self) -> Floats:
+        """How many standard errors from zero."""
+        return np.divide(self.r, self.error, out=np.zeros(len(self.r)), where=self.error > 0)
 
     @classmethod
     def of(cls, residuals: Floats, order: RowOrder, n_lags: int = MOST_LAGS) -> "Correlogram":
@@ -115,7 +120,11 @@ class Correlogram:
             pairs += np.bincount(lag, minlength=n_lags + 1)
         lags = np.flatnonzero(pairs >= LEAST_PAIRS)
         variance = float(e @ e) / len(e) if len(e) else 0.0
-        r = sums[lags] / pairs[lags] / (variance or 1.0)
-        error = np.sqrt(squares[lags])
-        z = np.divide(sums[lags], error, out=np.zeros(len(lags)), where=error > 0)
-        return cls(name=order.name, lags=lags, pairs=pairs[lags].astype(int), r=r, z=z)
+        products = pairs[lags] * (variance or 1.0)
+        return cls(
+            name=order.name,
+            lags=lags,
+            pairs=pairs[lags].astype(int),
+            r=sums[lags] / products,
+            error=np.sqrt(squares[lags]) / products,
+        )

@@ -3,7 +3,7 @@
 from lasso_jobs.core.rows.periods import LEAST_PERIODS
 from lasso_jobs.pages import svg
 from lasso_jobs.pages.page import render
-from lasso_jobs.training.report import pictures, residual_pictures, words
+from lasso_jobs.training.report import order_pictures, pictures, residual_pictures, words
 from lasso_jobs.training.report.facts import (
     Correlations,
     ReportFacts,
@@ -19,8 +19,9 @@ def report_page(facts: ReportFacts) -> str:
     """The page, as HTML that needs no other file."""
     model, held, periods = facts.registered.model, facts.examined.held, facts.examined.series
     coefficients, features = coefficient_rows(facts), feature_rows(model)
+    curves = next((c.statistics for c in facts.examined.checks if c.name == "linearity"), {})
     strongest = abs(coefficients[0].per_sd) if coefficients else 0.0
-    in_order = periods is not None and periods.ordered and len(periods.keys) >= LEAST_PERIODS
+    ordered = periods is not None and periods.ordered and len(periods.keys) >= LEAST_PERIODS
     return render(
         "report.html",
         title=f"Training report of {facts.registered.reference}",
@@ -39,9 +40,9 @@ def report_page(facts: ReportFacts) -> str:
         ],
         n_selected=len(coefficients),
         residuals=[] if held is None else residual_pictures.residuals(held, model.target),
-        over_time=residual_pictures.over_time(periods) if periods is not None and in_order else [],
-        partial=[] if held is None else residual_pictures.partial_residuals(held),
-        n_held=0 if held is None else len(held.actual),
+        over_time=order_pictures.over_time(periods) if periods is not None and ordered else [],
+        in_order=order_pictures.in_order(facts.examined.orders),
+        partial=[] if held is None else residual_pictures.partial_residuals(held, curves),
         correlations=heatmap(facts.correlations),
         certificate=words.certificate_facts(model),
         data=words.data_facts(facts),

@@ -1,20 +1,23 @@
-"""Draws a model's errors: those of held-out rows, and the periods of the training rows."""
+"""Draws the errors of rows that a fit did not see: by prediction, by feature, by leverage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 from scipy.special import ndtr, ndtri
 
-from lasso_jobs.core.inference.period_means import BAND, PeriodResiduals, autocorrelation
-from lasso_jobs.core.inference.residuals import HeldOutPredictions, binned
+from lasso_jobs.core.inference.residuals import Bins, CategoryOfRows, HeldOutPredictions, binned
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.pages import svg
 from lasso_jobs.pages.page import limit, number
 
 CELLS = 32
-MOST_LAGS = 30
-MOST_POINTS = 400
+MOST_FEATURES = 9
+MOST_NOT_SELECTED = 4
+MOST_CATEGORIES = 6
+MOST_LEVELS = 12
+MOST_LETTERS = 13
 _BINS = 40
 _QUANTILES = 80
 
@@ -131,13 +134,28 @@ def _normal_quantiles(residuals: Floats) -> Picture:
     return Picture(title, plot.figure("qq", title, said, parts))
 
 
-def partial_residuals(held: HeldOutPredictions) -> list[Picture]:
+def shown(held: HeldOutPredictions, curves: Mapping[str, float]) -> list[int]:
+    """The features to show: the strongest, and of those without a coefficient the most bent.
+
+    Parameters
+    ----------
+    held : HeldOutPredictions
+    curves : mapping of str to float
+        How bent the residuals are along the features that are most so.
+    """
+    selected: list[int] = np.flatnonzero(held.slopes)[:MOST_FEATURES].tolist()
+    others: list[int] = np.flatnonzero(held.slopes == 0).tolist()
+    others.sort(key=lambda j: -curves.get(held.features[j], 0.0))
+    return selected + others[:MOST_NOT_SELECTED]
+
+
+def partial_residuals(held: HeldOutPredictions, curves: Mapping[str, float]) -> list[Picture]:
     """For each feature: mean partial residuals in its bins, and the line of its coefficient."""
     pictures = []
-    columns = zip(held.features, held.values, held.slopes.tolist(), strict=True)
-    for i, (name, x, slope) in enumerate(columns):
+    for i, j in enumerate(shown(held, curves)):
+        name, x, slope = held.features[j], held.values[j], float(held.slopes[j])
         centre = float(x.mean())
-        bins = binned(x, held.residuals + slope * (x - centre))
+        bins = binned(x, held.residuals + slope * (x - centre), held.n_bins)
         if len(bins.n) < 2:
             continue
         half = 2 * bins.deviation / np.sqrt(bins.n)
@@ -158,8 +176,49 @@ def partial_residuals(held: HeldOutPredictions) -> list[Picture]:
             for a, b in zip(bins.x.tolist(), bins.y.tolist(), strict=True)
         )
         figure = plot.figure(f"p{i}", f"Partial residuals of {name}", said, parts)
-        pictures.append(Picture(name, figure))
-    return pictures
+        pictures.append(Picture(name if slope else f"{name} (not selected)", figure))
+    return pictures + [
+        _levels(f"k{i}", each, held.residuals)
+        for i, each in enumerate(held.categories[:MOST_CATEGORIES])
+    ]
+
+
+def _levels(key: str, category: CategoryOfRows, residuals: Floats) -> Picture:
+    """Mean residuals of the levels with the most rows, with two standard errors on each side."""
+    codes = category.codes.astype(np.intp)
+    bins = Bins.of(codes, codes.astype(float), residuals)
+    most = np.sort(np.argsort(-bins.n, kind="stable")[:MOST_LEVELS])
+    half = 2 * bins.deviation[most] / np.sqrt(bins.n[most])
+    mean, at = bins.y[most], np.arange(len(most), 0, -1.0)
+    names = [*category.levels, "null"]
+    labels = [names[int(code)] for code in bins.x[most]]
+    height = max(90, 50 + 17 * len(most))
+    plot = svg.Plot(
+        x=svg.padded([*(mean - half), *(mean + half), 0.0]),
+        y=(0.4, len(most) + 0.6),
+        width=300,
+        height=height,
+        left=92,
+    )
+    parts = [
+        plot.y_axis([(y, _short(label)) for y, label in zip(at, labels, strict=True)]),
+        plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x, 4)]),
+        plot.upright(0.0, "limit"),
+    ]
+    for y, centre, h in zip(at, mean, half, strict=True):
+        parts.append(svg.segment(plot.at(centre - h, y), plot.at(centre + h, y), "whisker"))
+        parts.append(svg.dot(*plot.at(centre, y), 3, "point"))
+    said = ", ".join(
+        f"{label}: {number(v)}" for label, v in zip(labels, mean.tolist(), strict=True)
+    )
+    rest = len(bins.n) - len(most)
+    note = f"The {len(most)} levels with the most rows of {len(bins.n)}." if rest else ""
+    figure = plot.figure(key, f"Mean residuals by {category.name}", said, parts)
+    return Picture(f"{category.name}: mean residual of each level", figure, note)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= MOST_LETTERS else f"{label[: MOST_LETTERS - 1]}…"
 
 
 def _middle(values: Floats) -> svg.Point:
@@ -170,53 +229,3 @@ def _middle(values: Floats) -> svg.Point:
 
 def _correlation(x: Floats, y: Floats) -> float:
     return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0
-
-
-def over_time(periods: PeriodResiduals) -> list[Picture]:
-    """Mean residuals in the order of the periods, and their autocorrelations."""
-    return [_means(periods), _autocorrelations(periods)]
-
-
-def _means(periods: PeriodResiduals) -> Picture:
-    """One point a period, or for each of as many neighbouring ones as give few enough points."""
-    length = -(-len(periods.keys) // MOST_POINTS)
-    starts = np.arange(0, len(periods.keys), length)
-    rows = np.add.reduceat(periods.n, starts)
-    means = np.add.reduceat(periods.mean * periods.n, starts) / rows
-    plot = svg.Plot(x=(1.0, float(len(periods.keys))), y=svg.padded([*means, 0.0]))
-    at = starts + 1 + (np.diff(np.append(starts, len(periods.keys))) - 1) / 2
-    parts = [
-        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
-        plot.x_axis([(v, f"{v:,.0f}") for v in svg.ticks(*plot.x, 4) if v % 1 == 0], "period"),
-        plot.level(0.0, "limit"),
-        svg.path([plot.at(*p) for p in zip(at, means, strict=True)], "trace thin"),
-    ]
-    said = f"From {number(float(means.min()))} to {number(float(means.max()))}."
-    title = "Mean residual of each period"
-    note = "" if length == 1 else f"Each point is of {length} neighbouring periods."
-    return Picture(title, plot.figure("means", title, said, parts), note)
-
-
-def _autocorrelations(periods: PeriodResiduals) -> Picture:
-    t = len(periods.keys)
-    lags = autocorrelation(periods.scaled, min(MOST_LAGS, t // 4))
-    band = BAND / np.sqrt(t)
-    plot = svg.Plot(x=(0.0, len(lags) + 1.0), y=svg.padded([*lags, band, -band, 0.0]))
-    zero = plot.at(0, 0)[1]
-    parts = [
-        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
-        plot.x_axis([(v, f"{v:.0f}") for v in svg.ticks(*plot.x, 6) if v % 1 == 0], "lag"),
-        plot.level(0, "axis"),
-        *(plot.level(side, "limit") for side in (-band, band)),
-    ]
-    for lag, value in enumerate(lags.tolist(), 1):
-        x, y = plot.at(lag, value)
-        parts.append(svg.rect(x - 2, min(y, zero), 4, abs(y - zero), kind="current"))
-    said = ", ".join(f"lag {lag}: {number(v, 3)}" for lag, v in enumerate(lags.tolist(), 1))
-    outside = int((np.abs(lags) > band).sum())
-    note = (
-        f"{outside} of {len(lags)} lags lie outside ±{number(float(band), 3)} (dashed), as one in "
-        "twenty would if periods were independent."
-    )
-    title = "Autocorrelation of the mean residuals"
-    return Picture(title, plot.figure("acf", title, said, parts), note)

@@ -81,7 +81,7 @@ def test_sorted_rows_are_known(sign: int) -> None:
 @pytest.mark.parametrize(("rho", "verdict"), [(0.0, "ok"), (0.35, "watch"), (0.8, "alarm")])
 def test_the_check_tells_rows_that_follow_one_another(rho: float, verdict: str) -> None:
     found = Correlogram.of(ar1(3000, rho), RowOrder.of_files(*in_files(3000)))
-    check = independence.independence([], None, [found], rows="3,000 rows")
+    check = independence.independence([], None, [found])
     assert check.verdict == verdict, check.finding
     assert "By position in the file" in check.finding
     assert ("more than chance" in check.finding) == (verdict == "ok")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -339,3 +340,31 @@ def test_what_is_no_file_is_written_into_and_stays(tmp_path: Path) -> None:
         "pipe",
         "to the device",
     ]
+
+
+def test_categories_and_the_most_bent_unselected_features_are_shown(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(rng.normal(size=(900, 12)), columns=[f"x{j}" for j in range(12)])
+    frame["shop"] = rng.choice(["here", "there"], 900)
+    frame["y"] = 3 * frame["x0"] + frame["x7"] ** 2 + rng.normal(size=900)
+    frame.to_parquet(tmp_path / "a.parquet")
+    job = {
+        "name": "bent",
+        "data": {"path": str(tmp_path / "a.parquet")},
+        "target": "y",
+        "search": {"alphas": [1.0]},
+        "stability": None,
+        "registry": str(tmp_path / "models"),
+    }
+    result = train(TrainJob.from_values(job), workers=1)
+    page = store.stored_report(job["registry"], "bent@v1").page.decode()
+    shown = re.findall(r"<h3><bdi>([^<]*)</bdi></h3>", page.partition("feature by feature")[2])
+    assert shown[0] == "x0"
+    assert shown[1] == "x7 (not selected)"
+    assert [name for name in shown if "not selected" not in name] == [
+        "x0",
+        "shop: mean residual of each level",
+    ]
+    linearity = result.checks[0]
+    assert linearity.verdict == "alarm" and "A curve in x7 " in linearity.finding
+    assert "each of the 12 numeric features" in linearity.how
