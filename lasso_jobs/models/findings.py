@@ -144,6 +144,8 @@ def in_words(model: Model) -> Mapping[str, str]:
         + _named("constant", [labels[j] for j in collinear.constant])
         + _named("duplicate", [f"{labels[j]} = {labels[i]}" for j, i in collinear.duplicates])
     )
+    if model.holdout is not None and model.holdout.warning is not None:
+        lines["warning"] = model.holdout.warning
     if diagnostics.notes:
         lines["notes"] = "; ".join(diagnostics.notes)
     return lines

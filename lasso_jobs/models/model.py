@@ -52,6 +52,8 @@ class Holdout:
     n_effective : float or None
         Cohorts of equal weight that the intervals are from; None of models of before, whose
         intervals took rows for independent ones of equal weight.
+    warning : str or None
+        That R2 is too good to be true, and of which feature that may be.
     """
 
     n_rows: int
@@ -67,6 +69,7 @@ class Holdout:
     expected_by: Mapping[str, Expectation] = field(default_factory=dict)
     cohort: str | None = None
     n_effective: float | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

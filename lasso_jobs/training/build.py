@@ -1,14 +1,25 @@
 """Builds the model from what the stages of a training have found."""
 
+import logging
+from dataclasses import replace
+
 import numpy as np
 
 from lasso_jobs.core.fit.choice import CrossValidation
+from lasso_jobs.core.fit.one_alpha import Fit
+from lasso_jobs.core.fit.predict import Predictor
+from lasso_jobs.core.fit.squared_error import explained_alone
 from lasso_jobs.drift.references import TrainingRows, references
 from lasso_jobs.jobs.train import TrainJob
-from lasso_jobs.models.model import Certificate, Curve, Model
+from lasso_jobs.models.model import Certificate, Curve, Holdout, Model
 from lasso_jobs.training.gather import TrainingData
 from lasso_jobs.training.holdout import Evaluation
 from lasso_jobs.training.search import Selected, predictor_of
+
+SUSPICIOUS_R2 = 0.99
+"""Of the data that people predict, few leave so little to chance; what does so is mostly a leak."""
+
+logger = logging.getLogger(__name__)
 
 
 def build(
@@ -47,10 +58,26 @@ def build(
         certificate=_certificate(data, selected),
         stability=selected.stability,
         diagnostics=selected.diagnostics,
-        holdout=None if evaluation is None else evaluation.holdout,
+        holdout=None if evaluation is None else _warned(evaluation.holdout, final, predictor),
         evaluated=None if evaluated is None else predictor_of(selected.recipe, evaluated),
         job=job.model_dump(mode="json", exclude={"cache"}),
     )
+
+
+def _warned(holdout: Holdout, final: Fit, predictor: Predictor) -> Holdout:
+    """The errors on held-out rows, with a warning where they are too small to be true."""
+    if not holdout.r2 > SUSPICIOUS_R2:
+        return holdout
+    found = explained_alone(final.design, predictor)
+    warning = f"the R2 of {holdout.r2:.4f} on held-out rows is too good for most data"
+    if found is not None:
+        name, share = found
+        warning += (
+            f": {name!r} explains {share:.4f} of the target's variance by itself. If it is known "
+            "only once the target is, leave it out, by features.exclude"
+        )
+    logger.warning("Note that %s", warning)
+    return replace(holdout, warning=warning)
 
 
 def _curve(cv: CrossValidation) -> Curve:

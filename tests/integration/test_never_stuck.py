@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lasso_jobs import ScoreJob, TrainJob, acknowledge_drift, score, train
+from lasso_jobs import ScoreJob, TrainJob, acknowledge_drift, load_model, score, train
 from lasso_jobs.drift.page import drift_page
 from lasso_jobs.drift.show import drift_of
+from lasso_jobs.models import findings
 from lasso_jobs.models.registry import Registry
 from lasso_jobs.training.promotion import Promotion
+from lasso_jobs.training.report import store
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +30,7 @@ def write_days(
         y = slope * x + z + rng.normal(size=60)
         frame = pd.DataFrame({"x": x + bad_x, "z": z, "y": y})
         if leak:
-            frame["leak"] = y + rng.normal(0, 0.01, 60)
+            frame["leak"] = y + rng.normal(0, 0.1, 60)
         path = folder / f"day=2024-01-{day:02d}" / "rows.parquet"
         path.parent.mkdir(parents=True)
         frame.to_parquet(path)
@@ -57,6 +59,12 @@ def test_a_champion_whose_column_is_gone_is_followed(
     write_days(tmp_path / "old", range(1, 9), leak=True)
     write_days(tmp_path / "new", range(1, 9))
     promotion(tmp_path / "old", tmp_path / "models")
+    first = load_model(tmp_path / "models", "m@v1")
+    assert first.holdout is not None
+    assert first.holdout.warning is not None
+    assert ": 'leak' explains 0.99" in first.holdout.warning
+    assert findings.in_words(first)["warning"] == first.holdout.warning
+    assert first.holdout.warning[1:] in store.stored_card(tmp_path / "models", "m@v1").decode()
     found = promotion(tmp_path / "new", tmp_path / "models", holdout=None)
     assert (found.promoted, found.champion) == (True, 2)
     assert (

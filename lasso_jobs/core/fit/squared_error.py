@@ -153,3 +153,40 @@ def _of_levels(
         total += float(of_indicators[-1])
         start += category.width
     return total
+
+
+def explained_alone(design: Design, model: Predictor) -> tuple[str, float] | None:
+    """The feature that explains most of the target by itself, and the share of the variance.
+
+    That of a number, or of its null indicator if that is more, is the squared correlation with the
+    target. That of a category is the share between its levels: of a level with the share p and the
+    squared correlation r2 of its indicator it is ``r2 (1 - p)``, and they sum (one-way analysis of
+    variance; each row has one level). The offset is no candidate.
+
+    Parameters
+    ----------
+    design : Design
+        Of the training rows.
+    model : Predictor
+        Fitted to it.
+
+    Returns
+    -------
+    (str, float) or None
+        None if no column varies.
+    """
+    problem = design.problem
+    if not problem.variance > 0:
+        return None
+    shares, means = np.zeros(len(design.usable)), design.location[design.position]
+    # On the correlation scale; without an intercept, both are around zero.
+    shares[design.usable] = problem.covariance**2 / problem.variance
+    numeric, alone = frozenset(model.columns.numeric), {}
+    for name, places in model.by_feature().items():
+        alone[name] = float(shares[places].max(initial=0.0))
+        if name not in numeric:  # of a level that is dropped, the others say as much
+            alone[name] = max(alone[name], float(shares[places] @ (1 - means[places])))
+    if model.offset is not None:
+        del alone[model.offset]
+    best = max(alone, key=alone.__getitem__, default=None)
+    return None if best is None or not alone[best] > 0 else (best, min(alone[best], 1.0))

@@ -129,6 +129,8 @@ def _limits(facts: ReportFacts) -> str:
     known = [f"{check.name.capitalize()}: {check.finding}" for check in unknown]
     if not model.certificate.converged:
         known.append("The fit did not converge.")
+    if model.holdout is not None and (warning := model.holdout.warning) is not None:
+        known.append(f"{warning[0].upper()}{warning[1:]}.")
     known += [note[0].upper() + note[1:] + "." for note in model.diagnostics.notes]
     lines = [*(f"- {markdown(line)}" for line in known), *(f"- {line}" for line in NOT_CHECKED)]
     return "It was not checked, or is not known:\n\n" + "\n".join(lines)

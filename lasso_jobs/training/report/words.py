@@ -35,6 +35,8 @@ def lead(model: Model) -> str:
     held = model.holdout
     if held is None:
         return f"No rows are held out, so its error on new rows is that of cross-validation. {size}"
+    if held.warning is not None:
+        size += f" {held.warning[0].upper()}{held.warning[1:]}."
     within = f"{covers(held)} are within ±{number(held.interval)} of their prediction"
     return (
         f"On {held.n_rows:,} held-out rows: RMSE {number(held.rmse)}, MAE {number(held.mae)}; "

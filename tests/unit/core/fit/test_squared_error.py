@@ -3,13 +3,16 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
+from lasso_jobs.core.fit import design as d
+from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.predict import Predictor
-from lasso_jobs.core.fit.squared_error import mean_squared_error
+from lasso_jobs.core.fit.squared_error import explained_alone, mean_squared_error
 from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.blocks.matrix import lay_out
 from lasso_jobs.core.rows.centring import of_rows
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Moments
+from lasso_jobs.training.search import predictor_of
 
 N = 400
 COLUMNS = Columns(
@@ -95,3 +98,47 @@ def test_a_model_that_needs_what_is_not_there_is_not_measured(columns: Columns) 
         intercept=0.0,
     )
     assert mean_squared_error(model, COLUMNS, held()[-1]) is None
+
+
+@pytest.mark.parametrize("drop_first", [False, True])
+@pytest.mark.parametrize("strong", ["a", "c", "d", "f"])
+def test_the_feature_that_explains_most_by_itself(strong: str, drop_first: bool) -> None:
+    """Against R2 of least squares on the columns of one feature, by numpy."""
+    rng = np.random.default_rng(3)
+    columns = Columns(
+        ("a", "b", "c"),
+        (
+            Category("d", ("x", "y", "z"), False, "string"),
+            Category("f", ("false", "true"), False, "boolean"),
+        ),
+    )
+    numeric = rng.normal(size=(3, N))
+    numeric[2, rng.random(N) < 0.3] = np.nan
+    codes = np.array([rng.integers(0, 3, N), rng.integers(0, 2, N)], np.int32)
+    effects = {
+        "a": numeric[0],
+        "c": np.isnan(numeric[2]).astype(float),
+        "d": np.array([0.0, 3.0, -1.0])[codes[0]],
+        "f": codes[1].astype(float),
+    }
+    target = 20 * effects[strong] + rng.normal(size=N)
+    values = np.empty((columns.n_columns + 1, N))
+    block = Block(N, tuple(numeric), tuple(codes))
+    list(lay_out(values, columns, block, order=np.arange(N), target=target))
+    recipe = d.Recipe(columns=columns, indicators=(2,), drop_first=drop_first)
+    rows = of_rows(values)
+    fit = one_alpha.fit(recipe, rows, np.array([0.1]))
+    found = explained_alone(fit.design, predictor_of(recipe, fit))
+    assert found is not None
+    name, share = found
+    by_itself = {
+        "a": numeric[:1],
+        "c": np.isnan(numeric[2:]).astype(float),
+        "d": np.eye(3)[codes[0]].T,
+        "f": codes[1:].astype(float),
+    }[strong]
+    design = np.vstack([np.ones(N), by_itself]).T
+    residuals = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
+    assert name == strong
+    if not (drop_first and strong == "d"):  # of three levels one is left out
+        assert_allclose(share, 1 - residuals.var() / target.var(), rtol=1e-9)
