@@ -126,12 +126,15 @@ def _measured(watch: Watch, model: Model, observation: Observation) -> list[d.Dr
 
 def effect_of(model: Model, name: str) -> d.Effect:
     """How a feature enters a model's predictions; a prediction enters as itself."""
+    means = model.references[name].means
     if name == PREDICTION:
-        return d.Effect(np.ones(1), np.array([model.prediction_mean]), d.NAN)
+        of_fit = np.array([model.prediction_mean])
+        return d.Effect(np.ones(1), means if len(means) else of_fit, d.NAN)
     predictor, place = model.predictor, model.predictor.positions(name)
     numeric = model.columns.numeric
     fill = float(predictor.fill[numeric.index(name)]) if name in numeric else d.NAN
-    return d.Effect(predictor.coef[place], model.means[place], fill)
+    means = means if len(means) else model.means[place]
+    return d.Effect(predictor.coef[place], means, fill)
 
 
 def _feature(model: Model, name: str, current: Current) -> d.Drift:

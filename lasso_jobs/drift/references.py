@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,13 @@ from lasso_jobs.core.fit.one_alpha import Fit
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.inference.period_means import deviations
 from lasso_jobs.core.rows.blocks.matrix import block_of
-from lasso_jobs.core.rows.columns import Category, Columns
+from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.periods import Periods, Spans, psi_between, spans
+from lasso_jobs.core.rows.periods import merge as merge_periods
 from lasso_jobs.core.rows.sample import Sample
+from lasso_jobs.core.rows.sample import merge as merge_samples
+from lasso_jobs.core.rows.unlabelled import Unlabelled
 
 PREDICTION = "prediction"
 MOST_REFERENCES = 200
@@ -42,6 +46,8 @@ class TrainingRows:
         The period of each row of the sample.
     periods : Periods
         Sums of the columns and, last, the target.
+    unlabelled : Unlabelled
+        Of the rows without an outcome, which the others do not count.
     """
 
     moments: Moments
@@ -49,6 +55,17 @@ class TrainingRows:
     sample: Sample
     sampled_periods: Floats
     periods: Periods
+    unlabelled: Unlabelled
+
+    def of_all(self) -> tuple[Sample, Floats, Periods]:
+        """The sample, the periods of its rows, and the sums, of rows with and without outcomes."""
+        if not self.unlabelled.n:
+            return self.sample, self.sampled_periods, self.periods
+        values = np.vstack([self.sample.values, self.sampled_periods])
+        sample = merge_samples(replace(self.sample, values=values), self.unlabelled.sample)
+        *columns, periods = sample.values
+        both = merge_periods(self.periods, self.unlabelled.periods)
+        return replace(sample, values=np.array(columns)), periods, both
 
 
 def references(
@@ -56,52 +73,56 @@ def references(
 ) -> dict[str, drift.Reference]:
     """References of the features that `referenced` names, and of the predictions.
 
-    Means, deviations, extremes, null shares, level shares and the shifts of periods are those of
-    all training rows. The bins of numbers, and the shares and means in them, come from the sample.
+    They are of all rows that would be scored, also of those without an outcome, which no fit sees.
+    Means, extremes, null shares, level shares and the shifts of periods are exact. The bins of
+    numbers, and the shares and means in them, come from the sample. Standard deviations, and the
+    parts of the variance of the predictions, are of the rows with an outcome.
     """
     columns, design = predictor.columns, fit.design
-    rows = design.grouping.moments(training.moments)
-    null_share, spread = rows.null_share(), np.diag(rows.scatter) / rows.weight
-    block = block_of(training.sample.values, training.columns, columns)
+    sample, sampled_periods, sums = training.of_all()
+    block = block_of(sample.values, training.columns, columns)
     if block is None:
         raise ValueError("the sample is not of the predictor's columns")
-    periods, places = _TrainingPeriods.of(predictor, fit, training), predictor.by_feature()
-    kept = frozenset(referenced(predictor, fit))
+    every = _AllRows.of(predictor, fit, training)
+    periods = _TrainingPeriods.of(
+        predictor,
+        fit,
+        training,
+        moved=every.moved,
+        periods=sums,
+        sampled_periods=sampled_periods,
+    )
+    places, kept = predictor.by_feature(), frozenset(referenced(predictor, fit))
     by_name: dict[str, drift.Reference] = {}
     for j, (name, values) in enumerate(zip(columns.numeric, block.numeric, strict=True)):
-        if name not in kept:
-            continue
-        missing = float(null_share[j])
-        sd = float(np.sqrt(max(spread[j], 0.0) / (1 - missing))) if missing < 1 else drift.NAN
-        reference, bins = _of_numbers(
-            values,
-            missing=missing,
-            mean=float(rows.mean[j]),
-            sd=sd,
-            low=float(rows.low[j]),
-            high=float(rows.high[j]),
-        )
-        by_name[name] = periods.with_baseline(reference, bins, places[name], null=j)
+        if name in kept:
+            reference, bins = _of_numbers(values, **every.of_number(j))
+            reference = replace(reference, means=every.means[places[name]])
+            nulls = periods.nulls[j]
+            by_name[name] = periods.with_baseline(reference, bins, places[name], nulls)
     for category, codes in zip(columns.categories, block.codes, strict=True):
-        if category.name not in kept:
-            continue
-        place = places[category.name]
-        bins = np.where(codes < 0, category.width, codes).astype(np.intp)
-        null = place[category.levels.index(None)] if None in category.levels else None
-        reference = _of_levels(category, design.location[place])
-        by_name[category.name] = periods.with_baseline(reference, bins, place, null=null)
+        if category.name in kept:
+            place = places[category.name]
+            bins = np.where(codes < 0, category.width, codes).astype(np.intp)
+            null = category.levels.index(None) if None in category.levels else None
+            reference = _of_levels(every.means[place], null)
+            nulls = periods.periods.n - periods.nulls[place].sum(axis=0)
+            nulls = nulls if null is None else nulls + periods.nulls[place[null]]
+            by_name[category.name] = periods.with_baseline(reference, bins, place, nulls)
     y = predictor.predict(block)
+    mean = float(design.mean_prediction(fit.coef[None])[0] + fit.coef @ every.moved)
     reference, bins = _of_numbers(
         y,
         missing=0.0,
-        mean=float(design.mean_prediction(fit.coef[None])[0]),
+        mean=mean,
         sd=float(np.sqrt(max(periods.terms.sum(), 0.0))),
         low=float(y.min(initial=np.inf)),
         high=float(y.max(initial=-np.inf)),
         slack=ROUNDING * float(np.abs(y).max(initial=0.0)),
     )
-    every = list(range(len(fit.coef)))
-    return {**by_name, PREDICTION: periods.with_baseline(reference, bins, every)}
+    reference = replace(reference, means=np.array([mean]))
+    of_all = list(range(len(fit.coef)))
+    return {**by_name, PREDICTION: periods.with_baseline(reference, bins, of_all)}
 
 
 def referenced(predictor: Predictor, fit: Fit) -> tuple[str, ...]:
@@ -152,20 +173,87 @@ def _of_numbers(
     return reference, bins.astype(np.intp)
 
 
-def _of_levels(category: Category, shares: Floats) -> drift.Reference:
-    null = category.levels.index(None) if None in category.levels else None
+def _of_levels(shares: Floats, null: int | None) -> drift.Reference:
+    """The reference without its baseline, of the shares of the levels."""
+    unseen = max(0.0, 1.0 - float(shares.sum())) if len(shares) else 1.0
+    unseen = unseen if unseen > ROUNDING else 0.0
     return drift.Reference(
         edges=np.empty(0),
-        shares=np.append(shares, 0.0),
+        shares=np.append(shares, unseen),
         places=np.empty(0),
         mean=drift.NAN,
         sd=drift.NAN,
         low=drift.NAN,
         high=drift.NAN,
-        missing_share=0.0 if null is None else float(shares[null]),
+        missing_share=unseen + (0.0 if null is None else float(shares[null])),
         variance=0.0,
         baseline=_NO_BASELINE,
+        means=shares,
     )
+
+
+class _Number(TypedDict):
+    missing: float
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AllRows:
+    """The rows with an outcome, and what those without change of them.
+
+    Parameters
+    ----------
+    rows : Moments
+        Of the predictor's columns, in the rows with an outcome.
+    unlabelled : Unlabelled
+    means : ndarray, shape (p,)
+        Of each coefficient's column, over all rows, nulls filled.
+    moved : ndarray, shape (p,)
+        Those less the means over the rows with an outcome.
+    nulls : ndarray, shape (n_columns,)
+        Unlabelled rows with a null of a number, and of each level.
+    """
+
+    rows: Moments
+    unlabelled: Unlabelled
+    means: Floats
+    moved: Floats
+    nulls: Floats
+
+    @classmethod
+    def of(cls, predictor: Predictor, fit: Fit, training: TrainingRows) -> "_AllRows":
+        design, unlabelled = fit.design, training.unlabelled
+        away, nulls = deviations(predictor, design, unlabelled.totals)
+        moved = away.sum(axis=1) / (training.moments.n + unlabelled.n)
+        return cls(
+            rows=design.grouping.moments(training.moments),
+            unlabelled=unlabelled,
+            means=design.location[design.position] + moved,
+            moved=moved,
+            nulls=nulls.sum(axis=1),
+        )
+
+    def of_number(self, j: int) -> _Number:
+        """What is known of a numeric column."""
+        rows, others = self.rows, self.unlabelled
+        missing, mean = float(rows.null_share()[j]), float(rows.mean[j])
+        spread = max(float(rows.scatter[j, j]) / rows.weight, 0.0)
+        sd = float(np.sqrt(spread / (1 - missing))) if missing < 1 else drift.NAN
+        if others.n:
+            known, theirs = rows.n * (1 - missing), others.n - float(self.nulls[j])
+            total = float(others.totals.sums[j].sum())
+            mean = (mean * known + total) / max(known + theirs, 1.0)
+            missing = (rows.n * missing + float(self.nulls[j])) / (rows.n + others.n)
+        return {
+            "missing": missing,
+            "mean": mean,
+            "sd": sd,
+            "low": min(float(rows.low[j]), float(others.low[j])),
+            "high": max(float(rows.high[j]), float(others.high[j])),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,9 +286,20 @@ class _TrainingPeriods:
     sampled: list[NDArray[np.intp]]
 
     @classmethod
-    def of(cls, predictor: Predictor, fit: Fit, training: TrainingRows) -> "_TrainingPeriods":
-        design, periods = fit.design, training.periods
+    def of(
+        cls,
+        predictor: Predictor,
+        fit: Fit,
+        training: TrainingRows,
+        *,
+        moved: Floats,
+        periods: Periods,
+        sampled_periods: Floats,
+    ) -> "_TrainingPeriods":
+        """The sums of periods, around the means of all rows."""
+        design = fit.design
         away, nulls = deviations(predictor, design, periods)
+        away -= periods.n * moved[:, None]
         active, rank = np.flatnonzero(fit.standardised), np.full(len(fit.standardised), -1)
         rank[active] = np.arange(len(active))
         weights = fit.standardised[active]
@@ -212,7 +311,7 @@ class _TrainingPeriods:
             nulls=nulls,
             terms=design.correlations(active, training.moments) * np.outer(weights, weights),
             rank=rank,
-            sampled=[cut.of_rows(training.sampled_periods) for cut in cuts],
+            sampled=[cut.of_rows(sampled_periods) for cut in cuts],
         )
 
     def with_baseline(
@@ -220,7 +319,7 @@ class _TrainingPeriods:
         reference: drift.Reference,
         bins: NDArray[np.intp],
         place: list[int],
-        null: int | None = None,
+        nulls: Floats | None = None,
     ) -> drift.Reference:
         """A reference with what the periods say of its coefficients.
 
@@ -231,13 +330,13 @@ class _TrainingPeriods:
             Of the sampled rows.
         place : list of int
             Positions of the feature's coefficients.
-        null : int, optional
-            The row of ``nulls`` with the feature's.
+        nulls : ndarray, shape (t,), optional
+            Rows of each period without a value, or with one that the model does not know.
         """
         active, n = self.rank[place], self.periods.n
         active = active[active >= 0]
         variance = float(self.terms[np.ix_(active, active)].sum())
-        nulls = np.zeros(len(n)) if null is None else self.nulls[null]
+        nulls = np.zeros(len(n)) if nulls is None else nulls
         shifts, of_spans = self.shifts[place].sum(axis=0), []
         for cut, sampled in zip(self.spans, self.sampled, strict=True):
             psi = psi_between(sampled, bins, len(reference.shares))

@@ -126,6 +126,7 @@ def _model(job: TrainJob, found: Found) -> Model:
         counts=summary.counts,
         folds=KFold(n_sets, n_sets),
         groups=(),
+        unlabelled=summary.unlabelled,
     )
     return build(job, data, selected, None)
 

@@ -38,6 +38,7 @@ def build(
         sample=data.sample,
         sampled_periods=data.sampled.period,
         periods=data.periods,
+        unlabelled=data.unlabelled,
     )
     return Model(
         name=job.name,

@@ -15,6 +15,7 @@ from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods
 from lasso_jobs.core.rows.timeline import Timeline
+from lasso_jobs.core.rows.unlabelled import Unlabelled
 from lasso_jobs.data.arrays import SMALLEST
 from lasso_jobs.engine.memory import give_back, of_this_process
 from lasso_jobs.errors import DataError
@@ -30,7 +31,6 @@ from lasso_jobs.training.read.categories import (
     with_levels_of,
     without_empty_levels,
 )
-from lasso_jobs.training.read.listed_tokens import with_listed_tokens
 from lasso_jobs.training.read.reading import ReadCounts, Reading
 from lasso_jobs.training.read.row_summary import RowSummary, merge
 from lasso_jobs.training.read.sampled_rows import SampledRows
@@ -44,6 +44,7 @@ from lasso_jobs.training.read.scans.few_columns import (
     merge_tallies,
     merge_times,
 )
+from lasso_jobs.training.read.scans.listed_tokens import with_listed_tokens
 from lasso_jobs.training.read.splits import (
     Folds,
     check_folds_have_rows,
@@ -84,6 +85,8 @@ class TrainingData:
     folds : KFold or RollingOrigin
     groups : tuple of str
         Names of the groups that may have intervals of their own.
+    unlabelled : Unlabelled
+        Of the rows without an outcome.
     screened : Screened or None
         How these columns were found among many more.
     for_champion : TrainingData or None
@@ -100,6 +103,7 @@ class TrainingData:
     counts: ReadCounts
     folds: Folds
     groups: tuple[str, ...]
+    unlabelled: Unlabelled
     screened: Screened | None = None
     for_champion: "TrainingData | None" = None
 
@@ -178,6 +182,7 @@ def _data(
         counts=replace(summary.counts, bytes_read=bytes_read),
         folds=folds,
         groups=_groups(planned.job, levels),
+        unlabelled=summary.unlabelled,
     )
 
 
@@ -236,7 +241,8 @@ def _summary(reads: AllUnits, reading: Reading) -> RowSummary:
         refuse_too_large(path, squares.driver_bytes, of_this_process(), "in the driver")
     while True:
         summary = reads.merged(SummaryRead(reading, caching), merge, "moments", squares)
-        if caching is None or (summary.sample.complete and summary.held_out.complete):
+        samples = (summary.sample, summary.held_out, summary.unlabelled.sample)
+        if caching is None or all(sample.complete for sample in samples):
             return summary
         # So many rows were filtered, or files removed, that what was kept is no whole sample.
         caching = replace(caching, fresh=True)

@@ -12,7 +12,7 @@ model uses both sum to the whole change.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any, Literal
 
@@ -49,9 +49,13 @@ class Reference:
     mean, sd, low, high : float
         Of the observed values; NaN for a categorical feature.
     missing_share : float
+        Of the rows with a null; or, of a category, with a level that has no coefficient.
     variance : float
         The feature's part of the variance of the predictions.
     baseline : Baseline
+    means : ndarray, shape (d,)
+        Of the columns of its coefficients, nulls filled; empty where an older model has only those
+        of the rows with an outcome.
     """
 
     edges: Floats
@@ -64,6 +68,7 @@ class Reference:
     missing_share: float
     variance: float
     baseline: Baseline
+    means: Floats = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ class Drift:
 
     def as_values(self) -> dict[str, Any]:
         """The fields, for JSON; what is not defined is None."""
-        return none_for_nan({field.name: getattr(self, field.name) for field in fields(self)})
+        return none_for_nan({each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def none_for_nan(values: Mapping[str, Any]) -> dict[str, Any]:

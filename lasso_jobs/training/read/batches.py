@@ -56,6 +56,7 @@ def _joined(parts: Sequence[TrainingRows]) -> TrainingRows:
         ),
         weights=np.concatenate(weights) if weights else None,
         counts=sum((part.counts for part in parts), ReadCounts()),
+        unlabelled=tuple(rows for part in parts for rows in part.unlabelled),
         **{name: np.concatenate([getattr(p, name) for p in parts]) for name in arrays_of_rows},
     )
 

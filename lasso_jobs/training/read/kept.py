@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from lasso_jobs.core.rows.blocks.block import InParts
+from lasso_jobs.core.rows.blocks.block import Block, InParts
 from lasso_jobs.core.rows.blocks.indicators import codes_of
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.dataset import WorkUnit
@@ -42,28 +43,43 @@ class KeptUnit:
         """
         blocks = []
         for rows in read_training_rows(unit, reading):
-            block = rows.block
-            places = block.laid_out()
-            matrix = np.empty((len(places), block.n_rows), dtype)
-            done = 0
-            for _, values in block.chunks():
-                matrix[done : done + len(values)] = values
-                done += len(values)
-            numeric = InParts([(places, matrix), *((each.places, each) for each in block.sparse)])
-            blocks.append(replace(rows, block=replace(block, numeric=numeric)))
+            block = _in_memory(rows.block, dtype)
+            others = [
+                replace(each, decode=partial(_only, _in_memory(each.decode(), dtype), None))
+                for each in rows.unlabelled
+            ]
+            blocks.append(replace(rows, block=block, unlabelled=tuple(others)))
         return cls(reading.columns, tuple(blocks))
 
     def rows(self, reading: Reading) -> Iterator[TrainingRows]:
         """The rows with some of the columns: those of a reading that differs in nothing else."""
-        wanted = None
-        if reading.columns != self.columns:
-            wanted = self.columns.places(reading.columns.numeric)
+        wanted = None if reading.columns == self.columns else (self.columns, reading.columns)
         for rows in self.blocks:
-            block = rows.block
-            if wanted is not None:
-                codes = codes_of(block, self.columns, reading.columns)
-                block = replace(block.only(wanted), codes=codes)
-            yield replace(rows, block=block)
+            others = [
+                replace(each, decode=partial(_only, each.decode(), wanted))
+                for each in rows.unlabelled
+            ]
+            yield replace(rows, block=_only(rows.block, wanted), unlabelled=tuple(others))
+
+
+def _in_memory(block: Block, dtype: str) -> Block:
+    """The block with its numeric features in a matrix, but for those kept by their entries."""
+    places = block.laid_out()
+    matrix, done = np.empty((len(places), block.n_rows), dtype), 0
+    for _, values in block.chunks():
+        matrix[done : done + len(values)] = values
+        done += len(values)
+    numeric = InParts([(places, matrix), *((each.places, each) for each in block.sparse)])
+    return replace(block, numeric=numeric)
+
+
+def _only(block: Block, wanted: tuple[Columns, Columns] | None) -> Block:
+    """The block with some of its columns: first those that it has, then those that are wanted."""
+    if wanted is None:
+        return block
+    own, columns = wanted
+    codes = codes_of(block, own, columns)
+    return replace(block.only(own.places(columns.numeric)), codes=codes)
 
 
 class RowsInMemory(Protocol):

@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 from lasso_jobs.core.rows import buckets as b
 from lasso_jobs.core.rows import periods
 from lasso_jobs.core.rows import sample as s
+from lasso_jobs.core.rows import unlabelled as u
 from lasso_jobs.core.rows.blocks.matrix import lay_out
 from lasso_jobs.core.rows.blocks.sparse_centring import SparseSets
 from lasso_jobs.core.rows.centring import Centring, room_for
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods, Summing
+from lasso_jobs.core.rows.unlabelled import Unlabelled
 from lasso_jobs.training.read.batches import in_batches
 from lasso_jobs.training.read.kept import Source, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
-from lasso_jobs.training.read.rows import TrainingRows
+from lasso_jobs.training.read.rows import TrainingRows, UnlabelledRows
 from lasso_jobs.training.read.sampled_rows import SampledRows
 
 
@@ -37,6 +39,8 @@ class RowSummary:
     periods : Periods
         Sums of the columns and the target; of no period if the job has none.
     counts : ReadCounts
+    unlabelled : Unlabelled
+        Of the rows without an outcome.
     """
 
     moments: b.BucketMoments
@@ -44,6 +48,7 @@ class RowSummary:
     held_out: s.Sample
     periods: Periods
     counts: ReadCounts
+    unlabelled: Unlabelled
 
     def levels_with_rows(self, columns: Columns) -> dict[str, tuple[bool, ...]]:
         """Of each category, which of its indicators are 1 in some row."""
@@ -70,6 +75,7 @@ class RowSummary:
             held_out=self.held_out.selected(kept),
             periods=self.periods.selected(ends),
             counts=self.counts,
+            unlabelled=self.unlabelled.selected(ends),
         )
 
 
@@ -82,6 +88,7 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
     sample = s.empty(n_columns + SampledRows.N_FACTS, s.sample_size(n_columns + 1))
     held_out = s.empty(n_columns + SampledRows.N_FACTS, sample.size)
     by_period = periods.empty(n_columns + 1)
+    unlabelled = u.empty(n_columns, sample.size)
     for rows in in_batches(training_rows(source, reading), reading.batch_rows()):
         # Of small integers numpy sorts by radix.
         small = np.min_scalar_type(reading.n_buckets)
@@ -125,9 +132,36 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
         if pairs:
             moments = b.merge(moments, b.BucketMoments(centring.moments(sparse)))
         counts += rows.counts
+        for others in rows.unlabelled:
+            unlabelled = u.merge(unlabelled, _of_unlabelled(others, reading, sample.size))
     return RowSummary(
-        moments=moments, sample=sample, held_out=held_out, periods=by_period, counts=counts
+        moments=moments,
+        sample=sample,
+        held_out=held_out,
+        periods=by_period,
+        counts=counts,
+        unlabelled=unlabelled,
     )
+
+
+def _of_unlabelled(rows: UnlabelledRows, reading: Reading, sample_size: int) -> u.Unlabelled:
+    n, n_columns = len(rows.hashes), reading.columns.n_columns
+    block, columns, entries = reading.split(rows.decode())
+    by_entries = np.concatenate([np.empty(0, np.intp), *(each.places for each in entries)])
+    values = np.empty((n_columns + 1 - len(by_entries), n))
+    for _ in lay_out(values, columns, block, order=np.arange(n), target=np.zeros(n)):
+        pass
+    if entries:
+        laid_out, values = values, np.empty((n_columns + 1, n))
+        values[np.delete(np.arange(len(values)), by_entries)] = laid_out
+        for part in entries:
+            for j, column in zip(part.places.tolist(), part, strict=True):
+                values[j] = column
+    hashes, periods = b.remix(rows.hashes), rows.periods
+    if not reading.nulls_allowed:  # rows with nulls are not scored
+        complete = ~np.isnan(values).any(axis=0)
+        values, hashes, periods = values[:, complete], hashes[complete], periods[complete]
+    return u.of_rows(values, hashes, None if reading.period is None else periods, sample_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,4 +226,5 @@ def merge(left: RowSummary, right: RowSummary) -> RowSummary:
         held_out=s.merge(left.held_out, right.held_out),
         periods=periods.merge(left.periods, right.periods),
         counts=left.counts + right.counts,
+        unlabelled=u.merge(left.unlabelled, right.unlabelled),
     )

@@ -1,8 +1,7 @@
 """Reads the training rows a block at a time, and says which bucket each is in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import buckets as b
-from lasso_jobs.core.rows.blocks.block import Block, Together
-from lasso_jobs.core.rows.blocks.sparse import Places, SparseColumns
+from lasso_jobs.core.rows.blocks.block import Block
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.core.rows.vectors import within
 from lasso_jobs.data import arrays, blocks
 from lasso_jobs.data.columns.feature_block import with_parts
 from lasso_jobs.data.columns.kinds import kind_of
@@ -23,9 +20,27 @@ from lasso_jobs.data.times import FORMS
 from lasso_jobs.data.times import periods as periods_of
 from lasso_jobs.data.times import times as times_of
 from lasso_jobs.data.vectors.arrays import rows_with_nulls
-from lasso_jobs.data.vectors.values import ElementsInTurn, VectorValues, check_vectors
 from lasso_jobs.errors import DataError
+from lasso_jobs.training.read.numbers import Numbers, UncheckedNumbers, check_finite
 from lasso_jobs.training.read.reading import ReadCounts, Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlabelledRows:
+    """Rows of a block without an outcome.
+
+    Parameters
+    ----------
+    decode : callable
+        Returns their features, as a `Block`; to be called once the block's rows have been taken.
+    hashes : ndarray of uint64, shape (n,)
+    periods : ndarray, shape (n,)
+        As `TrainingRows` has them.
+    """
+
+    decode: Callable[[], Block]
+    hashes: b.Hashes
+    periods: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +69,7 @@ class TrainingRows:
     files, positions : ndarray, shape (n,)
         A number for the file of each row, and where it is in that.
     counts : ReadCounts
+    unlabelled : tuple of UnlabelledRows
     """
 
     block: Block
@@ -69,6 +85,7 @@ class TrainingRows:
     files: Floats
     positions: Floats
     counts: ReadCounts
+    unlabelled: tuple[UnlabelledRows, ...] = ()
 
     def response(self, reading: Reading) -> Floats:
         """The target less the offset, if there is one: what the columns are to explain."""
@@ -94,16 +111,23 @@ def read_training_rows(unit: WorkUnit, reading: Reading) -> Iterator[TrainingRow
 
 def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> TrainingRows:
     table, positions = rows.table, rows.positions
-    without = _nulls(table, [reading.target])
-    lacking = _nulls(table, reading.complete) & ~without
-    left_out, kept = without | lacking, None
+    without, lacking = _nulls(table, [reading.target]), _nulls(table, reading.complete)
+    left_out, kept, others = without | lacking, None, without & ~lacking
     if left_out.any():
         kept = ~left_out
         table, positions = table.filter(pa.array(kept)), positions[kept]
     values = arrays.numbers(table.column(reading.target))
-    _check_finite(piece, reading.target, values, excludable=False)
+    check_finite(piece, reading.target, values, excludable=False)
     table = with_parts(table, reading.columns.dates)
-    numbers = _Numbers(piece, rows, table, reading=reading, kept=kept, positions=positions)
+    numbers = Numbers(
+        piece,
+        rows,
+        table,
+        reading=reading,
+        kept=kept,
+        positions=positions,
+        others=others if others.any() else None,
+    )
     block = Block(
         len(values),
         numbers,
@@ -133,10 +157,29 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
             rows=len(values),
             filtered=rows.n_filtered,
             without_target=int(without.sum()),
-            with_nulls=int(lacking.sum()),
+            with_nulls=int((lacking & ~without).sum()),
             bytes_read=rows.n_bytes,
         ),
+        unlabelled=_unlabelled(key, rows, reading, numbers, others) if others.any() else (),
     )
+
+
+def _unlabelled(
+    key: int, rows: blocks.Rows, reading: Reading, numbers: Numbers, others: NDArray[np.bool_]
+) -> tuple[UnlabelledRows]:
+    """The rows without an outcome, which have all that a prediction needs."""
+    table, positions = rows.table.filter(pa.array(others)), rows.positions[others]
+
+    def decode() -> Block:
+        whole, columns = with_parts(table, reading.columns.dates), reading.columns
+        theirs = UncheckedNumbers(numbers, whole, kept=others, positions=positions)
+        codes = (arrays.codes(whole.column(c.name), c) for c in columns.categories)
+        return Block(len(positions), theirs, tuple(codes), theirs.sparse)
+
+    none = np.full(len(positions), -1.0)
+    period = none if reading.period is None else periods_of(table.column(reading.period))
+    hashes = b.row_hashes(key, positions)
+    return (UnlabelledRows(decode=decode, hashes=hashes, periods=period),)
 
 
 def _nulls(table: pa.Table, names: Sequence[str]) -> NDArray[np.bool_]:
@@ -149,104 +192,6 @@ def _nulls(table: pa.Table, names: Sequence[str]) -> NDArray[np.bool_]:
         else:
             missing |= arrays.numbers(pc.is_null(column, nan_is_null=True)) > 0
     return missing
-
-
-class _Numbers(Together):
-    """The numeric features of some rows; each is decoded and checked when it is asked for."""
-
-    def __init__(
-        self,
-        piece: Piece,
-        rows: blocks.Rows,
-        table: pa.Table,
-        *,
-        reading: Reading,
-        kept: NDArray[np.bool_] | None,
-        positions: NDArray[np.int64],
-    ) -> None:
-        self._piece, self._rows, self._table = piece, rows, table
-        self._reading, self._kept = reading, kept
-        self._later = frozenset(reading.later())
-        self._elements: list[tuple[Places, Sequence[Floats]]] = []
-        self.sparse: tuple[SparseColumns, ...] = ()
-        elements = reading.columns.elements()
-        for vector in reading.columns.vectors:
-            column = table.column(vector.column)
-            vectors = VectorValues(column, vector)
-            check_vectors(piece.file.path, column, vectors, vector=vector, positions=positions)
-            wanted = elements[vector.column]
-            if vector.column in reading.sparse and vectors.are_sparse:
-                columns = vectors.columns(wanted)
-                self._elements.append((wanted.places, columns))
-                self._check_entries(columns)
-                self.sparse += (columns.thin(),)
-            else:
-                in_turn = ElementsInTurn(vectors, wanted.indices)
-                self._elements.append((wanted.places, in_turn))
-
-    def __len__(self) -> int:
-        return len(self._reading.columns.numeric)
-
-    def __getitem__(self, j: Any) -> Any:
-        name, values = self._reading.columns.numeric[j], self._element(j)
-        if values is None and name in self._later:
-            values = self._rows.later(name)
-            values = values if self._kept is None else values[self._kept]
-        elif values is None:
-            values = arrays.numbers(self._table.column(name))
-        self._check(name, values)
-        return values
-
-    def several(self, places: Places) -> Any:
-        for own, columns in self._elements:
-            at = within(own, places)
-            if isinstance(columns, Together) and at is not None:
-                values = columns.several(at)
-                refused = arrays.out_of_range(values.ravel()) is not None
-                if not refused and (self._reading.nulls_allowed or not np.isnan(values).any()):
-                    return values
-        # One by one, also to name what is refused.
-        return np.stack([self[j] for j in places.tolist()])
-
-    def _element(self, j: int) -> Floats | None:
-        """A column that is an element of vectors."""
-        for places, columns in self._elements:
-            k = int(np.searchsorted(places, j))
-            if k < len(places) and places[k] == j:
-                return columns[k]
-        return None
-
-    def _check_entries(self, columns: SparseColumns) -> None:
-        """Check columns by their entries; the first that is refused is so as if laid out."""
-        values = columns.values.astype(float)
-        refused = np.zeros(len(values), np.bool_)
-        beyond = arrays.out_of_range(values)
-        if beyond is not None:
-            refused |= beyond
-        if not self._reading.nulls_allowed:
-            refused |= np.isnan(values)
-            if columns.nulls.any():
-                self[int(columns.places[0])]
-        if refused.any():
-            entry = int(np.flatnonzero(refused)[0])
-            self[int(columns.places[np.searchsorted(columns.starts, entry, "right") - 1])]
-
-    def _check(self, name: str, values: Floats) -> None:
-        _check_finite(self._piece, name, values, excludable=name != self._reading.offset)
-        if not self._reading.nulls_allowed and np.isnan(values).any():
-            raise DataError(
-                f"{self._piece.file.path}, column {name!r}",
-                "has nulls",
-                "none, as preprocess.missing is error",
-                "Set it to mean, indicator or drop, or exclude the column",
-            )
-
-
-def _check_finite(piece: Piece, name: str, values: Floats, *, excludable: bool) -> None:
-    remedy = "Mend the file, or filter the rows with data.where"
-    if excludable:
-        remedy += ", or exclude the column with features.exclude"
-    arrays.check_range(f"{piece.file.path}, column {name!r}", values, remedy=remedy)
 
 
 def _weights(piece: Piece, table: pa.Table, reading: Reading) -> Floats | None:

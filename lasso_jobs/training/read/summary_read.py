@@ -16,6 +16,7 @@ from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.periods import Periods
+from lasso_jobs.core.rows.unlabelled import Unlabelled
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.cache_folder import StoredEntry
 from lasso_jobs.training.read.cached_read import CachedRead, Caching
@@ -65,7 +66,16 @@ class SummaryRead(CachedRead[RowSummary]):
         rows = max(1.0, caching.n_rows * result.counts.rows / rows_of_units)
         if not caching.fresh:
             held_out = _expected(result.held_out, rows * self.reading.holdout)
-            result = replace(result, sample=_expected(result.sample, rows), held_out=held_out)
+            others = caching.n_rows * result.unlabelled.n / rows_of_units
+            unlabelled = replace(
+                result.unlabelled, sample=_expected(result.unlabelled.sample, others)
+            )
+            result = replace(
+                result,
+                sample=_expected(result.sample, rows),
+                held_out=held_out,
+                unlabelled=unlabelled,
+            )
         return SummaryHeader.of(result, self.reading), SummaryBody.of(result)
 
     def from_entry(self, entry: StoredEntry, units: Sequence[WorkUnit]) -> RowSummary | None:
@@ -97,15 +107,15 @@ class SummaryHeader:
         Of each category, the indicators that have rows.
     sample_size, block_rows : int
         How the rows were read.
-    below : tuple of (int, int)
-        Of the two samples, the hash from which on rows may be missing.
+    below : tuple of (int, int, int)
+        Of the three samples, the hash from which on rows may be missing.
     """
 
     columns: Columns
     present: dict[str, tuple[bool, ...]]
     sample_size: int
     block_rows: int
-    below: tuple[int, int]
+    below: tuple[int, int, int]
 
     @classmethod
     def of(cls, summary: RowSummary, reading: Reading) -> "SummaryHeader":
@@ -115,7 +125,11 @@ class SummaryHeader:
             present=summary.levels_with_rows(reading.columns),
             sample_size=summary.sample.size,
             block_rows=reading.block_rows(),
-            below=(summary.sample.below, summary.held_out.below),
+            below=(
+                summary.sample.below,
+                summary.held_out.below,
+                summary.unlabelled.sample.below,
+            ),
         )
 
     def place_of(self, reading: Reading, units: Sequence[WorkUnit]) -> NDArray[np.intp] | None:
@@ -170,6 +184,7 @@ class SummaryBody:
     held_out: s.Sample
     periods: Periods
     counts: ReadCounts
+    unlabelled: Unlabelled
 
     @classmethod
     def of(cls, summary: RowSummary) -> "SummaryBody":
@@ -180,6 +195,7 @@ class SummaryBody:
             held_out=summary.held_out,
             periods=summary.periods,
             counts=summary.counts,
+            unlabelled=summary.unlabelled,
         )
 
     def summary(self, n_work_units: int) -> RowSummary:
@@ -190,6 +206,7 @@ class SummaryBody:
             held_out=self.held_out,
             periods=self.periods,
             counts=replace(self.counts, bytes_read=0, cached=n_work_units),
+            unlabelled=self.unlabelled,
         )
 
 

@@ -171,3 +171,82 @@ def test_shares_add_up_to_one(model: Model) -> None:
     for name, reference in model.references.items():
         assert reference.shares.sum() == pytest.approx(1.0, rel=1e-12), name
         assert (reference.shares >= -1e-15).all(), name
+
+
+def with_lost_outcomes() -> pd.DataFrame:
+    """Of a fifth of the rows there is no outcome, and their features are not as the others'."""
+    frame, rng = rows(), np.random.default_rng(9)
+    lost = rng.random(N) < 0.2
+    away = np.where(rng.random(lost.sum()) < 0.6, np.nan, frame.loc[lost, "smooth"] + 30)
+    frame.loc[lost, "smooth"] = away
+    frame.loc[lost, "city"] = "z"
+    return frame.assign(y=frame["y"].where(~lost), day=np.arange(N) // 50)
+
+
+def trained_on(folder: Path, frame: pd.DataFrame, where: str | None, **values: object) -> Model:
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pandas(frame), folder / "a.parquet", row_group_size=300)
+    job = {
+        "name": "m",
+        "data": {"path": str(folder / "a.parquet"), "where": where},
+        "target": "y",
+        "period": "day",
+        "features": {"exclude": ["day"]},
+        "preprocess": {"missing": "indicator"},
+        "search": {"alphas": 10},
+        "stability": None,
+        "registry": str(folder / "models"),
+        **values,
+    }
+    return train(TrainJob.from_values(job), workers=1).model
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        pytest.param(
+            {"search": {"alphas": 10, "engine": "screened"}, "period": None},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_rows_without_an_outcome_count_in_the_reference_and_in_no_fit(
+    tmp_path: Path, values: dict[str, object]
+) -> None:
+    frame = with_lost_outcomes()
+    trained = [
+        trained_on(tmp_path / "all", frame, None, **values),
+        trained_on(tmp_path / "all", frame, None, **values),  # from the cache
+    ]
+    labelled = trained_on(tmp_path / "labelled", frame, "y is not null", **values)
+    for model in trained:
+        assert model.alpha == labelled.alpha
+        known = dict(zip(labelled.labels, labelled.predictor.coef.tolist(), strict=True))
+        mine = dict(zip(model.labels, model.predictor.coef.tolist(), strict=True))
+        assert {name: mine[name] for name in known} == known
+        reference, smooth = model.references["smooth"], frame["smooth"]
+        assert reference.mean == pytest.approx(smooth.mean(), rel=1e-12)
+        assert reference.missing_share == pytest.approx(smooth.isna().mean(), rel=1e-12)
+        assert (reference.low, reference.high) == (smooth.min(), smooth.max())
+        expected = shares_by_hand(smooth, reference.edges)
+        np.testing.assert_allclose(reference.shares, expected, rtol=1e-12, atol=1e-15)
+        prediction = model.references[PREDICTION]
+        of_all = model.predict(frame.drop(columns="y"))
+        assert prediction.mean == pytest.approx(of_all.mean(), rel=1e-10)
+        (city,) = [c for c in model.columns.categories if c.name == "city"]
+        is_level = [frame["city"].isna() if v is None else frame["city"] == v for v in city.levels]
+        expected = [float(rows.mean()) for rows in is_level]
+        np.testing.assert_allclose(model.references["city"].shares[: len(expected)], expected)
+        if values.get("period", "day"):
+            days = smooth.isna().groupby(frame["day"]).mean()
+            assert reference.baseline.spans[0].missing == pytest.approx(days.max())
+            assert reference.baseline.n_periods == 16
+
+
+def test_rows_that_are_not_scored_do_not_count(tmp_path: Path) -> None:
+    frame = with_lost_outcomes().drop(columns=["city", "flag"])
+    dropped = trained_on(tmp_path, frame, None, preprocess={"missing": "drop"})
+    complete = frame[frame["smooth"].notna()]
+    assert dropped.references["smooth"].mean == pytest.approx(complete["smooth"].mean())
+    assert dropped.references["smooth"].missing_share == 0.0
