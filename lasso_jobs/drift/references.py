@@ -30,7 +30,7 @@ ROUNDING = 1e-9
 _NO_BASELINE = Baseline(0.0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRows:
     """What is known of the training rows.
 

@@ -49,7 +49,7 @@ class Numbers(Together):
         others: NDArray[np.bool_] | None = None,
     ) -> None:
         self._piece, self._rows, self._table = piece, rows, table
-        self._reading, self._kept = reading, kept
+        self.reading, self._kept = reading, kept
         self._others, self.aside = others, dict[str, Floats]()
         self._later = frozenset(reading.later())
         self._elements: list[tuple[Places, Sequence[Floats]]] = []
@@ -70,10 +70,10 @@ class Numbers(Together):
                 self._elements.append((wanted.places, in_turn))
 
     def __len__(self) -> int:
-        return len(self._reading.columns.numeric)
+        return len(self.reading.columns.numeric)
 
     def __getitem__(self, j: Any) -> Any:
-        name, values = self._reading.columns.numeric[j], self._element(j)
+        name, values = self.reading.columns.numeric[j], self._element(j)
         if values is None and name in self._later:
             every = self._rows.later(name)
             if self._others is not None:
@@ -91,7 +91,7 @@ class Numbers(Together):
             if isinstance(columns, Together) and at is not None:
                 values = columns.several(at)
                 refused = arrays.out_of_range(values.ravel()) is not None
-                if not refused and (self._reading.nulls_allowed or not np.isnan(values).any()):
+                if not refused and (self.reading.nulls_allowed or not np.isnan(values).any()):
                     return values
         # One by one, also to name what is refused.
         return np.stack([self[j] for j in places.tolist()])
@@ -121,7 +121,7 @@ class Numbers(Together):
         beyond = arrays.out_of_range(values)
         if beyond is not None:
             refused |= beyond
-        if not self._reading.nulls_allowed:
+        if not self.reading.nulls_allowed:
             refused |= np.isnan(values)
             if columns.nulls.any():
                 self[int(columns.places[0])]
@@ -130,8 +130,8 @@ class Numbers(Together):
             self[int(columns.places[np.searchsorted(columns.starts, entry, "right") - 1])]
 
     def _check(self, name: str, values: Floats) -> None:
-        check_finite(self._piece, name, values, excludable=name != self._reading.offset)
-        if not self._reading.nulls_allowed and np.isnan(values).any():
+        check_finite(self._piece, name, values, excludable=name != self.reading.offset)
+        if not self.reading.nulls_allowed and np.isnan(values).any():
             raise DataError(
                 f"{self._piece.file.path}, column {name!r}",
                 "has nulls",
@@ -155,14 +155,14 @@ class UncheckedNumbers(Numbers):
             numbers._piece,
             numbers._rows,
             table,
-            reading=numbers._reading,
+            reading=numbers.reading,
             kept=kept,
             positions=positions,
         )
         self.aside = numbers.aside
 
     def __getitem__(self, j: Any) -> Any:
-        values = self.aside.pop(self._reading.columns.numeric[j], None)
+        values = self.aside.pop(self.reading.columns.numeric[j], None)
         values = super().__getitem__(j) if values is None else values
         beyond = arrays.out_of_range(values)
         return values if beyond is None else np.where(beyond, np.nan, values)

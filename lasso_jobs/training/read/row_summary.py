@@ -1,6 +1,7 @@
 """Reads one work unit's rows and returns their summary: moments, samples, sums and counts."""
 
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from lasso_jobs.core.rows import periods
 from lasso_jobs.core.rows import sample as s
 from lasso_jobs.core.rows import unlabelled as u
 from lasso_jobs.core.rows.blocks.matrix import lay_out
+from lasso_jobs.core.rows.blocks.sparse import SparseColumns
 from lasso_jobs.core.rows.blocks.sparse_centring import SparseSets
 from lasso_jobs.core.rows.centring import Centring, room_for
 from lasso_jobs.core.rows.columns import Columns
@@ -24,7 +26,7 @@ from lasso_jobs.training.read.rows import TrainingRows, UnlabelledRows
 from lasso_jobs.training.read.sampled_rows import SampledRows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowSummary:
     """Summary of some training rows; those of disjoint rows merge.
 
@@ -124,16 +126,14 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
         entering.values[sparse.places] = sparse.values(entering.rows)
         held_back.values[sparse.places] = sparse.values(held_back.rows)
         if reading.period is not None:
-            for each in entries:
-                for j, column in zip(each.places.tolist(), each, strict=True):
-                    summed.add(j, column[order])
+            for j, column in _columns_of(entries):
+                summed.add(j, column[order])
         sample, held_out = entering.merged(), held_back.merged()
         by_period = periods.merge(by_period, summed.sums)
         if pairs:
             moments = b.merge(moments, b.BucketMoments(centring.moments(sparse)))
         counts += rows.counts
-        for others in rows.unlabelled:
-            unlabelled = u.merge(unlabelled, _of_unlabelled(others, reading, sample.size))
+        unlabelled = _with_unlabelled(unlabelled, rows.unlabelled, reading)
     return RowSummary(
         moments=moments,
         sample=sample,
@@ -142,6 +142,19 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
         counts=counts,
         unlabelled=unlabelled,
     )
+
+
+def _columns_of(entries: Sequence[SparseColumns]) -> Iterator[tuple[int, Floats]]:
+    for part in entries:
+        yield from zip(part.places.tolist(), part, strict=True)
+
+
+def _with_unlabelled(
+    before: u.Unlabelled, parts: Sequence[UnlabelledRows], reading: Reading
+) -> u.Unlabelled:
+    for rows in parts:
+        before = u.merge(before, _of_unlabelled(rows, reading, before.sample.size))
+    return before
 
 
 def _of_unlabelled(rows: UnlabelledRows, reading: Reading, sample_size: int) -> u.Unlabelled:
@@ -154,9 +167,8 @@ def _of_unlabelled(rows: UnlabelledRows, reading: Reading, sample_size: int) -> 
     if entries:
         laid_out, values = values, np.empty((n_columns + 1, n))
         values[np.delete(np.arange(len(values)), by_entries)] = laid_out
-        for part in entries:
-            for j, column in zip(part.places.tolist(), part, strict=True):
-                values[j] = column
+        for j, column in _columns_of(entries):
+            values[j] = column
     hashes, periods = b.remix(rows.hashes), rows.periods
     if not reading.nulls_allowed:  # rows with nulls are not scored
         complete = ~np.isnan(values).any(axis=0)

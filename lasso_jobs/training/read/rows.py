@@ -160,15 +160,16 @@ def _decode(piece: Piece, key: int, rows: blocks.Rows, reading: Reading) -> Trai
             with_nulls=int((lacking & ~without).sum()),
             bytes_read=rows.n_bytes,
         ),
-        unlabelled=_unlabelled(key, rows, reading, numbers, others) if others.any() else (),
+        unlabelled=_unlabelled(key, rows, numbers, others) if others.any() else (),
     )
 
 
 def _unlabelled(
-    key: int, rows: blocks.Rows, reading: Reading, numbers: Numbers, others: NDArray[np.bool_]
+    key: int, rows: blocks.Rows, numbers: Numbers, others: NDArray[np.bool_]
 ) -> tuple[UnlabelledRows]:
     """The rows without an outcome, which have all that a prediction needs."""
     table, positions = rows.table.filter(pa.array(others)), rows.positions[others]
+    reading = numbers.reading
 
     def decode() -> Block:
         whole, columns = with_parts(table, reading.columns.dates), reading.columns

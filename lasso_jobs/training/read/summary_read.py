@@ -175,7 +175,7 @@ def _levels_place(mine: Category, theirs: Category, present: Sequence[bool]) -> 
     return [at.get(level, -1) for level in mine.levels] + [-1] * mine.other
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryBody:
     """A summary as an entry has it: few arrays, and of symmetric matrices one triangle."""
 
