@@ -84,13 +84,11 @@ class RowSummary:
 def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSummary:
     """Read a work unit once, and summarise its rows; without ``pairs`` there are no moments."""
     n_columns = reading.columns.n_columns
-    moments, counts = b.empty(n_columns + 1, reading.n_buckets), ReadCounts()
-    if not pairs:
-        moments = b.BucketMoments(())
+    counts = ReadCounts()
+    moments = b.empty(n_columns + 1, reading.n_buckets) if pairs else b.BucketMoments(())
     sample = s.empty(n_columns + SampledRows.N_FACTS, s.sample_size(n_columns + 1))
     held_out = s.empty(n_columns + SampledRows.N_FACTS, sample.size)
-    by_period = periods.empty(n_columns + 1)
-    unlabelled = u.empty(n_columns, sample.size)
+    by_period, unlabelled = periods.empty(n_columns + 1), u.empty(n_columns, sample.size)
     for rows in in_batches(training_rows(source, reading), reading.batch_rows()):
         # Of small integers numpy sorts by radix.
         small = np.min_scalar_type(reading.n_buckets)
