@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 
-from benchmarks.judgements import intervals
+from benchmarks.judgements import comparison, intervals
 from benchmarks.judgements.rate import Rate
 from benchmarks.processes import table
 
@@ -12,6 +12,7 @@ from benchmarks.processes import table
 Simulation = Callable[[int], Iterable[Rate]]
 
 SIMULATIONS: dict[str, Simulation] = {
+    "comparison": comparison.simulate,
     "intervals": intervals.simulate,
 }
 

@@ -46,5 +46,9 @@ def _compare(options: argparse.Namespace) -> int:
         terminal.show(comparison.in_words())
         terminal.heading("Families, in the target's units")
         terminal.table([family.in_words() for family in comparison.families])
+        terminal.heading(
+            "Importance: how much the MSE rises, as its share, if a feature is shuffled"
+        )
+        terminal.table(comparison.importances())
         terminal.heading(comparison.conclusion().text)
     return DONE

@@ -18,7 +18,6 @@ from lasso_jobs.errors import JobError
 from lasso_jobs.jobs.compare import Distribution, EstimatorOptions, FamilyName
 from lasso_jobs.jobs.train import TrainJob
 
-N_ALPHAS = 10
 L1_RATIOS = (0.1, 0.5, 0.9)
 
 
@@ -66,19 +65,21 @@ def families(job: TrainJob, alpha_max: float, n_rows: int) -> list[Family]:
 
 
 def _built_in(name: FamilyName, job: TrainJob, alpha_max: float, n_rows: int) -> Family:
-    """Its settings are for any data: penalties are in units of alpha_max, or of the rows."""
+    """As many settings for each; penalties are in units of alpha_max, or of the rows."""
     iterations, seed = job.compare.iterations, job.seed
     if name == "elastic_net":
-        steps = np.geomspace(1, 1e-3, N_ALPHAS)
+        # One for each setting, by turns with each of the ratios.
+        steps = np.geomspace(1, 1e-3, iterations + 2)[1:-1].tolist()
         grid: list[dict[str, Any]] = [
-            {"l1_ratio": [ratio], "alpha": (alpha_max / ratio * steps).tolist()}
-            for ratio in L1_RATIOS
+            {"l1_ratio": [ratio], "alpha": [alpha_max / ratio * step for step in own]}
+            for k, ratio in enumerate(L1_RATIOS)
+            if (own := steps[k :: len(L1_RATIOS)])
         ]
         # With the matrix of products, an iteration does not depend on the number of rows.
         net = ElasticNet(precompute=True, max_iter=10_000, fit_intercept=job.intercept)
         return _family(name, net, grid, seed=seed)
     if name == "ridge":
-        alphas = (n_rows * np.geomspace(1e-6, 1, N_ALPHAS)).tolist()
+        alphas = (n_rows * np.geomspace(1e-6, 1, iterations)).tolist()
         return _family(name, Ridge(fit_intercept=job.intercept), [{"alpha": alphas}], seed=seed)
     if name == "random_forest":
         forest = RandomForestRegressor(n_estimators=50, max_samples=0.5)

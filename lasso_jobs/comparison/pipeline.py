@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from lasso_jobs.core.fit import design as d
+from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Design, Recipe
 from lasso_jobs.core.rows import centring
 from lasso_jobs.core.rows import sample as s
@@ -46,12 +47,7 @@ class DesignTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         y : ndarray, shape (n,)
         """
         values = np.vstack([X[:, :-1].T, y])
-        sample = None
-        if self.recipe.scaling == "robust":
-            order = np.arange(len(X))
-            sample = s.Sample(
-                size=len(X), hashes=order.astype(np.uint64), buckets=order, values=values[:-1]
-            )
+        sample = _sample(values) if self.recipe.scaling == "robust" else None
         self.design_: Design = d.fit(self.recipe, centring.of_rows(values, X[:, -1]), sample)
         return self
 
@@ -100,6 +96,54 @@ class Weighted(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Predictions for the design of some rows."""
         with threadpool_limits(1, user_api="openmp"):
             return np.asarray(self.estimator_.predict(X[:, :-1]), float).reshape(len(X))
+
+
+class LassoAtAlpha(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """The job's own LASSO at the alpha that was chosen, fitted to rows as the others are.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    alphas : ndarray, shape (n,)
+        Descending; the last is that of the model.
+    gamma : float
+    """
+
+    def __init__(self, recipe: Recipe, alphas: Floats, gamma: float) -> None:
+        self.recipe = recipe
+        self.alphas = alphas
+        self.gamma = gamma
+
+    def fit(self, X: Floats, y: Floats) -> Self:
+        """Fit to training rows, whose target is less the offset."""
+        values = np.vstack([X[:, :-1].T, y + self._offset(X)])
+        sample = _sample(values) if self.recipe.scaling == "robust" else None
+        moments = centring.of_rows(values, X[:, -1])
+        self.fit_ = one_alpha.fit(
+            self.recipe, moments, self.alphas, gamma=self.gamma, sample=sample
+        )
+        return self
+
+    def predict(self, X: Floats) -> Floats:
+        """Predictions less the offset."""
+        design = self.fit_.design
+        values = design.grouping.values(X[:, :-1].T)
+        nulls = np.isnan(values)
+        filled = np.where(nulls, design.location[: len(values), None], values)
+        rows = np.vstack([filled, nulls[list(self.recipe.indicators)]])
+        return np.asarray(self.fit_.coef @ rows + self.fit_.intercept - self._offset(X))
+
+    def _offset(self, X: Floats) -> Floats | float:
+        place = self.recipe.offset_at
+        return 0.0 if place is None else X[:, place]
+
+
+def _sample(values: Floats) -> s.Sample:
+    """All rows, as robust scaling takes its quartiles from them."""
+    order = np.arange(values.shape[1])
+    return s.Sample(
+        size=len(order), hashes=order.astype(np.uint64), buckets=order, values=values[:-1]
+    )
 
 
 def pipeline(recipe: Recipe, estimator: Any, weighted: bool) -> Pipeline:

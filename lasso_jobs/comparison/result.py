@@ -1,15 +1,20 @@
 """Holds what a comparison found: errors and prices, and whether another model earns its keep."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from lasso_jobs.comparison.importance import leading
+from lasso_jobs.comparison.paired import PairedDifference
 from lasso_jobs.core.fit.choice import CrossValidation
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.jobs.compare import LASSO, LASSO_MIN
 from lasso_jobs.jobs.train import TrainJob
+
+MOST_SHOWN = 10
+"""Features whose importance people are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,14 @@ class FamilyResult:
     fold_mse : ndarray, shape (repeats * n_folds,)
     mse, mse_se : float
         Mean of the folds, and its standard error, as the job's ``fold_means`` has them.
-    difference, difference_se : float
-        Of the mean squared error to the reference's on the same rows, and the standard error of
-        that mean of paired differences. Less than zero is better than the LASSO.
+    paired : PairedDifference
+        Of the mean squared error to the reference's on the same rows. Less than zero is better than
+        the LASSO.
     refit : Refit
         Of the best setting.
+    importance : mapping of str to PairedDifference
+        Of each feature that was shuffled: the rise of the mean squared error, over the folds of the
+        first repeat. Empty of a LASSO that is not the reference.
     """
 
     family: str
@@ -57,9 +65,9 @@ class FamilyResult:
     fold_mse: Floats
     mse: float
     mse_se: float
-    difference: float
-    difference_se: float
+    paired: PairedDifference
     refit: Refit
+    importance: Mapping[str, PairedDifference] = field(default_factory=dict)
 
     @property
     def rmse(self) -> float:
@@ -72,16 +80,27 @@ class FamilyResult:
             "family": self.family,
             "linear": self.refit.linear,
             "settings": self.settings,
+            "fits": self.settings * len(self.fold_mse),
             "params": dict(self.params),
             "mse": self.mse,
             "mse_se": self.mse_se,
             "rmse": self.rmse,
-            "difference": self.difference,
-            "difference_se": self.difference_se,
+            "difference": self.paired.mean,
+            "difference_se": self.paired.standard_error,
+            "difference_p": self.paired.p_value,
             "fold_mse": self.fold_mse.tolist(),
             "fit_seconds": self.refit.seconds,
             "size_bytes": self.refit.size_bytes,
+            "importance": {
+                name: {"mse_rise": rise.mean, "standard_error": rise.standard_error}
+                for name, rise in self.importance.items()
+            },
         }
+
+    def shares(self) -> dict[str, float]:
+        """The rise of the error where a feature is shuffled, as a share of the error."""
+        mse = self.mse or 1.0
+        return {name: rise.mean / mse for name, rise in self.importance.items()}
 
     def in_words(self) -> dict[str, Any]:
         """A row of the table that a terminal shows."""
@@ -90,8 +109,9 @@ class FamilyResult:
             "CV MSE": self.mse,
             "SE": self.mse_se,
             "RMSE": self.rmse,
-            "to LASSO": self.difference,
-            "its SE": self.difference_se,
+            "to LASSO": self.paired.mean,
+            "its SE": self.paired.standard_error,
+            "p": self.paired.p_value,
             "settings": self.settings,
             "fit s": self.refit.seconds,
             "bytes": self.refit.size_bytes,
@@ -108,8 +128,8 @@ class Conclusion:
     best : str or None
         The non-linear family with the least error; None if none was searched.
     earns_its_keep : bool
-        Whether its error is less than the LASSO's by more than one standard error of the paired
-        difference, and its RMSE by the job's ``min_gain`` at least.
+        Whether its error is less than the LASSO's by more than chance explains, as
+        `PairedDifference.smaller` says, and its RMSE by the job's ``min_gain`` at least.
     text : str
     """
 
@@ -133,6 +153,8 @@ class Comparison:
         The training's own, on all rows in folds.
     families : tuple of FamilyResult
         First the LASSO by the job's rule, then, if that is another one, that of the least error.
+    test_to_train : float
+        Rows of a test for each row of its training, by weight; the mean of the folds.
     seconds : mapping
     bytes_read : int
     """
@@ -143,6 +165,7 @@ class Comparison:
     sample_bytes: int
     all_rows: CrossValidation
     families: tuple[FamilyResult, ...]
+    test_to_train: float
     seconds: Mapping[str, float]
     bytes_read: int
 
@@ -167,10 +190,11 @@ class Comparison:
         where = "below" if share < 0 else "above"
         standing = (
             f"has an RMSE of {best.rmse:.4g}, {100 * abs(share):.1f} % {where} the "
-            f"LASSO's {lasso.rmse:.4g} on the same rows and folds (MSE {best.difference:+.4g}, "
-            f"standard error {best.difference_se:.2g})"
+            f"LASSO's {lasso.rmse:.4g} on the same rows and folds (MSE {best.paired.mean:+.4g}, "
+            f"corrected standard error {best.paired.standard_error:.2g}, "
+            f"p {best.paired.p_value:.2g})"
         )
-        clear = -best.difference > best.difference_se
+        clear = best.paired.smaller
         least = self.job.compare.min_gain
         if clear and -share >= least:
             text = (
@@ -179,9 +203,9 @@ class Comparison:
             )
             return Conclusion(best.family, True, text)
         why = ""
-        if best.difference < 0 and not clear:
-            why = ", which is no more than one standard error"
-        elif best.difference < 0:
+        if best.paired.mean < 0 and not clear:
+            why = f", which chance may explain: one-sided, p is {best.paired.p_value / 2:.2g}"
+        elif best.paired.mean < 0:
             why = f", which is less than the {100 * least:.3g} % that would be worth it"
         text = (
             f"A non-linear model does not earn its keep: {best.family}, the best, {standing}{why}."
@@ -197,6 +221,28 @@ class Comparison:
             "retraining from one read of all rows, and coefficients that a person can read."
         )
 
+    def budget(self) -> str:
+        """How many settings each family has tried, and in how many fits."""
+        n_fits = len(self.reference.fold_mse)
+        tried: dict[int, list[str]] = {}
+        for row in self.families:
+            if row.family not in (LASSO, LASSO_MIN):
+                tried.setdefault(row.settings, []).append(row.family)
+        each = [
+            f"{n} settings x {n_fits} fits: {', '.join(names)}"
+            for n, names in sorted(tried.items(), key=lambda item: -len(item[1]))
+        ]
+        path = f"{self.reference.settings} alphas of one path in each fit: the LASSO"
+        return "; ".join([*each, path])
+
+    def importances(self, most: int = MOST_SHOWN) -> list[dict[str, Any]]:
+        """For each leading feature, the families' shares: a table for people."""
+        known = {row.family: row.shares() for row in self.families if row.importance}
+        return [
+            {"feature": name, **{family: shares.get(name) for family, shares in known.items()}}
+            for name in leading(list(known.values()), most)
+        ]
+
     def as_values(self) -> dict[str, Any]:
         """Plain values, as ``compare --json`` prints them."""
         conclusion = self.conclusion()
@@ -209,6 +255,8 @@ class Comparison:
             "seed": self.job.seed,
             "folds": self.n_folds,
             "repeats": self.job.search.repeats,
+            "test_to_train": self.test_to_train,
+            "budget": self.budget(),
             "families": [row.as_values() for row in self.families],
             "all_rows": {
                 "alpha": all_rows.alpha,
@@ -235,6 +283,7 @@ class Comparison:
         return {
             "rows": f"{every} {self.n_rows:,} in folds, {self.sample_bytes:,} bytes in memory",
             "folds": f"{self.n_folds}{times}, those of the training",
+            "budget": self.budget(),
             "all rows": f"the LASSO's CV error is {mse:.4g} (SE {error:.2g}), RMSE {mse**0.5:.4g}, "
             f"at alpha {all_rows.alpha:.4g}",
             "seconds": ", ".join(f"{stage} {s:.2f}" for stage, s in self.seconds.items()),

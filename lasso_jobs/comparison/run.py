@@ -5,35 +5,44 @@ The LASSO's own row follows from the moments of the sampled rows, by the trainin
 
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lasso_jobs.comparison.dask_ml_search import RowsOnCluster, require_dask_ml, search, send
+from lasso_jobs.comparison.dask_ml_search import (
+    RowsOnCluster,
+    Split,
+    require_dask_ml,
+    search,
+    send,
+)
 from lasso_jobs.comparison.families import Family, families
-from lasso_jobs.comparison.pipeline import MODEL, pipeline, score
+from lasso_jobs.comparison.importance import ColumnsOf, shuffled_errors, shuffled_features
+from lasso_jobs.comparison.lasso_results import (
+    alpha_max_of,
+    in_folds,
+    lasso_results,
+    test_to_train,
+)
+from lasso_jobs.comparison.paired import PairedDifference, paired_difference
+from lasso_jobs.comparison.pipeline import MODEL, LassoAtAlpha, pipeline, score
 from lasso_jobs.comparison.result import Comparison, FamilyResult, Refit
 from lasso_jobs.comparison.sample import TrainingSample, draw
-from lasso_jobs.core.fit import design as d
-from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.choice import CrossValidation, mean_and_error
 from lasso_jobs.core.fit.design import Recipe
-from lasso_jobs.core.fit.lasso import alpha_max
-from lasso_jobs.core.rows import centring
-from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.engine.tasks import result_of
 from lasso_jobs.errors import JobError, LassoJobsError
-from lasso_jobs.jobs.compare import LASSO, LASSO_MIN
+from lasso_jobs.jobs.compare import LASSO
 from lasso_jobs.jobs.train import TrainJob
 from lasso_jobs.progress import Clock, Progress, of_stage
-from lasso_jobs.training.gather import TrainingData, gather
+from lasso_jobs.training.gather import gather
 from lasso_jobs.training.plan import TrainPlan, plan
 from lasso_jobs.training.recipe import recipe_of
-from lasso_jobs.training.search import cross_validate, predictor_of, sample_for_scaling
+from lasso_jobs.training.search import cross_validate, sample_for_scaling
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -101,15 +110,20 @@ def _compared(
     clock.lap("moments")
     sample = draw(client, planned, gathered, most=job.compare.rows, progress=progress)
     clock.lap("sample")
-    in_folds = _in_folds(gathered)
+    rows = in_folds(gathered)
     recipe = recipe_of(job, gathered.columns, gathered.moments)
     scaling = sample_for_scaling(planned, gathered)
-    all_rows = cross_validate(job, gathered, recipe, in_folds=in_folds, sample=scaling)
-    lassos = _lassos(planned, sample, recipe)
+    all_rows = cross_validate(job, gathered, recipe, in_folds=rows, sample=scaling)
+    splits = sample.splits()
+    ratio = test_to_train(sample.weights, splits)
+    lassos, least = lasso_results(planned, sample, recipe, ratio)
+    searching = _searching(
+        client, job, recipe, sample=sample, reference=lassos[-1], splits=splits, ratio=ratio
+    )
+    lassos[-1] = replace(lassos[-1], importance=searching.importance_of_lasso(least))
     clock.lap(LASSO)
-    searching = _searching(client, job, recipe, sample=sample, reference=lassos[-1])
     others = []
-    chosen = families(job, _alpha_max(recipe, sample.gathered), len(sample.y))
+    chosen = families(job, alpha_max_of(recipe, sample.gathered), len(sample.y))
     for k, family in enumerate(chosen, 1):
         stage = f"{family.name} ({k} of {len(chosen)})"
         others.append(searching.result(family, of_stage(progress, stage)))
@@ -121,60 +135,10 @@ def _compared(
         sample_bytes=searching.rows.n_bytes,
         all_rows=all_rows,
         families=(*lassos, *others),
+        test_to_train=ratio,
         seconds=clock.seconds(),
         bytes_read=gathered.counts.bytes_read,
     )
-
-
-def _in_folds(gathered: TrainingData) -> m.Moments:
-    return gathered.moments.merged(range(gathered.reading.n_buckets))
-
-
-def _alpha_max(recipe: Recipe, gathered: TrainingData) -> float:
-    """Of a LASSO without penalty factors and weights of its own."""
-    plain = replace(recipe, l1_ratio=1.0, penalty_factors={}, bounds={}, adaptive=False)
-    return alpha_max(d.fit(plain, _in_folds(gathered), gathered.sample).problem)
-
-
-def _lassos(planned: TrainPlan, sample: TrainingSample, recipe: Recipe) -> list[FamilyResult]:
-    """The LASSO by the job's rule, and that of the least error if it is another."""
-    gathered = sample.gathered
-    scaling = sample_for_scaling(planned, gathered)
-    in_folds = _in_folds(gathered)
-    cv = cross_validate(planned.job, gathered, recipe, in_folds=in_folds, sample=scaling)
-    least = replace(cv, rule="min")
-    results: list[FamilyResult] = []
-    for name, chosen in ((LASSO, cv), (LASSO_MIN, least)):
-        if results and chosen.index == cv.index:
-            break
-        fold_mse = cv.fold_mse[:, chosen.index]
-        paired = fold_mse - cv.fold_mse[:, least.index]
-        difference, error = mean_and_error(paired, cv.fold_weight, cv.fold_means, cv.repeats)
-        results.append(
-            FamilyResult(
-                family=name,
-                settings=len(cv.alphas),
-                params={"alpha": chosen.alpha, "l1_ratio": chosen.l1_ratio, "gamma": chosen.gamma},
-                fold_mse=fold_mse,
-                mse=float(cv.mse[chosen.index]),
-                mse_se=float(cv.mse_se[chosen.index]),
-                difference=float(difference),
-                difference_se=float(error),
-                refit=_refitted_lasso(sample, recipe, chosen),
-            )
-        )
-    return results
-
-
-def _refitted_lasso(sample: TrainingSample, recipe: Recipe, cv: CrossValidation) -> Refit:
-    """A fit to all sampled rows, whose seconds are with the moments."""
-    start = time.perf_counter()
-    weights = None if sample.gathered.reading.weight is None else sample.weights
-    moments = centring.of_rows(sample.columns_and_target, weights)
-    recipe, scaling = replace(recipe, l1_ratio=cv.l1_ratio), sample.gathered.sample
-    fit = one_alpha.fit(recipe, moments, cv.alphas_to_chosen, gamma=cv.gamma, sample=scaling)
-    predictor = predictor_of(recipe, fit)
-    return Refit(time.perf_counter() - start, len(pickle.dumps(predictor)), linear=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +151,13 @@ class _Searching:
     reference: FamilyResult
     rows: RowsOnCluster
     fold_weight: Floats
+    features: ColumnsOf
+    ratio: float
+
+    def importance_of_lasso(self, cv: CrossValidation) -> dict[str, PairedDifference]:
+        """The importance of each feature to the LASSO of a search's choice."""
+        recipe = replace(self.recipe, l1_ratio=cv.l1_ratio)
+        return self._importance(LassoAtAlpha(recipe, cv.alphas_to_chosen, cv.gamma), {})
 
     def result(self, family: Family, advance: Callable[[int, int], None] | None) -> FamilyResult:
         """Search a family, then fit its best setting to all sampled rows."""
@@ -201,12 +172,12 @@ class _Searching:
         mean, standard_error = self._mean_and_error(fold_mse)
         best = int(np.argmin(mean))
         paired = fold_mse[:, best] - self.reference.fold_mse
-        difference, difference_se = self._mean_and_error(paired)
         params = scores.settings[best]
         with _as_job_error(family.name, "the fit to all sampled rows failed"):
             X, y = self.rows.X, self.rows.y
             future = self.client.submit(_refitted, estimator, params, X=X, y=y, pure=False)
             refit = result_of(future, f"the fit of {family.name}")
+            importance = self._importance(estimator, params)
         return FamilyResult(
             family=family.name,
             settings=len(scores.settings),
@@ -214,10 +185,40 @@ class _Searching:
             fold_mse=fold_mse[:, best],
             mse=float(mean[best]),
             mse_se=float(standard_error[best]),
-            difference=float(difference),
-            difference_se=float(difference_se),
+            paired=paired_difference(paired, self._counts, self.ratio),
             refit=refit,
+            importance=importance,
         )
+
+    def _importance(self, estimator: Any, params: Mapping[str, Any]) -> dict[str, PairedDifference]:
+        """How much the error rises where a feature is shuffled, in folds of the first repeat."""
+        n_folds = len(self.rows.splits) // self.job.search.repeats
+        futures = [
+            self.client.submit(
+                shuffled_errors,
+                estimator,
+                params,
+                split,
+                features=self.features,
+                seed=self.job.seed,
+                X=self.rows.X,
+                y=self.rows.y,
+                pure=False,
+            )
+            for split in self.rows.splits[:n_folds]
+        ]
+        errors = np.array([result_of(future, "a fit of the importances") for future in futures])
+        rises = errors[:, 1:] - errors[:, :1]
+        return {
+            name: paired_difference(rise, self._counts[:n_folds], self.ratio)
+            for name, rise in zip(self.features, rises.T, strict=True)
+        }
+
+    @property
+    def _counts(self) -> Floats:
+        """How much each fold counts in a mean."""
+        by_size = self.job.search.fold_means == "size"
+        return self.fold_weight if by_size else np.ones(len(self.fold_weight))
 
     def _mean_and_error(self, fold_mse: Floats) -> tuple[Floats, Floats]:
         search = self.job.search
@@ -231,8 +232,10 @@ def _searching(
     *,
     sample: TrainingSample,
     reference: FamilyResult,
+    splits: Sequence[Split],
+    ratio: float,
 ) -> _Searching:
-    matrix, splits = sample.X(), sample.splits()
+    matrix = sample.X()
     return _Searching(
         client=client,
         job=job,
@@ -240,6 +243,8 @@ def _searching(
         reference=reference,
         rows=send(client, matrix, sample.response, splits),
         fold_weight=np.array([matrix[test, -1].sum() for _, test in splits]),
+        features=shuffled_features(sample.gathered.columns, matrix, sample.response, recipe.offset),
+        ratio=ratio,
     )
 
 

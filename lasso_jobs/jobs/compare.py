@@ -98,7 +98,7 @@ class CompareOptions(Section):
         {}, description="Other estimators to search, by a name of your choice"
     )
     iterations: PositiveInt = Field(
-        6, description="How many settings to draw for random_forest, and for gradient_boosting"
+        10, description="How many settings each of the built-in families tries: the same for all"
     )
     min_gain: float = Field(
         0.01,

@@ -142,9 +142,18 @@ def test_the_lasso_on_all_rows_has_the_errors_of_the_training(
     assert_allclose(all_rows.fold_mse, curve.fold_mse, rtol=1e-12)
     assert_allclose(lasso.fold_mse, curve.fold_mse[:, j], rtol=1e-9)
     assert_allclose([lasso.mse, lasso.mse_se], [curve.mse[j], curve.mse_se[j]], rtol=1e-9)
+    _check_the_fits_that_are_shuffled(found)
     if lasso.params["l1_ratio"] == 1.0:
         assert_allclose(row(found, "sk").fold_mse, lasso.fold_mse, rtol=1e-6)
         assert_allclose(row(found, "sk").mse_se, lasso.mse_se, rtol=1e-6)
+
+
+def _check_the_fits_that_are_shuffled(found: Comparison) -> None:
+    """A column that is constant is worth nothing, and the others something."""
+    shares = found.reference.shares()
+    assert set(shares) >= {"z", "flat", "store"}
+    assert shares["flat"] == 0
+    assert shares["z"] > 0.1
 
 
 BOOSTING = "sklearn.ensemble.HistGradientBoostingRegressor"
@@ -237,8 +246,11 @@ def test_another_family_has_the_errors_of_scikit_learns_own_search(
     reference = searched.reference.fold_mse
     paired = found.fold_mse - reference
     mean = np.average(paired, weights=sizes)
-    error = np.sqrt(np.average((paired - mean) ** 2, weights=sizes) / 3)
-    assert_allclose([found.difference, found.difference_se], [mean, error], rtol=1e-9)
+    variance = np.average((paired - mean) ** 2, weights=sizes) * 4 / 3
+    ratio = np.mean(sizes / (N - sizes))
+    assert searched.test_to_train == pytest.approx(ratio, rel=1e-12)
+    error = np.sqrt(variance * (1 / 4 + ratio))
+    assert_allclose([found.paired.mean, found.paired.standard_error], [mean, error], rtol=1e-9)
 
 
 def test_a_curve_is_found_by_boosting_and_by_no_linear_family(searched: Comparison) -> None:
@@ -249,6 +261,10 @@ def test_a_curve_is_found_by_boosting_and_by_no_linear_family(searched: Comparis
     assert values["conclusion"].startswith(
         "A non-linear model earns its keep: boosting has an RMSE"
     )
+    # The curve is in x, and only boosting sees it.
+    of_lasso, of_boosting = (f.shares() for f in (searched.reference, row(searched, "boosting")))
+    assert of_boosting["x"] > 10 * of_lasso["x"]
+    assert searched.importances()[0]["feature"] == "x"
     assert row(searched, "boosting").refit.size_bytes > 5 * row(searched, "ridge").refit.size_bytes
     assert row(searched, "ridge").refit.seconds > 0
 

@@ -6,6 +6,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
+from lasso_jobs.comparison.paired import PairedDifference
 from lasso_jobs.comparison.result import Comparison, FamilyResult, Refit
 from lasso_jobs.core.fit.choice import CrossValidation
 from lasso_jobs.jobs.train import TrainJob
@@ -38,9 +39,9 @@ def row(family: str, mse: float, se: float = 0.0, linear: bool = False) -> Famil
         fold_mse=fold_mse,
         mse=mse,
         mse_se=10,
-        difference=mse - 100,
-        difference_se=se,
+        paired=PairedDifference(mse - 100, se, 10),
         refit=Refit(0.5, 2000, linear),
+        importance={"x": PairedDifference(mse / 2, 1.0, 2)},
     )
 
 
@@ -55,16 +56,18 @@ def comparison(*rows: FamilyResult) -> Comparison:
         sample_bytes=800,
         all_rows=CURVE,
         families=(LASSO, *rows),
+        test_to_train=0.25,
         seconds={"total": 1.0},
         bytes_read=10,
     )
 
 
 def test_clearly_better_earns_its_keep_and_has_a_price() -> None:
-    found = comparison(row("forest", 64.0, 35.9), row("trees", 70.0, 1.0)).conclusion()
+    # 36 / 19.63 is the 95 % quantile of Student's t with nine degrees of freedom, 1.833.
+    found = comparison(row("forest", 64.0, 19.63), row("trees", 70.0, 1.0)).conclusion()
     assert (found.best, found.earns_its_keep) == ("forest", True)
     assert "forest has an RMSE of 8, 20.0 % below the LASSO's 10 on the same rows" in found.text
-    assert "(MSE -36, standard error 36)" in found.text
+    assert "(MSE -36, corrected standard error 20, p 0.1)" in found.text
     assert "It costs 2,000 bytes instead of 2,000, and 0.5 s instead of 0.5 s" in found.text
     assert "one read of all rows, and coefficients" in found.text
 
@@ -72,8 +75,8 @@ def test_clearly_better_earns_its_keep_and_has_a_price() -> None:
 @pytest.mark.parametrize(
     ("mse", "se", "why"),
     [
-        (64.0, 36.1, "no more than one standard error."),
-        (64.0, 36.0, "no more than one standard error."),
+        (64.0, 19.65, "which chance may explain: one-sided, p is 0.05."),
+        (64.0, 36.0, "which chance may explain: one-sided, p is 0.17."),
         (96.05, 0.1, "less than the 2 % that would be worth it."),
         (121.0, 1.0, "10.0 % above the LASSO's 10 on the same rows and folds (MSE +21, "),
         (100.0, 0.0, "0.0 % above the LASSO's 10"),
@@ -97,7 +100,7 @@ def test_a_linear_family_is_no_candidate() -> None:
 
 def test_others_are_judged_by_the_lasso_of_the_least_error() -> None:
     least = replace(LASSO, family="lasso (min)", mse=64.0)
-    other = replace(row("forest", 81.0, 1.0), difference=17.0)
+    other = replace(row("forest", 81.0), paired=PairedDifference(17.0, 1.0, 10))
     found = comparison(least, other).conclusion()
     assert not found.earns_its_keep
     assert "12.5 % above the LASSO's 8" in found.text
@@ -105,7 +108,7 @@ def test_others_are_judged_by_the_lasso_of_the_least_error() -> None:
 
 def test_a_perfect_lasso_cannot_be_beaten() -> None:
     exact = replace(LASSO, mse=0.0)
-    other = replace(row("forest", 1.0, 0.1), difference=1.0)
+    other = replace(row("forest", 1.0), paired=PairedDifference(1.0, 0.1, 10))
     found = replace(comparison(), families=(exact, other)).conclusion()
     assert not found.earns_its_keep
     assert "forest, the best, has an RMSE of 1, " in found.text
@@ -119,6 +122,16 @@ def test_plain_values_have_the_error_on_all_rows_beside_the_sample() -> None:
     assert values["all_rows"]["rmse"] == sqrt(100.0)
     assert values["all_rows"]["mse_se"] == pytest.approx(10.0)
     assert values["families"][1]["fold_mse"] == [54.0, 74.0]
+    assert values["families"][1]["fits"] == 6
+    assert values["families"][1]["difference_p"] < 1e-9
+    assert values["families"][1]["importance"] == {"x": {"mse_rise": 32.0, "standard_error": 1.0}}
+    assert values["test_to_train"] == 0.25
+    assert (
+        values["budget"]
+        == found.in_words()["budget"]
+        == ("3 settings x 2 fits: forest; 3 alphas of one path in each fit: the LASSO")
+    )
+    assert found.importances() == [{"feature": "x", "lasso": 0.5, "forest": 0.5}]
     assert [row.in_words()["family"] for row in found.families] == ["lasso", "forest"]
     assert found.families[1].in_words()["best"] == "a 0.25"
     assert found.in_words()["folds"] == "2, those of the training"
