@@ -123,6 +123,7 @@ def _model(job: TrainJob, found: Found) -> Model:
         sampled=SampledRows(summary.sample.values),
         periods=summary.periods,
         held_out=SampledRows(summary.held_out.values),
+        repeats=summary.repeats,
         counts=summary.counts,
         folds=KFold(n_sets, n_sets),
         groups=(),

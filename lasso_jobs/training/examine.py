@@ -17,6 +17,7 @@ from lasso_jobs.core.inference.collinearity import features_of, inflation
 from lasso_jobs.core.inference.independence import CohortResiduals, independence
 from lasso_jobs.core.inference.leverage import leverage
 from lasso_jobs.core.inference.period_means import PeriodResiduals, mean_residuals
+from lasso_jobs.core.inference.repeated_rows import repeated_rows
 from lasso_jobs.core.inference.residuals import CategoryOfRows, HeldOutPredictions
 from lasso_jobs.core.inference.serial import MOST_LAGS, Correlogram, RowOrder
 from lasso_jobs.core.rows.blocks.block import Block
@@ -100,11 +101,15 @@ def examine(
     cohorts = _cohorts(planned.job, final, data, series)
     apart = independence(cohorts, series, orders)
     together = c.multicollinearity([model.labels[j] for j in kept], vif)
+    sampled = data.sampled
+    copies = repeated_rows(
+        data.repeats, sampled.X, sampled.target, screened=data.screened is not None
+    )
     return Examined(
         held=held,
         series=series,
         vif=vif,
-        checks=(linear, apart, spread, together, outliers),
+        checks=(linear, apart, spread, together, outliers, copies),
         orders=orders,
     )
 

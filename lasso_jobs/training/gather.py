@@ -14,6 +14,7 @@ from lasso_jobs.core.rows.balance import ListedGroups
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods
+from lasso_jobs.core.rows.repeats import Repeats
 from lasso_jobs.core.rows.timeline import Timeline
 from lasso_jobs.core.rows.unlabelled import Unlabelled
 from lasso_jobs.data.arrays import SMALLEST
@@ -81,6 +82,8 @@ class TrainingData:
         Sums of the columns and the target by period.
     held_out : SampledRows
         A sample of them.
+    repeats : Repeats
+        How often rows repeat.
     counts : ReadCounts
     folds : KFold or RollingOrigin
     groups : tuple of str
@@ -100,6 +103,7 @@ class TrainingData:
     sampled: SampledRows
     periods: Periods
     held_out: SampledRows
+    repeats: Repeats
     counts: ReadCounts
     folds: Folds
     groups: tuple[str, ...]
@@ -179,6 +183,7 @@ def _data(
         sampled=SampledRows(summary.sample.values),
         periods=summary.periods,
         held_out=SampledRows(summary.held_out.values),
+        repeats=summary.repeats,
         counts=replace(summary.counts, bytes_read=bytes_read),
         folds=folds,
         groups=_groups(planned.job, levels),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lasso_jobs.core.inference import checks as c
+from lasso_jobs.core.inference.repeated_rows import NAME as REPEATED_ROWS
 from lasso_jobs.models import findings
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registered
@@ -115,6 +116,10 @@ class TrainResult:
             )
         lines |= findings.in_words(model)
         lines["checks"] = "; ".join(f"{check.name}: {check.verdict}" for check in self.checks)
+        # They make every error above too small, so that they are told here, too.
+        for check in self.checks:
+            if check.name == REPEATED_ROWS and check.remedy:
+                lines[check.name] = f"{check.finding} {check.remedy}"
         cached = self.counts.cached
         lines["read"] = f"{self.counts.bytes_read:,} bytes" + (
             f"; {cached} work units were in the cache" if cached else ""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import buckets as b
-from lasso_jobs.core.rows import periods
+from lasso_jobs.core.rows import periods, repeats
 from lasso_jobs.core.rows import sample as s
 from lasso_jobs.core.rows import unlabelled as u
 from lasso_jobs.core.rows.blocks.matrix import lay_out
@@ -40,6 +40,8 @@ class RowSummary:
         Of the held-out rows, as well.
     periods : Periods
         Sums of the columns and the target; of no period if the job has none.
+    repeats : Repeats
+        How often rows repeat, by their columns and the target.
     counts : ReadCounts
     unlabelled : Unlabelled
         Of the rows without an outcome.
@@ -49,6 +51,7 @@ class RowSummary:
     sample: s.Sample
     held_out: s.Sample
     periods: Periods
+    repeats: repeats.Repeats
     counts: ReadCounts
     unlabelled: Unlabelled
 
@@ -76,6 +79,7 @@ class RowSummary:
             sample=self.sample.selected(kept),
             held_out=self.held_out.selected(kept),
             periods=self.periods.selected(ends),
+            repeats=self.repeats,
             counts=self.counts,
             unlabelled=self.unlabelled.selected(ends),
         )
@@ -84,11 +88,11 @@ class RowSummary:
 def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSummary:
     """Read a work unit once, and summarise its rows; without ``pairs`` there are no moments."""
     n_columns = reading.columns.n_columns
-    counts = ReadCounts()
     moments = b.empty(n_columns + 1, reading.n_buckets) if pairs else b.BucketMoments(())
     sample = s.empty(n_columns + SampledRows.N_FACTS, s.sample_size(n_columns + 1))
     held_out = s.empty(n_columns + SampledRows.N_FACTS, sample.size)
     by_period, unlabelled = periods.empty(n_columns + 1), u.empty(n_columns, sample.size)
+    repeated, counts = repeats.none(_key_of_columns(reading)), ReadCounts()
     for rows in in_batches(training_rows(source, reading), reading.batch_rows()):
         # Of small integers numpy sorts by radix.
         small = np.min_scalar_type(reading.n_buckets)
@@ -105,20 +109,16 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
         by_row = rows.periods[order] if reading.period is not None else np.empty(0)
         summed = Summing.of(by_row, n_columns + 1)
         block, columns, entries = reading.split(rows.block)
-        sparse = SparseSets.of(
-            entries,
-            n_columns + 1,
-            order=order,
-            buckets=rows.buckets,
-            n_sets=len(n_rows),
-            weights=rows.weights,
-        )
+        sparse = _sparse_sets(entries, reading, rows, order)
         n_laid_out = len(sparse.others)
         centring = Centring.of(_room_for(n_laid_out, len(order)), n_laid_out, n_rows, weights)
+        whole = pairs and not entries
+        hashing = repeats.Hashing(repeated, rows.target[order], n_laid_out, whole=whole)
         laid_out = lay_out(centring.values, columns, block, order=order, target=rows.target)
         for k, j in zip(laid_out, sparse.others.tolist(), strict=True):
             np.take(centring.values[k], entering.rows, out=entering.values[j], mode="clip")
             summed.add(j, centring.values[k])
+            hashing.add(centring.values[k])
             np.take(centring.values[k], held_back.rows, out=held_back.values[j], mode="clip")
             centring.centre(k)
         entering.values[sparse.places] = sparse.values(entering.rows)
@@ -128,6 +128,7 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
                 summed.add(j, column[order])
         sample, held_out = entering.merged(), held_back.merged()
         by_period = periods.merge(by_period, summed.sums)
+        repeated = hashing.counted(buckets)
         if pairs:
             moments = b.merge(moments, b.BucketMoments(centring.moments(sparse)))
         counts += rows.counts
@@ -137,8 +138,22 @@ def summarise(source: Source, reading: Reading, *, pairs: bool = True) -> RowSum
         sample=sample,
         held_out=held_out,
         periods=by_period,
+        repeats=repeated,
         counts=counts,
         unlabelled=unlabelled,
+    )
+
+
+def _sparse_sets(
+    entries: Sequence[SparseColumns], reading: Reading, rows: TrainingRows, order: NDArray[np.intp]
+) -> SparseSets:
+    return SparseSets.of(
+        entries,
+        reading.columns.n_columns + 1,
+        order=order,
+        buckets=rows.buckets,
+        n_sets=reading.n_buckets + 1,
+        weights=rows.weights,
     )
 
 
@@ -172,6 +187,11 @@ def _of_unlabelled(rows: UnlabelledRows, reading: Reading, sample_size: int) -> 
         complete = ~np.isnan(values).any(axis=0)
         values, hashes, periods = values[:, complete], hashes[complete], periods[complete]
     return u.of_rows(values, hashes, None if reading.period is None else periods, sample_size)
+
+
+def _key_of_columns(reading: Reading) -> int:
+    """Rows that were hashed by other columns are not compared."""
+    return b.text_key("\0".join(reading.columns.labels), 0) >> 1 | 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +255,7 @@ def merge(left: RowSummary, right: RowSummary) -> RowSummary:
         sample=s.merge(left.sample, right.sample),
         held_out=s.merge(left.held_out, right.held_out),
         periods=periods.merge(left.periods, right.periods),
+        repeats=repeats.merge(left.repeats, right.repeats),
         counts=left.counts + right.counts,
         unlabelled=u.merge(left.unlabelled, right.unlabelled),
     )

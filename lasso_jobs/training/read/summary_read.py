@@ -16,6 +16,7 @@ from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.periods import Periods
+from lasso_jobs.core.rows.repeats import Repeats
 from lasso_jobs.core.rows.unlabelled import Unlabelled
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.cache_folder import StoredEntry
@@ -79,7 +80,11 @@ class SummaryRead(CachedRead[RowSummary]):
         return SummaryHeader.of(result, self.reading), SummaryBody.of(result)
 
     def from_entry(self, entry: StoredEntry, units: Sequence[WorkUnit]) -> RowSummary | None:
-        """The summary of this reading's columns, if the entry has them."""
+        """The summary of this reading's columns, if the entry has them.
+
+        Its repeats are those of all columns of the entry: rows that repeat in more columns do so in
+        fewer.
+        """
         place = _header(entry).place_of(self.reading, units)
         if place is None:
             return None
@@ -183,6 +188,7 @@ class SummaryBody:
     sample: s.Sample
     held_out: s.Sample
     periods: Periods
+    repeats: Repeats
     counts: ReadCounts
     unlabelled: Unlabelled
 
@@ -194,6 +200,7 @@ class SummaryBody:
             sample=summary.sample,
             held_out=summary.held_out,
             periods=summary.periods,
+            repeats=summary.repeats,
             counts=summary.counts,
             unlabelled=summary.unlabelled,
         )
@@ -205,6 +212,7 @@ class SummaryBody:
             sample=self.sample,
             held_out=self.held_out,
             periods=self.periods,
+            repeats=self.repeats,
             counts=replace(self.counts, bytes_read=0, cached=n_work_units),
             unlabelled=self.unlabelled,
         )

@@ -10,8 +10,8 @@ halves in which it is among them (Meinshausen & Bühlmann 2010, "Stability selec
 complementary pairs: Shah & Samworth 2013, "Variable selection with error control: another look at
 stability selection"). q is the largest whose bound on the expected number of false selections is
 what was asked for (`lasso_jobs.core.inference.refits.false_selections`), so the bound has a use
-whatever cross-validation chose. At its alpha, which selects for prediction, the bound of Meinshausen &
-Bühlmann averaged 29 with 16 columns of noise beside 10 others.
+whatever cross-validation chose. At its alpha, which selects for prediction, the bound of
+Meinshausen & Bühlmann averaged 29 with 16 columns of noise beside 10 others.
 
 No pair is drawn twice, and the pairs in the bound are those that there are: of five groups, 15.
 

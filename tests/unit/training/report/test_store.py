@@ -168,7 +168,7 @@ def test_the_commands(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixtur
     found = json.loads(capsys.readouterr().out)
     assert [*found["checks"]] == [
         *("linearity", "independence", "homoscedasticity"),
-        *("multicollinearity", "outliers and leverage"),
+        *("multicollinearity", "outliers and leverage", "repeated rows"),
     ]
     assert main(["models", "report", "odd", "--html", str(tmp_path / "no" / "\0"), *where]) == 1
     assert capsys.readouterr().err.count("\n") == 1
@@ -254,7 +254,7 @@ def test_reports_of_other_trainings(change: dict[str, Any], trained: Any, tmp_pa
     }
     result = train(TrainJob.from_values(other), workers=1)
     found = store.stored_report(str(tmp_path / "models"), result.registered.reference)
-    assert len(found.checks) == 5
+    assert len(found.checks) == 6
     checks = found.as_values()
     assert checks["independence"]["verdict"] != "unknown"
     assert json.dumps(checks, allow_nan=False)
