@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 
-from benchmarks.judgements import comparison, intervals
+from benchmarks.judgements import comparison, intervals, stuck
 from benchmarks.judgements.rate import Rate
 from benchmarks.processes import table
 
@@ -14,6 +14,7 @@ Simulation = Callable[[int], Iterable[Rate]]
 SIMULATIONS: dict[str, Simulation] = {
     "comparison": comparison.simulate,
     "intervals": intervals.simulate,
+    "never stuck": stuck.simulate,
 }
 
 HEAD = ("judgement", "world", "asked", "before", "after", "simulations")

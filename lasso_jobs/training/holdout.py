@@ -57,6 +57,12 @@ class ChampionComparison:
         """Whether the challenger's error is smaller, and by more than chance explains."""
         return self.gain.positive
 
+    @property
+    def worse(self) -> bool:
+        """Whether its error is larger, and by more than chance explains."""
+        error = self.gain.standard_error
+        return error is not None and self.gain.mean < -self.gain.limit * error
+
     def not_worse(self, margin: float) -> bool:
         """Whether its error is at most a share above the champion's, by more than chance explains.
 
@@ -88,10 +94,35 @@ class Evaluation:
     holdout : Holdout
     comparison : ChampionComparison or None
         With the champion, if that can be measured on these rows.
+    later : ChampionComparison or None
+        The same on those of them that are of periods after the champion's training, where they
+        tell something.
     """
 
     holdout: Holdout
     comparison: ChampionComparison | None
+    later: ChampionComparison | None = None
+
+    @property
+    def decisive(self) -> ChampionComparison | None:
+        """The comparison that says which one is better: the fair one where there is one."""
+        return self.later or self.comparison
+
+    def not_worse(self, margin: float) -> ChampionComparison | None:
+        """A comparison that shows that the model is not worse, by a margin; None if none does.
+
+        On rows that the champion was trained on it has an advantage, so that not to be worse there
+        is more than is asked for: all held-out rows may show it, too, while the later ones are too
+        few, unless they show the opposite.
+        """
+        for each in (self.later, self.comparison):
+            if each is None:
+                continue
+            if each.not_worse(margin):
+                return each
+            if each.worse:
+                return None
+        return None
 
 
 def measure_on_holdout(
@@ -126,17 +157,17 @@ def measure_on_holdout(
         cohort is not None,
         len(own.residuals) / data.moments.holdout.n,
     )
-    comparison = None
+    comparison = later = None
     if others is not None:
-        comparison = _on_later_rows(rows, own, others, seen_until)
-        comparison = comparison or ChampionComparison(
+        later = _on_later_rows(rows, own, others, seen_until)
+        comparison = ChampionComparison(
             mse=own.mse,
             champion_mse=others.mse,
             gain=rows.estimate(others.residuals**2 - own.residuals**2, mean=others.mse - own.mse),
             n_rows=data.moments.holdout.n,
         )
     holdout = _holdout(rows, data, intervals=job.intervals, mse=own.mse, cohort=cohort)
-    return Evaluation(holdout, comparison)
+    return Evaluation(holdout, comparison, later)
 
 
 def _on_later_rows(

@@ -100,7 +100,7 @@ def promote(
     if promoted:
         registry.promote(registered.reference, reason, by=by)
     champion = registry.aliases(name).get(CHAMPION)
-    comparison = evaluation.comparison if evaluation and before != registered.version else None
+    comparison = evaluation.decisive if evaluation and before != registered.version else None
     return Promotion(promoted, champion, reason, comparison)
 
 
@@ -137,8 +137,7 @@ def _decision(
     if champion is None or evaluation is None or evaluation.comparison is None:
         why_not = _why_not_compared(planned, champion, evaluation)
         return False, f"cannot be compared with v{before} on held-out rows: {why_not}"
-    cohort = evaluation.holdout.cohort
-    return _judged(planned, registered, champion, comparison=evaluation.comparison, cohort=cohort)
+    return _judged(planned, registered, champion, evaluation)
 
 
 def _unfit(planned: TrainPlan, champion: Registered) -> str | None:
@@ -184,32 +183,32 @@ def _why_not_compared(
 
 
 def _judged(
-    planned: TrainPlan,
-    registered: Registered,
-    champion: Registered,
-    *,
-    comparison: ChampionComparison,
-    cohort: str | None,
+    planned: TrainPlan, registered: Registered, champion: Registered, evaluation: Evaluation
 ) -> tuple[bool, str]:
     """The decision by the comparison, and how a person would tell it."""
-    job, gain = planned.job, comparison.gain
-    told = _in_words(comparison, champion, cohort)
-    if comparison.better:
-        return True, f"better: {told}; it must exceed {gain.limit:.3g} standard errors"
-    sign = "not clearly better" if gain.mean > 0 else "not better"
+    decisive, cohort = evaluation.decisive, evaluation.holdout.cohort
+    if decisive is None:
+        raise ValueError("the champion was not measured")
+    gain, margin = decisive.gain, planned.job.margin
+    told = _in_words(decisive, champion, cohort)
     if gain.standard_error is None:
         return False, told
-    if job.promote == "if_better":
+    if decisive.better:
+        return True, f"better: {told}; it must exceed {gain.limit:.3g} standard errors"
+    sign = "not clearly better" if gain.mean > 0 else "not better"
+    if planned.job.promote == "if_better":
         return False, f"{sign}: {told}; it must exceed {gain.limit:.3g} standard errors"
-    if not comparison.not_worse(job.margin):
+    shown_by = evaluation.not_worse(margin)
+    if shown_by is None:
         return False, (
-            f"{sign}, and not surely within {job.margin:.2g} of it: {told}; with "
-            f"{job.margin * comparison.champion_mse:.4g} added it must exceed "
-            f"{gain.limit:.3g} standard errors"
+            f"{sign}, and not surely within {margin:.2g} of it: {told}; with "
+            f"{margin * decisive.champion_mse:.4g} added it must exceed {gain.limit:.3g} "
+            "standard errors"
         )
+    told = _in_words(shown_by, champion, cohort)
     if (news := _news(planned, registered, champion)) is None:
         return False, f"not worse, but it has seen no later rows: {told}"
-    return True, f"not worse by {job.margin:.2g} of it, and {news}: {told}"
+    return True, f"not worse by {margin:.2g} of it, and {news}: {told}"
 
 
 def _news(planned: TrainPlan, registered: Registered, champion: Registered) -> str | None:
