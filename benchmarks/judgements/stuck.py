@@ -173,7 +173,7 @@ class World:
     promoted: float | None
 
 
-# Of 40 nights 23 and 39 had an alarm; 1 of 8 and 0 of 13 trainings were promoted. No window existed.
+# Of 40 nights 23 and 39 had an alarm; 1 of 8 and 0 of 13 trainings were promoted, without window.
 MOVED = (
     World("a feature moved for good", {}, 0.775, 0.048),
     World("the same, with data.window: 30d", {"window": "30d"}, None, None),
