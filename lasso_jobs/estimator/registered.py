@@ -21,6 +21,7 @@ from lasso_jobs.models.registry import Registered, Registry
 from lasso_jobs.training.build import build
 from lasso_jobs.training.gather import TrainingData
 from lasso_jobs.training.read.sampled_rows import SampledRows
+from lasso_jobs.training.recipe import path_search
 from lasso_jobs.training.search import Selected
 
 if TYPE_CHECKING:
@@ -103,7 +104,12 @@ def _model(job: TrainJob, found: Found) -> Model:
     groups = ResamplingGroups.of(moments.buckets[:-1])
     with one_blas_thread():
         diagnostics = diagnose(
-            found.recipe, found.final, found.everything, groups, holdout=moments.holdout, gamma=1.0
+            found.recipe,
+            found.final,
+            found.everything,
+            groups,
+            holdout=moments.holdout,
+            search=path_search(job),
         )
     selected = Selected(
         recipe=found.recipe,

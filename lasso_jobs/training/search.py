@@ -99,9 +99,7 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
         evaluated=evaluated,
         final=final,
         rows=everything,
-        stability=_stability(
-            job, recipe, groups, cv=cv, steps=Steps(of_stage(progress, "stability"))
-        ),
+        stability=_stability(job, recipe, groups, cv=cv, progress=progress),
         diagnostics=dg.diagnose(
             recipe,
             final,
@@ -109,6 +107,7 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
             groups,
             holdout=moments.holdout,
             gamma=cv.gamma,
+            search=path_search(job),
         ),
     )
 
@@ -119,7 +118,7 @@ def _stability(
     groups: ResamplingGroups,
     *,
     cv: CrossValidation,
-    steps: Steps,
+    progress: Progress | None,
 ) -> st.Stability | None:
     if (how := job.stability) is None:
         return None
@@ -130,6 +129,7 @@ def _stability(
         resamples=how.resamples,
         seed=job.seed,
     )
+    steps = Steps(of_stage(progress, "stability"))
     return st.assess(recipe, groups, wanted, alpha=cv.alpha, gamma=cv.gamma, steps=steps)
 
 

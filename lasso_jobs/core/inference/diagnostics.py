@@ -7,6 +7,7 @@ import numpy as np
 
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit import one_alpha
+from lasso_jobs.core.fit.cross_validation import PathSearch
 from lasso_jobs.core.fit.lasso import RANK_TOLERANCE
 from lasso_jobs.core.fit.problem import Problem
 from lasso_jobs.core.fit.squared_error import evaluate
@@ -101,6 +102,7 @@ def diagnose(
     *,
     holdout: Moments,
     gamma: float = 1.0,
+    search: PathSearch | None = None,
 ) -> Diagnostics:
     """Compute all diagnostics of a final fit.
 
@@ -117,13 +119,15 @@ def diagnose(
         Of no rows if there is none.
     gamma : float
         Of a relaxed fit.
+    search : PathSearch, optional
+        How the fits of the learning curve choose their alphas.
     """
     plain = recipe.l1_ratio == 1 and not recipe.adaptive and gamma == 1
     diagnostics = Diagnostics(
         collinearity=collinearity(final.design, rows, final.strongest(), recipe.indicators),
         information=information(final.design, rows, final.path.coef) if plain else None,
         least_squares=least_squares(final, rows, recipe.indicators),
-        learning=learning_curve(recipe, groups, holdout, final, gamma=gamma),
+        learning=learning_curve(recipe, groups, holdout, final, search=search, gamma=gamma),
         notes=(),
     )
     notes = [

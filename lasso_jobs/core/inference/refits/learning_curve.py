@@ -1,33 +1,46 @@
-"""Measures how the error falls with the number of training rows, at one alpha."""
+"""Measures how the error falls with the number of training rows, with an alpha for each number.
 
-from dataclasses import dataclass
+An alpha that was chosen on all rows is too small for few: it made a short curve too steep, and
+more rows look more useful than they are. So each size chooses its own, by cross-validation over
+the groups that it has.
+"""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit import one_alpha
+from lasso_jobs.core.fit.cross_validation import PathSearch, cross_validate
 from lasso_jobs.core.fit.squared_error import evaluate
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.folds import k_folds
 from lasso_jobs.core.rows.moments import Floats, Moments
+
+FOLDS, ALPHAS = 5, 30
+"""Of the search at each size: coarser than the job's, for it is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """Errors of fits to more and more of the rows, at one alpha, on the same test rows.
+    """Errors of fits to more and more of the rows, on the same test rows.
 
     Parameters
     ----------
     test : {"hold-out", "last buckets"}
     n_rows : ndarray of int, shape (n,)
     train_mse, test_mse : ndarray, shape (n,)
+    alphas : ndarray, shape (n,), or None
+        Of each fit; None in a model of before, whose fits had the chosen one.
     """
 
     test: str
     n_rows: NDArray[np.int64]
     train_mse: Floats
     test_mse: Floats
+    alphas: Floats | None = None
 
 
 def learning_curve(
@@ -36,6 +49,7 @@ def learning_curve(
     holdout: Moments,
     final: one_alpha.Fit,
     *,
+    search: PathSearch | None = None,
     gamma: float = 1.0,
 ) -> LearningCurve:
     """Fit to the first groups, more and more of them; without a hold-out, the last fifth tests.
@@ -47,7 +61,11 @@ def learning_curve(
     holdout : Moments
         Of no rows if there is none.
     final : Fit
-        To all rows, at the alpha of the curve.
+        To all rows, at the chosen alpha. All rows that are not held out keep it, as do a single
+        group, and more than `lasso_jobs.core.fit.one_alpha.FEW_COLUMNS` columns, whose paths would
+        take as long as the whole search.
+    search : PathSearch, optional
+        How each size chooses its alpha; if None, all have the chosen one.
     gamma : float
         Of a relaxed fit.
     """
@@ -57,15 +75,48 @@ def learning_curve(
         test = m.merge_all(training_groups[-n_last:], q)
         training_groups = training_groups[:-n_last]
     sizes = {int(np.ceil(len(training_groups) * share)) for share in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)}
-    n_rows, errors, training = [], [], m.empty(q)
+    n_rows, errors, alphas, training = [], [], [], m.empty(q)
+    own = None if search is None else replace(search, gammas=(gamma,))
+    few_columns = len(final.coef) <= one_alpha.FEW_COLUMNS
     for size, group in enumerate(training_groups, 1):
         training = m.merge(training, group)
         if size in sizes:
-            sample = groups.sample_of(range(size))
-            fit = one_alpha.refit(final, recipe, training, gamma=gamma, sample=sample)
+            sample, alpha = groups.sample_of(range(size)), final.alpha
+            if own is not None and few_columns and 1 < size < len(groups.moments):
+                alpha = _chosen(recipe, groups, training, search=own, size=size)
+            near = replace(final, alpha=alpha)
+            fit = one_alpha.refit(near, recipe, training, gamma=gamma, sample=sample)
             sets = (training, test)
             errors.append([evaluate(fit.design, fit.coef[None], s).mse[0] for s in sets])
             n_rows.append(training.n)
+            alphas.append(alpha)
     train_mse, test_mse = np.array(errors).T.copy()
     where = "hold-out" if test is holdout else "last buckets"
-    return LearningCurve(where, np.array(n_rows, np.int64), train_mse, test_mse)
+    return LearningCurve(
+        test=where,
+        n_rows=np.array(n_rows, np.int64),
+        train_mse=train_mse,
+        test_mse=test_mse,
+        alphas=np.array(alphas),
+    )
+
+
+def _chosen(
+    recipe: d.Recipe, groups: ResamplingGroups, rows: Moments, *, search: PathSearch, size: int
+) -> float:
+    """The alpha that cross-validation over the first groups chooses."""
+    n_folds = min(FOLDS, size)
+    dealt = [np.arange(k, size, n_folds) for k in range(n_folds)]
+    parts = [groups.merged(which.tolist()) for which in dealt]
+    alphas = search.alphas
+    few = replace(
+        search,
+        alphas=min(alphas, ALPHAS) if isinstance(alphas, int) else alphas,
+        l1_ratios=(recipe.l1_ratio,),
+        early_stop=True,
+        repeats=1,
+        proved={},
+    )
+    sample = groups.sample_of(range(size))
+    found = cross_validate(recipe, rows, k_folds(parts, dealt), search=few, sample=sample)
+    return found.alpha
