@@ -32,6 +32,7 @@ COMMON: Values = {
     "bounds": {"wind_gust": [0.0, 0.5], "humid": [-1.0, 0.0]},
     "seed": 17,
     "promote": "always",
+    "margin": 0.05,
 }
 JOBS: dict[str, Values] = {
     "by group": {
@@ -138,8 +139,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(folder: Path, case: str) -> TrainJob:
     values = JOBS[case]
     place: Values = {"path": str(folder / "data")}
+    if case == "by time":  # of the times of the split; wider than the year
+        place["window"] = "400d"
     if case == "by a column":
-        place: Values = {"path": str(folder / "table"), "version": 0}
+        place = {"path": str(folder / "table"), "version": 0}
         (folder / "quarters.txt").write_text("early\nmorning\nnoon\nevening\nlate\n")
         names = {"at": str(folder / "quarters.txt")}
         values = {**values, "features": {**values["features"], "names": names}}
