@@ -46,6 +46,8 @@ def plain_type(type_: pa.DataType) -> pa.DataType:
 
 def plain(table: pa.Table) -> pa.Table:
     """The columns with their plain types."""
+    if all(plain_type(type_) == type_ for type_ in set(table.schema.types)):
+        return table
     for i, field in enumerate(table.schema):
         type_ = plain_type(field.type)
         if type_ == field.type:
@@ -82,6 +84,37 @@ def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     if array.null_count:
         array = pc.fill_null(array, np.nan)
     return values_of(array, np.float64)
+
+
+NUMBERS = {
+    *(pa.float64(), pa.float32(), pa.int64(), pa.int32(), pa.int16(), pa.int8()),
+    *(pa.uint64(), pa.uint32(), pa.uint16(), pa.uint8()),
+}
+"""Types whose columns Arrow lays out together."""
+
+
+def matrix(table: pa.Table) -> NDArray[Any]:
+    """Columns of numbers, one per row of memory, as float64 or float32; null is NaN.
+
+    Columns of one type are copied by Arrow, in a fifth of the time that `numbers` takes for each:
+    of types that differ it would lose digits, such as those of int32 beside float32.
+
+    Examples
+    --------
+    >>> matrix(pa.table({"a": [1, None], "b": [3, 4]}))
+    array([[ 1., nan],
+           [ 3.,  4.]])
+    """
+    types, batches = set(table.schema.types), table.to_batches()
+    if len(batches) != 1 or len(types) != 1 or not types <= NUMBERS:
+        return np.stack([numbers(column) for column in table.columns])
+    values: NDArray[Any] = batches[0].to_tensor(null_to_nan=True, row_major=False).to_numpy().T
+    return values if types == {pa.float32()} else values.astype(np.float64, copy=False)
+
+
+def has_text(schema: pa.Schema) -> bool:
+    """Whether a column is of text, so that it is worth a check."""
+    return any(_is_text(type_) for type_ in set(schema.types))
 
 
 def check_text(where: str, name: str, column: pa.ChunkedArray) -> None:

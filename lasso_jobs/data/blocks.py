@@ -1,15 +1,16 @@
 """Reads the rows of a piece, a block at a time; no other module reads rows of the input."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lasso_jobs.data.arrays import array, numbers, plain, plain_type, values_of
+from lasso_jobs.data.arrays import array, matrix, numbers, plain, plain_type, values_of
 from lasso_jobs.data.dataset import FileIdentity, Piece
 from lasso_jobs.data.parquet_file import (
     PART_VALUES,
@@ -45,15 +46,14 @@ class Rows:
         Rows that the filter took out, or that the table has deleted.
     n_bytes : int
         Compressed bytes that are read for these rows.
-    later : callable
-        Of the name of a column that is to be had later: its values as float64, null being NaN.
+    later : Later
     """
 
     table: pa.Table
     positions: NDArray[np.int64]
     n_filtered: int
     n_bytes: int
-    later: Callable[[str], NDArray[np.float64]]
+    later: "Later"
 
 
 def read(
@@ -64,6 +64,7 @@ def read(
     later: Sequence[str] = (),
     block_rows: int | None = None,
     absent: Collection[str] = (),
+    in_turn: bool = False,
 ) -> Iterator[Rows]:
     """Read the wanted columns of a piece, a block at a time.
 
@@ -81,6 +82,9 @@ def read(
         Most rows of a block; `BLOCK_ROWS` if absent.
     absent : collection of str
         Columns that no file need have: they are null where the file lacks them.
+    in_turn : bool
+        Whether each column of `later` is wanted once, many of them together: then they are read
+        then of a row group of any size that is a block.
 
     Raises
     ------
@@ -101,7 +105,7 @@ def read(
             most = block_rows or BLOCK_ROWS
             in_parts = nested and (group.n_rows > most or group.is_large(wanted.physical))
             read_blocks = group.in_parts if in_parts else group.at_once
-            for start, part in read_blocks(wanted, most, absent):
+            for start, part in read_blocks(wanted, most, absent, in_turn=in_turn):
                 every = np.arange(first_row + start, first_row + start + part.num_rows)
                 part, kept = _without(part, every, gone[index], start) if gone else (part, every)
                 part, kept = matching(part, kept, where) if where else (part, kept)
@@ -111,7 +115,7 @@ def read(
                     positions=kept,
                     n_filtered=len(every) - len(kept),
                     n_bytes=0 if start else n_bytes,
-                    later=_Later(group, part, rows),
+                    later=Later(group, part, rows),
                 )
             first_row += group.n_rows
 
@@ -182,16 +186,21 @@ class _RowGroup:
         """Whether these columns have more values than are read together."""
         return n_values(self.file, self.index, columns) > PART_VALUES
 
-    def at_once(self, wanted: _Wanted, most: int, absent: Collection[str]) -> _Blocks:
+    def at_once(
+        self, wanted: _Wanted, most: int, absent: Collection[str], *, in_turn: bool
+    ) -> _Blocks:
         """All rows, cut into blocks, each with the place of its first row."""
         # What is wanted later is read later if a block is the row group, and worth it.
-        by_column = self.is_local and ROWS_BY_COLUMN <= self.n_rows <= most
+        least = 0 if in_turn else ROWS_BY_COLUMN
+        by_column = self.is_local and least <= self.n_rows <= most
         table = self.read(wanted.at_once if by_column else wanted.physical)
         table = _completed(table, self.n_rows, wanted.constants, absent)
         for start in range(0, self.n_rows, most):
             yield start, table.slice(start, min(most, self.n_rows - start))
 
-    def in_parts(self, wanted: _Wanted, most: int, absent: Collection[str]) -> _Blocks:
+    def in_parts(
+        self, wanted: _Wanted, most: int, absent: Collection[str], *, in_turn: bool
+    ) -> _Blocks:
         """The same, read block by block: vectors of a row group may be larger than memory."""
         start, path = 0, self.piece.file.path
         for table in read_in_parts(path, self.file, self.index, wanted.physical, rows=most):
@@ -210,12 +219,14 @@ class _RowGroup:
 
 
 def _any_nested(schema: pa.Schema, columns: Collection[str]) -> bool:
+    if not any(map(pa.types.is_nested, set(schema.types))):
+        return False
     places = (schema.get_field_index(name) for name in columns)
     return any(pa.types.is_nested(schema.field(place).type) for place in places if place >= 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Later:
+class Later:
     """Gives the values of a column that is in the table, or else is read when it is asked for."""
 
     group: _RowGroup
@@ -223,10 +234,23 @@ class _Later:
     rows: NDArray[np.int64] | slice
 
     def __call__(self, name: str) -> NDArray[np.float64]:
-        if self.table.schema.get_field_index(name) >= 0:
+        """A column as float64, null being NaN."""
+        if self._has(name):
             return numbers(self.table.column(name))
         with _planned(self.group.piece.file):
             return numbers(self.group.read([name]).column(name))[self.rows]
+
+    def several(self, names: Sequence[str]) -> NDArray[Any]:
+        """Some columns, one per row of memory, as float64 or float32, null being NaN."""
+        if all(map(self._has, names)):
+            return matrix(self.table.select(names))
+        if any(map(self._has, names)):
+            return np.stack([self(name) for name in names])
+        with _planned(self.group.piece.file):
+            return matrix(self.group.read(names))[:, self.rows]
+
+    def _has(self, name: str) -> bool:
+        return bool(self.table.schema.get_field_index(name) >= 0)
 
 
 def _completed(

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lasso_jobs.data.arrays import check_text
+from lasso_jobs.data.arrays import check_text, has_text
 from lasso_jobs.data.columns.file_columns import FileColumns, SharedColumns, leaf_owners
 from lasso_jobs.errors import DataError
 from lasso_jobs.storage import files as storage
@@ -19,9 +19,11 @@ PART_BYTES = 64 * 2**10
 """A local column is read by parts of so many bytes, or by its pages if those are larger."""
 PART_VALUES = 2**22
 """Values of vectors that are read together. The rows of a block may be read in several parts."""
-COLUMNS_AT_ONCE = 256
+VALUES_AT_ONCE, COLUMNS_AT_ONCE = 2**16, 64
 """Local columns are read some at a time: pyarrow keeps the buffers of each until all are read. For
-3,000 columns of 5,000 rows those are 450 MB, and touching them is four fifths of the time."""
+3,000 columns of 5,000 rows those are 450 MB. What fits in the processor's cache is read in half the
+time: 10,000 columns of 1,000 rows took 0.14, 0.21, 0.27 s by 32, 128, 512 columns, and 0.4 by 256
+before; 3,000 of 5,000 rows 0.15, 0.21, 0.29 s by 16, 64, 512. By one they took twice as long."""
 SIGNATURE_BYTES = 28
 """A readable footer of a file with encryption is followed by its signature: a nonce and a tag."""
 
@@ -125,7 +127,9 @@ def read_columns(path: str, file: pq.ParquetFile, group: int, columns: Sequence[
     DataError
         Naming the first column that is damaged, or whose text is not UTF-8.
     """
-    step = len(columns) or 1 if storage.is_uri(path) else COLUMNS_AT_ONCE
+    step = columns_at_once(file.metadata.row_group(group).num_rows)
+    if storage.is_uri(path):
+        step = len(columns) or 1
     starts = range(0, len(columns) or 1, step)
     tables = [_read_some(path, file, group, columns[start : start + step]) for start in starts]
     if len(tables) == 1:
@@ -133,6 +137,11 @@ def read_columns(path: str, file: pq.ParquetFile, group: int, columns: Sequence[
     fields = [field for table in tables for field in table.schema]
     arrays = [column for table in tables for column in table.columns]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def columns_at_once(n_rows: int) -> int:
+    """How many columns of a row group of so many rows are read together."""
+    return max(1, min(COLUMNS_AT_ONCE, VALUES_AT_ONCE // max(n_rows, 1)))
 
 
 def leaves_of(schema: pa.Schema, columns: Collection[str]) -> list[int]:
@@ -200,10 +209,12 @@ def _check_count(path: str, file: pq.ParquetFile, group: int, n_read: int) -> No
 
 def _checked(path: str, table: pa.Table, columns: Sequence[str]) -> pa.Table:
     # For the name "a.b" pyarrow gives the field b of a column a, too.
-    there = frozenset(table.column_names)
-    table = table.select([name for name in columns if name in there])
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        check_text(path, name, column)
+    if table.column_names != list(columns):
+        there = frozenset(table.column_names)
+        table = table.select([name for name in columns if name in there])
+    if has_text(table.schema):
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            check_text(path, name, column)
     return table
 
 

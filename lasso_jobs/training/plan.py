@@ -156,7 +156,7 @@ def plan(job: TrainJob) -> TrainPlan:
         window=window,
         columns_read=columns,
         odd_columns=odd_columns(dataset, {name: others.get(name, "feature") for name in columns}),
-        work_units=dataset.static_work_units(),
+        work_units=dataset.static_work_units(pairs=engine == "all"),
         data_digest=hashlib.sha256(json_text(dataset.identities).encode()).hexdigest(),
         # Of files of names, also what is in them.
         run_id=job.digest(*dataset.identities, *map(json_text, options.names.items()))[:16],

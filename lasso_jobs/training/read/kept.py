@@ -11,6 +11,7 @@ from lasso_jobs.core.rows.blocks.block import Block, InParts
 from lasso_jobs.core.rows.blocks.indicators import codes_of
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data.dataset import WorkUnit
+from lasso_jobs.data.parquet_file import columns_at_once
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.rows import TrainingRows, read_training_rows
 
@@ -42,8 +43,10 @@ class KeptUnit:
             That holds every number of the features exactly.
         """
         blocks = []
-        for rows in read_training_rows(unit, reading):
-            block = _in_memory(rows.block, dtype)
+        for rows in read_training_rows(unit, reading, in_turn=True):
+            # As they are read; of vectors, several columns are had faster if they are more.
+            width = None if reading.columns.vectors else columns_at_once(rows.block.n_rows)
+            block = _in_memory(rows.block, dtype, width)
             others = [
                 replace(each, decode=partial(_only, _in_memory(each.decode(), dtype), None))
                 for each in rows.unlabelled
@@ -62,11 +65,11 @@ class KeptUnit:
             yield replace(rows, block=_only(rows.block, wanted), unlabelled=tuple(others))
 
 
-def _in_memory(block: Block, dtype: str) -> Block:
+def _in_memory(block: Block, dtype: str, width: int | None = None) -> Block:
     """The block with its numeric features in a matrix, but for those kept by their entries."""
     places = block.laid_out()
     matrix, done = np.empty((len(places), block.n_rows), dtype), 0
-    for _, values in block.chunks():
+    for _, values in block.chunks(width):
         matrix[done : done + len(values)] = values
         done += len(values)
     numeric = InParts([(places, matrix), *((each.places, each) for each in block.sparse)])

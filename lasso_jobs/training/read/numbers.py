@@ -85,16 +85,30 @@ class Numbers(Together):
         return values
 
     def several(self, places: Places) -> Any:
-        """Those at some places, at once where they are elements of one column."""
+        """Those at some places, at once where they are elements of one column, or decoded later."""
+        values = self._together(places)
+        if (
+            values is not None
+            and arrays.out_of_range(values.ravel()) is None
+            and (self.reading.nulls_allowed or not np.isnan(values).any())
+        ):
+            return values
+        # One by one, also to name what is refused.
+        return np.stack([self[j] for j in places.tolist()])
+
+    def _together(self, places: Places) -> Any:
         for own, columns in self._elements:
             at = within(own, places)
             if isinstance(columns, Together) and at is not None:
-                values = columns.several(at)
-                refused = arrays.out_of_range(values.ravel()) is not None
-                if not refused and (self.reading.nulls_allowed or not np.isnan(values).any()):
-                    return values
-        # One by one, also to name what is refused.
-        return np.stack([self[j] for j in places.tolist()])
+                return columns.several(at)
+        numeric = self.reading.columns.numeric
+        names = [numeric[j] for j in places.tolist()]
+        if not self._later.issuperset(names):
+            return None
+        every = self._rows.later.several(names)
+        if self._others is not None:
+            self.aside.update(zip(names, every[:, self._others].astype(float), strict=True))
+        return every if self._kept is None else every[:, self._kept]
 
     def _check_vectors(
         self,

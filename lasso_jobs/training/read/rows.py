@@ -94,8 +94,17 @@ class TrainingRows:
         return self.target - self.block.numeric[reading.columns.place[reading.offset]]
 
 
-def read_training_rows(unit: WorkUnit, reading: Reading) -> Iterator[TrainingRows]:
+def read_training_rows(
+    unit: WorkUnit, reading: Reading, *, in_turn: bool = False
+) -> Iterator[TrainingRows]:
     """Read a work unit, a block at a time.
+
+    Parameters
+    ----------
+    unit : WorkUnit
+    reading : Reading
+    in_turn : bool
+        Whether its numeric columns are wanted once, many of them together.
 
     Raises
     ------
@@ -104,8 +113,14 @@ def read_training_rows(unit: WorkUnit, reading: Reading) -> Iterator[TrainingRow
     """
     for piece in unit.pieces:
         key = b.text_key(piece.file.name, reading.seed)
-        names, later, most = reading.names(), reading.later(), reading.block_rows()
-        for rows in blocks.read(piece, names, reading.where, later=later, block_rows=most):
+        for rows in blocks.read(
+            piece,
+            reading.names(),
+            reading.where,
+            later=reading.later(),
+            block_rows=reading.block_rows(),
+            in_turn=in_turn,
+        ):
             yield _decode(piece, key, rows, reading)
 
 

@@ -33,7 +33,7 @@ from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.row_summary import RowSummary
 from lasso_jobs.training.recipe import path_search
 from lasso_jobs.training.screening.ground import Ground
-from lasso_jobs.training.screening.set_paths import Designs, SetPath, Solved, solve_set
+from lasso_jobs.training.screening.set_paths import Designs, SetPath, Solved, last_ones, solve_set
 
 ALPHAS_AT_ONCE = 12
 """How many alphas are tried on the first candidates; twice as many as before where all are proved.
@@ -133,6 +133,8 @@ class _Walk:
         the set in any case.
     inside : ndarray of bool, shape (q,)
         The working set of this round: those, and the candidates.
+    least_likely : ndarray of intp
+        The candidates that come last, if there are columns outside the set.
     alphas : ndarray
         The whole grid.
     done : int
@@ -160,6 +162,7 @@ class _Walk:
     ratio: float
     active: NDArray[np.bool_]
     inside: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+    least_likely: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     alphas: Floats = field(default_factory=lambda: np.empty(0))
     done: int = 0
     ahead: int = ALPHAS_AT_ONCE
@@ -247,6 +250,7 @@ class _Walk:
         new = entering(entry, inside, last=last, target=target, most=most)
         self.inside = inside.copy()
         self.inside[new] = True
+        self.least_likely = new[:0] if self.inside.all() else last_ones(entry, new)
 
     def with_rivals(self) -> NDArray[np.bool_]:
         """The final set: the active columns, and some that came closest to a coefficient."""
@@ -279,20 +283,21 @@ class _Walk:
             paths = tuple(in_threads(some, range(len(sets)), steps))
             more = Solved(recipe=recipe, paths=paths, alphas=alphas)
             solved = more.at(slice(self.done - low, None)) if solved is None else solved.then(more)
-            if (end := self._end(solved)) is not None:
-                return solved.at(slice(0, end))
+            last = np.searchsorted(np.flatnonzero(self.inside), self.least_likely)
+            if ends := [*self._end(solved), *solved.worth_without(last)]:
+                return solved.at(slice(0, min(ends)))
         return cast(Solved, solved)
 
-    def _end(self, solved: Solved) -> int | None:
-        """How many of these alphas are enough, if all of them are proved."""
+    def _end(self, solved: Solved) -> list[int]:
+        """How many of these alphas are enough, if that is known, and all of them are proved."""
         if self.ground.job.search.early_stop is False:
-            return None
+            return []
         n_folds, so_far = self.ground.n_folds, self.mse
         for n in range(1, len(solved.alphas) + 1):
             errors = np.concatenate([*so_far, solved.mse(n_folds, n)], axis=2)
             if self._has_turned(errors) or solved.paths[0].explained[n - 1] > SATURATED:
-                return n
-        return None
+                return [n]
+        return []
 
     def _at_once(self) -> int:
         # Nine bytes: of a column's entry, and of whether it violates.
@@ -314,7 +319,7 @@ class _Walk:
             self.done += good
             self.active = self.active.copy()
             places = np.flatnonzero(self.inside)
-            self.active[places] |= solved.active(good)[: len(places)]
+            self.active[places] |= solved.used()[:good, : len(places)].any(axis=0)
         entry = check.entry[:, max(good - 1, 0)].copy()
         if good < len(alphas):
             entry[check.violating[:, good]] = np.inf

@@ -76,9 +76,9 @@ class Block:
             return self.numeric.several(places)
         return np.stack([self.numeric[j] for j in places.tolist()])
 
-    def chunks(self) -> Iterator[tuple[Places, NDArray[Any]]]:
+    def chunks(self, width: int | None = None) -> Iterator[tuple[Places, NDArray[Any]]]:
         """The numeric columns that are laid out, some at a time, with their places."""
-        wanted, width = self.laid_out(), max(1, CHUNK_VALUES // max(self.n_rows, 1))
+        wanted, width = self.laid_out(), width or max(1, CHUNK_VALUES // max(self.n_rows, 1))
         for start in range(0, len(wanted), width):
             places = wanted[start : start + width]
             yield places, self.several(places)
