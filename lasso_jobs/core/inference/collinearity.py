@@ -117,6 +117,23 @@ def independent(gram: Floats, features: Places) -> Places:
     return np.sort(kept)
 
 
+def complements(design: d.Design) -> list[tuple[int, int]]:
+    """Pairs of levels of which every row has one: with an intercept, either says what both do.
+
+    Parameters
+    ----------
+    design : Design
+    """
+    columns, pairs = design.grouping.columns, []
+    for _, span in columns.spans()[len(columns.numeric) :]:
+        both = np.arange(span.start, span.stop)
+        if len(both) == 2 and design.intercept and design.usable[both].all():
+            # Each row has one level at most, so shares that sum to one leave no row without.
+            share = float(design.location[design.position[both]].sum())
+            pairs += [(span.start, span.start + 1)] if abs(share - 1) < SAME else []
+    return pairs
+
+
 def without_references(gram: Floats, features: Places) -> Places:
     """The columns without those that others of the same feature determine."""
     kept = np.ones(len(gram), np.bool_)

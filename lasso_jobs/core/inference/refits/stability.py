@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.inference.collinearity import complements
 from lasso_jobs.core.inference.refits.bootstrap import Bootstrap, bootstrap
 from lasso_jobs.core.inference.refits.false_selections import (
     largest_q,
@@ -196,6 +197,8 @@ def _select_in_halves(
     """Stability selection, without standard errors."""
     candidates, usable = everything.design.usable.copy(), everything.design.usable
     candidates[candidates] = everything.design.problem.l1_factor > 0
+    tied = complements(everything.design)
+    candidates[[second for _, second in tied]] = False
     halves = [half for pair in _pairs(groups, wanted) for half in pair]
     n, pairs, threshold = int(candidates.sum()), len(halves) // 2, wanted.threshold
     q = largest_q(wanted.expected_false, n, threshold, pairs) if n else 0
@@ -212,6 +215,8 @@ def _select_in_halves(
         found = in_threads(first, halves, steps)
         selected = np.array([each for each, _ in found])
         converged = all(each for _, each in found)
+    for both in tied:  # which of the two enters is decided by rounding
+        selected[:, both] = selected[:, both].any(axis=1, keepdims=True)
     frequency = selected.mean(axis=0) if q else np.where(n, np.nan, usable.astype(float))
     if everything.design.offset is not None:  # which is neither selected nor estimated
         frequency[everything.design.offset] = np.nan

@@ -185,3 +185,18 @@ def test_a_boolean_is_neither_singular_nor_its_own_duplicate(moments_of: Rows) -
     assert found.duplicates == ((2, 1), (3, 1))
     assert np.isinf(found.vif[1:]).all() and found.vif[0] < 2
     assert found.condition_number is None
+
+
+@pytest.mark.parametrize(
+    ("nulls", "intercept", "tied"), [(0, True, 1), (5, True, 0), (0, False, 0)]
+)
+def test_two_levels_of_which_every_row_has_one_are_complements(
+    nulls: int, intercept: bool, tied: int, moments_of: Rows
+) -> None:
+    rng = np.random.default_rng(9)
+    flag, x = rng.random(300) < 0.4, rng.normal(size=300)
+    X = np.column_stack([x, ~flag, flag]).astype(float)
+    X[:nulls, 1:] = 0.0
+    columns = Columns(("x",), (Category("flag", ("false", "true"), False, "boolean"),))
+    design = d.fit(Recipe(columns=columns, intercept=intercept), moments_of(X, x + flag))
+    assert co.complements(design) == [(1, 2)][:tied]
