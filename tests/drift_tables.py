@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
         ("counts", pa.list_(pa.int64())),
         ("reference_shares", pa.list_(F)),
         *((name, F) for name in ("shift_limit", "psi_limit", "missing_limit")),
+        *((name, F) for name in ("usual_shift", "ewma_shift", "ewma_limit")),
+        ("unseen_season", S),
         *((name, S) for name in ("raised", "verdict", "reason", "acknowledged")),
     ]
 )

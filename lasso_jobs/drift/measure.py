@@ -9,6 +9,7 @@ import numpy as np
 from lasso_jobs.core.drift import drift as d
 from lasso_jobs.core.drift import verdicts as v
 from lasso_jobs.core.drift.bins import bin_labels
+from lasso_jobs.core.drift.chart import Chart
 from lasso_jobs.core.drift.current import Current
 from lasso_jobs.core.drift.pools import judge_with_earlier
 from lasso_jobs.core.rows.columns import OTHER, distinct
@@ -17,7 +18,7 @@ from lasso_jobs.drift.correlations import correlation_shifts
 from lasso_jobs.drift.history import History
 from lasso_jobs.drift.observe import Observation, Observations, merged, of_no_rows
 from lasso_jobs.drift.references import PREDICTION
-from lasso_jobs.drift.table import DriftRow, as_table, partition_name, past_rows
+from lasso_jobs.drift.table import DriftRow, as_table, night_of, partition_name, past_rows
 from lasso_jobs.drift.watch import Run, Watch
 from lasso_jobs.jobs.score import DriftOptions
 from lasso_jobs.models.model import Model
@@ -174,15 +175,24 @@ def _judged(
 ) -> list[DriftRow]:
     """The rows of a whole partition with their verdicts, which the history then knows too."""
     selected = {*model.predictor.used, PREDICTION}
+    night, least = night_of(rows[0].partition), options.min_rows
     drifts = {row.drift.feature: row.drift for row in rows if row.drift.kind != "correlation"}
-    used = {name: drift for name, drift in drifts.items() if name in selected}
-    judges = {name: _judge(model, name, len(used), options) for name in used}
+    baselines = {name: model.references[name].baseline for name in drifts if name in selected}
+    used = {
+        name: replace(drifts[name], usual_shift=baseline.usual_shift(night))
+        for name, baseline in baselines.items()
+    }
+    judges = {
+        name: partial(_judge(model, name), n_judged=len(used), min_rows=least, night=night)
+        for name in used
+    }
     verdicts = judge_with_earlier(
         used,
         history.before(rows[0].partition),
         judges,
-        min_rows=options.min_rows,
+        min_rows=least,
         persistence=options.persistence,
+        chart=Chart(baselines, model.prediction_sd, night),
     )
     judged = []
     for row in rows:
@@ -195,12 +205,10 @@ def _judged(
     return judged
 
 
-def _judge(model: Model, name: str, n_judged: int, options: DriftOptions) -> v.Judge:
+def _judge(model: Model, name: str) -> v.Judge:
     return partial(
         v.judge_drift,
         baseline=model.references[name].baseline,
         prediction_sd=model.prediction_sd,
         terms=effect_of(model, name).terms(model.references[name]),
-        n_judged=n_judged,
-        min_rows=options.min_rows,
     )

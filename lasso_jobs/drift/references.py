@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.drift import drift
 from lasso_jobs.core.drift.bins import middles, quantile_edges
-from lasso_jobs.core.drift.limits import Baseline, span_of
+from lasso_jobs.core.drift.limits import Baseline
+from lasso_jobs.core.drift.normal.baselines import FeaturePeriods, TrainingPeriods, baseline_of
 from lasso_jobs.core.fit.one_alpha import Fit
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.inference.period_means import deviations
 from lasso_jobs.core.rows.blocks.matrix import block_of
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats, Moments
-from lasso_jobs.core.rows.periods import Periods, Spans, psi_between, spans
+from lasso_jobs.core.rows.periods import Periods
 from lasso_jobs.core.rows.periods import merge as merge_periods
 from lasso_jobs.core.rows.sample import Sample
 from lasso_jobs.core.rows.sample import merge as merge_samples
@@ -27,7 +28,7 @@ MOST_REFERENCES = 200
 """Of more features, those that the model uses have references, and the strongest of the others."""
 ROUNDING = 1e-9
 """Predictions that differ by less, as a share of the largest, are one: sums in another order."""
-_NO_BASELINE = Baseline(0.0, 0)
+_NO_BASELINE = Baseline(variance=0.0, n_sampled=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ def references(
     if block is None:
         raise ValueError("the sample is not of the predictor's columns")
     every = _AllRows.of(predictor, fit, training)
-    periods = _TrainingPeriods.of(
+    periods = _ModelPeriods.of(
         predictor,
         fit,
         training,
@@ -257,13 +258,12 @@ class _AllRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _TrainingPeriods:
+class _ModelPeriods:
     """The periods of the training rows, as the model sees them.
 
     Parameters
     ----------
-    periods : Periods
-    spans : list of Spans
+    periods : TrainingPeriods
     shifts : ndarray, shape (p, t)
         What each coefficient's column adds to the shift of each period's mean prediction, times
         its rows.
@@ -273,17 +273,13 @@ class _TrainingPeriods:
         Covariances of the terms of the coefficients that are not zero, over all training rows.
     rank : ndarray of intp, shape (p,)
         Of each coefficient among those that are not zero; -1 for the others.
-    sampled : list of ndarray, shape (k,)
-        The span of each sampled row, as ``spans`` cuts them.
     """
 
-    periods: Periods
-    spans: list[Spans]
+    periods: TrainingPeriods
     shifts: Floats
     nulls: Floats
     terms: Floats
     rank: NDArray[np.intp]
-    sampled: list[NDArray[np.intp]]
 
     @classmethod
     def of(
@@ -295,23 +291,21 @@ class _TrainingPeriods:
         moved: Floats,
         periods: Periods,
         sampled_periods: Floats,
-    ) -> "_TrainingPeriods":
+    ) -> "_ModelPeriods":
         """The sums of periods, around the means of all rows."""
         design = fit.design
         away, nulls = deviations(predictor, design, periods)
         away -= periods.n * moved[:, None]
         active, rank = np.flatnonzero(fit.standardised), np.full(len(fit.standardised), -1)
         rank[active] = np.arange(len(active))
-        weights = fit.standardised[active]
-        cuts = spans(periods)
+        weights, shifts = fit.standardised[active], predictor.coef[:, None] * away
+        training_periods = TrainingPeriods.of(periods, sampled_periods)
         return cls(
-            periods=periods,
-            spans=cuts,
-            shifts=predictor.coef[:, None] * away,
+            periods=training_periods.with_common(shifts[active]),
+            shifts=shifts,
             nulls=nulls,
             terms=design.correlations(active, training.moments) * np.outer(weights, weights),
             rank=rank,
-            sampled=[cut.of_rows(sampled_periods) for cut in cuts],
         )
 
     def with_baseline(
@@ -333,18 +327,14 @@ class _TrainingPeriods:
         nulls : ndarray, shape (t,), optional
             Rows of each period without a value, or with one that the model does not know.
         """
-        active, n = self.rank[place], self.periods.n
+        active = self.rank[place]
         active = active[active >= 0]
-        variance = float(self.terms[np.ix_(active, active)].sum())
-        nulls = np.zeros(len(n)) if nulls is None else nulls
-        shifts, of_spans = self.shifts[place].sum(axis=0), []
-        for cut, sampled in zip(self.spans, self.sampled, strict=True):
-            psi = psi_between(sampled, bins, len(reference.shares))
-            moved, missing = cut.sums(shifts) / cut.n, cut.sums(nulls) / cut.n
-            of_spans.append(span_of(moved, cut.n, missing=missing, variance=variance, psi=psi))
-        baseline = Baseline(variance, n_sampled=len(bins))
-        if of_spans:
-            first = self.spans[0]
-            rows = float(first.n.mean())
-            baseline = replace(baseline, n_periods=len(first.n), rows=rows, spans=(*of_spans,))
+        feature = FeaturePeriods(
+            shifts=self.shifts[place].sum(axis=0),
+            nulls=np.zeros(len(self.periods.n)) if nulls is None else nulls,
+            bins=bins,
+            n_bins=len(reference.shares),
+            variance=float(self.terms[np.ix_(active, active)].sum()),
+        )
+        baseline = baseline_of(feature, self.periods)
         return replace(reference, variance=float(self.terms[active].sum()), baseline=baseline)

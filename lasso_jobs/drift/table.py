@@ -25,7 +25,8 @@ _LISTS = {
 }
 _TYPES = {
     **dict.fromkeys(
-        ("feature", "kind", "raised", "verdict", "reason", "acknowledged"), pa.string()
+        ("feature", "kind", "raised", "verdict", "reason", "acknowledged", "unseen_season"),
+        pa.string(),
     ),
     **dict.fromkeys(("n", "n_nonfinite"), pa.int64()),
     **_LISTS,
@@ -47,7 +48,10 @@ _PAST = (
     *("shift_limit", "psi_limit", "missing_limit", "raised", "verdict"),
 )
 """What is read of the runs before one."""
-_SINCE = ("net_shift", "shift_share", "acknowledged", "sd")
+_SINCE = (
+    *("net_shift", "shift_share", "acknowledged"),
+    *("usual_shift", "ewma_shift", "ewma_limit", "unseen_season", "sd"),
+)
 """What is read besides, where the table has it: all but the last are not in older tables."""
 _COUNTS = ("counts",)
 """What is read besides, to pool runs that are small."""
@@ -104,7 +108,7 @@ def row_of(values: Mapping[str, Any]) -> DriftRow:
 def _defined(name: str, value: Any) -> Any:
     if name in _LISTS:
         return tuple(value or ())
-    if name == "acknowledged":
+    if name in ("acknowledged", "unseen_season"):
         return value or ""
     return NAN if value is None else value
 

@@ -20,8 +20,13 @@ def verdict_of(rows: Iterable[DriftRow]) -> Severity:
 
 
 def verdict_of_group(rows: Iterable[DriftRow]) -> Severity:
-    """The gravest verdict of a partition's rows that are judged; unknown if none is."""
-    return worst([row.drift.verdict for row in rows if row.drift.verdict != "unknown"])
+    """The gravest verdict of a partition's rows that are judged; unknown if none is.
+
+    A feature beyond its limit in a season that the training has not seen counts as unknown: its
+    partition is not ok.
+    """
+    drifts = [row.drift for row in rows]
+    return worst([d.verdict for d in drifts if d.verdict != "unknown" or d.unseen_season])
 
 
 def because(rows: Sequence[DriftRow]) -> str:
@@ -49,7 +54,8 @@ def _unknown(groups: dict[str, list[DriftRow]]) -> str:
     unjudged = {name: own for name, own in groups.items() if verdict_of_group(own) == "unknown"}
     name, rows = next(iter(unjudged.items()))
     prediction = [row for row in rows if row.drift.feature == PREDICTION]
-    reason = (prediction or rows)[0].drift.reason
+    of_season = [row for row in rows if row.drift.unseen_season]
+    reason = (of_season or prediction or rows)[0].drift.reason
     if len(groups) == 1:
         return reason
     return f"{len(unjudged)} of {len(groups)} partitions are not judged, such as {name}: {reason}"

@@ -144,12 +144,14 @@ def test_a_model_knows_how_its_days_differ(model: Model, data: Path) -> None:
     between = (np.mean(shifts**2) - variance / N) / (1 - 1 / N)
     assert (known.n_periods, known.rows, len(known.spans)) == (TRAINING, N, 2)
     one, two = known.spans
-    assert_allclose([known.variance, one.between], [variance, between], rtol=1e-9)
-    spread = np.sqrt(between + (variance - between) / N)
+    assert_allclose(known.variance, variance, rtol=1e-9)
+    # At least what 24 independent days ask for, and somewhat more if neighbours are alike.
+    assert between * 25 / 23 * 0.99 < one.between < between * 1.6
+    spread = np.sqrt(one.between + (variance - one.between) / N)
     assert_allclose(one.extreme, np.abs(shifts).max() / spread, rtol=1e-9)
     pairs = (shifts[::2] + shifts[1::2]) / 2
     of_two = (np.mean(pairs**2) - variance / N / 2) / (1 - 1 / N / 2)
-    assert_allclose(two.between, of_two, rtol=1e-9)
+    assert of_two < two.between < of_two * 2
     share = max(source(data, i)["price"].isna().mean() for i in range(TRAINING))
     price = model.references["price"].baseline.spans[0]
     assert price.missing == pytest.approx(share)
@@ -164,14 +166,14 @@ def test_the_predictions_days_are_those_of_all_features_together(model: Model, d
     variance = model.prediction_sd**2
     assert_allclose(known.variance, variance, rtol=1e-9)
     between = (np.mean(shifts**2) - variance / N) / (1 - 1 / N)
-    assert_allclose(known.spans[0].between, between, rtol=1e-7)
+    assert between * 25 / 23 * 0.99 < known.spans[0].between < between * 1.6
 
 
 @pytest.mark.parametrize(
     ("more", "periods"),
     [
         ({"period": "at", "data": "plain"}, TRAINING),
-        ({"period": "store", "data": "plain"}, 0),  # three, which are too few
+        ({"period": "store", "data": "plain"}, 3),
         ({"data": "plain"}, 0),
         ({"data": "plain", "search": {"alphas": 5, "split": {"time": "at"}}}, TRAINING),
     ],

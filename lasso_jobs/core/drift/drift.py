@@ -160,6 +160,12 @@ class Drift:
     reference_shares : tuple of float
     shift_limit, psi_limit, missing_limit : float
         That were applied; NaN for what is not judged.
+    usual_shift : float
+        What the week day and the month usually do; the limit is of ``score_shift`` less this.
+    ewma_shift, ewma_limit : float
+        The moving average of the shifts so far, and its limit (`lasso_jobs.core.drift.chart`).
+    unseen_season : str
+        A month or week day that the training has not seen, where a limit was exceeded in it.
     raised : {"ok", "unknown", "watch", "alarm"}
         What this run has to say by itself.
     verdict : {"ok", "unknown", "watch", "alarm"}
@@ -199,6 +205,10 @@ class Drift:
     shift_limit: float = NAN
     psi_limit: float = NAN
     missing_limit: float = NAN
+    usual_shift: float = NAN
+    ewma_shift: float = NAN
+    ewma_limit: float = NAN
+    unseen_season: str = ""
     raised: Severity = "unknown"
     verdict: Severity = "unknown"
     reason: str = ""

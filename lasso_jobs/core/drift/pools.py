@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.drift import distances
+from lasso_jobs.core.drift.chart import Chart
 from lasso_jobs.core.drift.drift import NAN, Drift
 from lasso_jobs.core.drift.verdicts import Judge, affected, judge_together, persisting
 
@@ -36,6 +37,7 @@ def judge_with_earlier(
     *,
     min_rows: int,
     persistence: tuple[int, int],
+    chart: Chart | None = None,
 ) -> dict[str, Drift]:
     """A run's drift with its verdicts, by its own rows if they are enough, else with earlier ones.
 
@@ -51,6 +53,8 @@ def judge_with_earlier(
         The rows of a pool.
     persistence : tuple of int
         An alarm takes so many of the last so many pools.
+    chart : Chart, optional
+        Finds shifts that last and are small each night.
     """
     if not _n_rows(night):
         reason = "not judged: there are no rows"
@@ -59,8 +63,10 @@ def judge_with_earlier(
     alike = (_compared_alike(past, night) for past in earlier)
     first, *others = islice(pools(chain([night], alike), min_rows), last)
     before = [_judged_before(pool, judges) for pool in others if pool.n >= min_rows]
-    judged = {}
-    for name, drift in judge_together(first.drifts, judges).items():
+    judged, now = {}, judge_together(first.drifts, judges)
+    if chart is not None:
+        now = chart.judge(now, [night, *earlier])
+    for name, drift in now.items():
         if drift.verdict != "unknown":
             was = [affected(past[name]) for past in before if name in past]
             drift = persisting(drift, was, runs=runs, last=last)
@@ -72,7 +78,15 @@ def _of_pool(drift: Drift, judged: Drift, pool: Pool) -> Drift:
     """A run's own drift, with the verdict of the rows of several runs."""
     runs_before = "the run" if pool.n_runs == 2 else f"the {pool.n_runs - 1} runs"
     reason = f"{judged.reason} (with the rows of {runs_before} before, {judged.n:,} in all)"
-    return replace(drift, raised=judged.raised, verdict=judged.verdict, reason=reason)
+    return replace(
+        drift,
+        raised=judged.raised,
+        verdict=judged.verdict,
+        ewma_shift=judged.ewma_shift,
+        ewma_limit=judged.ewma_limit,
+        unseen_season=judged.unseen_season,
+        reason=reason,
+    )
 
 
 def _compared_alike(past: Night, night: Night) -> Night:
@@ -146,6 +160,8 @@ def _together(drifts: Sequence[Drift]) -> Drift:
     def mean(name: str) -> float:
         return float(n @ [getattr(drift, name) for drift in drifts] / n.sum())
 
+    usual = n @ np.nan_to_num([drift.usual_shift for drift in drifts]) / n.sum()
+
     return replace(
         newest,
         n=int(n.sum()),
@@ -153,6 +169,7 @@ def _together(drifts: Sequence[Drift]) -> Drift:
         out_of_range_share=NAN,  # of the runs before it is not read
         sd=_sd_together(drifts, n),
         score_shift=mean("score_shift"),
+        usual_shift=float(usual),
         missing_share=mean("missing_share"),
         unseen_share=mean("unseen_share"),
         psi=distances.psi(np.array(newest.reference_shares[:width]), counts),

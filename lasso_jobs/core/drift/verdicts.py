@@ -42,6 +42,7 @@ def judge_drift(
     terms: Floats | None = None,
     min_rows: int = MIN_ROWS,
     undone: Cancelled | None = None,
+    night: str | None = None,
 ) -> Drift:
     """A measured feature with its limits, and what they say of this run alone.
 
@@ -59,6 +60,8 @@ def judge_drift(
         Fewer rows are not judged.
     undone : Cancelled, optional
         What other features have undone of its movement.
+    night : str, optional
+        The day, month or hour of the rows, in ISO form.
     """
     if drift.n < min_rows:
         return replace(drift, reason=f"not judged: {drift.n:,} rows, fewer than {min_rows:,}")
@@ -69,6 +72,7 @@ def judge_drift(
         missing=drift.reference_missing_share,
         prediction_sd=prediction_sd,
         n_judged=n_judged,
+        night=night,
     )
     drift = replace(
         drift, shift_limit=limit.shift, psi_limit=limit.psi, missing_limit=limit.missing
@@ -78,19 +82,45 @@ def judge_drift(
         reason = f"its {' and '.join(wrong)} cannot be computed: some values are too large"
         return replace(drift, raised="alarm", verdict="alarm", reason=reason)
     by_bins = moved_by_bins(drift, terms)
-    hidden = abs(by_bins) > abs(drift.score_shift)
-    moved = by_bins if hidden else drift.score_shift
+    both = (drift.score_shift, by_bins) if by_bins else (drift.score_shift,)
+    moved = max((shift - usual(drift) for shift in both), key=abs)
     drift = replace(drift, net_shift=moved * (1.0 if undone is None else undone.left))
+    raised = _raised(drift, limit, moved)
+    reason = _reason(drift, limit, by_bins, undone)
+    drift = replace(drift, raised=raised, verdict=raised, reason=reason)
+    if abs(moved) > limit.of_season or unusable(drift) > limit.missing:
+        return drift
+    return in_season(drift, baseline.unseen(night))
+
+
+def _raised(drift: Drift, limit: Limits, moved: float) -> Severity:
+    """What a run says by itself; by how much the feature moved the mean prediction is given."""
     rise = unusable(drift) - drift.reference_missing_share
     gross = abs(drift.net_shift) > limit.gross
-    gross |= rise > MISSING_GROSS and unusable(drift) > limit.missing
-    raised: Severity = "ok"
-    if gross:
-        raised = "alarm"
-    elif abs(moved) > limit.shift or affected(drift) or drift.psi > limit.psi:
-        raised = "watch"
-    reason = _reason(drift, limit, by_bins, undone)
-    return replace(drift, raised=raised, verdict=raised, reason=reason)
+    if gross or (rise > MISSING_GROSS and unusable(drift) > limit.missing):
+        return "alarm"
+    beyond = abs(moved) > limit.shift or affected(drift) or drift.psi > limit.psi
+    return "watch" if beyond else "ok"
+
+
+def in_season(drift: Drift, unseen: str) -> Drift:
+    """The drift without a verdict, if it is beyond a limit in a season that training has not seen.
+
+    Parameters
+    ----------
+    drift : Drift
+    unseen : str
+        The month or week day; empty if the training has seen it.
+    """
+    if not unseen or drift.raised not in ("watch", "alarm"):
+        return drift
+    reason = f"not judged: the training has not seen a {unseen}; {drift.reason}"
+    return replace(drift, raised="unknown", verdict="unknown", unseen_season=unseen, reason=reason)
+
+
+def usual(drift: Drift) -> float:
+    """What the week day and the month of a night usually do to the mean prediction."""
+    return 0.0 if np.isnan(drift.usual_shift) else drift.usual_shift
 
 
 def not_used(drift: Drift) -> Drift:
@@ -155,28 +185,31 @@ def unusable(drift: Drift) -> float:
 
 def affected(drift: Drift) -> bool:
     """Whether the predictions are affected, beyond the limits that the drift has with it."""
-    if np.isnan(drift.shift_limit):
+    if np.isnan(drift.shift_limit) or drift.unseen_season:
         return False
     # A table of an older version has no net shift.
     shift = drift.score_shift if np.isnan(drift.net_shift) else drift.net_shift
     moved = abs(shift) > drift.shift_limit or drift.raised == "alarm"
+    moved |= abs(drift.ewma_shift) > drift.ewma_limit
     changed = drift.kind == "prediction" and drift.psi > drift.psi_limit
     return bool(moved or changed or unusable(drift) > drift.missing_limit)
 
 
 def _reason(drift: Drift, limit: Limits, by_bins: float, undone: Cancelled | None) -> str:
     """What is beyond a limit comes first."""
-    shift, lost = abs(drift.score_shift), unusable(drift)
+    shift, lost = abs(drift.score_shift - usual(drift)), unusable(drift)
     far = "far " if shift > limit.gross else ""
     by_itself = f"moves the mean prediction by {drift.score_shift:+.3g} by itself"
     if drift.kind == "prediction":
         by_itself = f"the mean prediction moved by {drift.score_shift:+.3g}"
+    if usual(drift):
+        by_itself += f", where {usual(drift):+.3g} is usual on such a day"
     beyond, within = [], []
     if shift > limit.shift:
         beyond.append(f"{by_itself}, {far}beyond the limit of {limit.shift:.3g}")
     else:
         within.append(f"{by_itself}, within the limit of {limit.shift:.3g}")
-    if abs(by_bins) > limit.shift >= shift:
+    if by_bins and abs(by_bins - usual(drift)) > limit.shift >= shift:
         beyond.append(
             f"extreme values hide that the other rows moved it by {by_bins:+.3g} or more, "
             f"{'far ' if abs(by_bins) > limit.gross else ''}beyond the limit of {limit.shift:.3g}"

@@ -15,7 +15,10 @@ from lasso_jobs.core.rows.moments import Floats
 
 MOST_BYTES = 64 * 2**20
 LEAST_PERIODS = 10
-"""With fewer it is not known how much periods differ."""
+"""Fewer do not tell an odd one from the others, nor how much neighbours have in common."""
+
+NULL_KEY = -0.5
+"""The key of rows without a period (`lasso_jobs.data.times.periods`)."""
 
 LEAST_ROWS = 20
 """Periods of fewer rows do not count."""
@@ -147,10 +150,14 @@ class Spans:
 
 
 def spans(periods: Periods) -> list[Spans]:
-    """Spans of 1, 2, 4, ... neighbouring periods, while there are at least `LEAST_PERIODS`."""
+    """Spans of 1, 2, 4, ... neighbouring periods.
+
+    At least two periods, and spans of more while there are at least `LEAST_PERIODS`. Rows without a
+    period are no period.
+    """
     several: list[Spans] = []
-    kept = np.flatnonzero(periods.n >= LEAST_ROWS)
-    while len(kept) // 2 ** len(several) >= LEAST_PERIODS:
+    kept = np.flatnonzero((periods.n >= LEAST_ROWS) & (periods.keys != NULL_KEY))
+    while len(kept) // 2 ** len(several) >= (LEAST_PERIODS if several else 2):
         length = 2 ** len(several)
         whole = kept[: len(kept) // length * length]
         place = np.full(len(periods.n), -1)
@@ -170,6 +177,28 @@ def between_variance(deviations: Floats, n: NDArray[np.int64], variance: float) 
     return max(0.0, (float(np.mean(deviations**2)) - variance * chance) / (1.0 - chance))
 
 
+def psi_by_period(
+    places: NDArray[np.intp], bins: NDArray[np.intp], n_bins: int, n_periods: int
+) -> Floats:
+    """Each period's distance from all of them, ``sum_b (q_b - p_b)^2 / p_b``; 0 without rows.
+
+    Parameters
+    ----------
+    places : ndarray of int, shape (n,)
+        The period of each row of a sample; -1 for none.
+    bins : ndarray of int, shape (n,)
+        Its bin.
+    n_bins, n_periods : int
+    """
+    cells = np.zeros((n_periods, n_bins))
+    known = places >= 0
+    np.add.at(cells, (places[known], bins[known]), 1.0)
+    n, p = cells.sum(axis=1), cells.sum(axis=0) / max(int(known.sum()), 1)
+    shares = cells / np.maximum(n, 1.0)[:, None]
+    distances = (shares - p)[:, p > 0] ** 2 @ (1 / p[p > 0])
+    return np.where(n > 0, distances, 0.0)
+
+
 def psi_between(places: NDArray[np.intp], bins: NDArray[np.intp], n_bins: int) -> float:
     """The mean PSI of a span of infinitely many rows: what the spans' own differences make of it.
 
@@ -187,7 +216,7 @@ def psi_between(places: NDArray[np.intp], bins: NDArray[np.intp], n_bins: int) -
     bins, places = bins[places >= 0], places[places >= 0]
     _, place = np.unique(places, return_inverse=True)
     t, total = int(place.max(initial=-1)) + 1, len(places)
-    if t < LEAST_PERIODS or total <= 2 * t:
+    if t < 2 or total <= 2 * t:
         return 0.0
     cells = np.bincount(place * n_bins + bins, minlength=t * n_bins).reshape(t, n_bins)
     n = cells.sum(axis=1)

@@ -107,7 +107,13 @@ def test_what_is_left_is_a_share_and_has_the_sign_of_the_movement(
         assert not found
 
 
-BASELINE = Baseline(1.0, 10_000, 200, 5_000.0, (Span(0.01, 0.0, 0.0, 0.02),))
+BASELINE = Baseline(
+    variance=1.0,
+    n_sampled=10_000,
+    n_periods=200,
+    rows=5_000.0,
+    spans=(Span(between=0.01, extreme=0.0, psi=0.0, missing=0.02),),
+)
 
 
 def judges(names: dict[str, Drift]) -> dict[str, v.Judge]:
@@ -154,7 +160,7 @@ def test_features_that_cancel_are_watched_and_say_by_what() -> None:
 
 
 def test_what_is_left_is_judged_where_a_part_is_cancelled() -> None:
-    baseline = replace(BASELINE, spans=(Span(0.3, 0.0, 0.0, 0.02),))
+    baseline = replace(BASELINE, spans=(Span(between=0.3, extreme=0.0, psi=0.0, missing=0.02),))
     drifts = measured({"a": 4.0, "b": -2.5})
     every = judges(drifts) | {
         "prediction": partial(v.judge_drift, baseline=baseline, prediction_sd=2.0, n_judged=3)

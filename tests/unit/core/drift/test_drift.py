@@ -10,7 +10,7 @@ from lasso_jobs.core.drift.drift import Drift, Effect, Reference, measure
 from lasso_jobs.core.drift.limits import Baseline
 
 NAN = float("nan")
-BASELINE = Baseline(1.0, 1_000)
+BASELINE = Baseline(variance=1.0, n_sampled=1_000)
 
 
 def rows(n: int = 500, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ from scipy import stats
 
 from lasso_jobs.core.drift import distances, limits
 from lasso_jobs.core.drift.limits import Baseline, Span
+from lasso_jobs.core.drift.normal.seasons import Calendar
+from lasso_jobs.core.drift.normal.variation import Variation, variation_of
 from lasso_jobs.core.rows import periods
 
 SHARES = np.array([0.25, 0.25, 0.25, 0.25, 0.0])
@@ -14,7 +16,23 @@ SHARES = np.array([0.25, 0.25, 0.25, 0.25, 0.0])
 
 def alike(variance: float = 1.0, missing: float = 0.0, psi: float = 0.0) -> Baseline:
     """A hundred days that differ by chance only."""
-    return Baseline(variance, 10_000, 100, 500.0, (Span(0.0, 0.0, psi, missing),))
+    return Baseline(
+        variance=variance,
+        n_sampled=10_000,
+        n_periods=100,
+        rows=500.0,
+        spans=(Span(between=0.0, extreme=0.0, psi=psi, missing=missing),),
+    )
+
+
+def span_of(found: Variation) -> Span:
+    return Span(
+        between=found.between,
+        extreme=found.extreme,
+        psi=0.0,
+        missing=0.0,
+        freedom=found.knowledge.freedom,
+    )
 
 
 def of(
@@ -47,20 +65,78 @@ def test_innocent_days_exceed_the_limit_of_a_shift_as_rarely_as_stated(between: 
         effects = rng.normal(0, np.sqrt(between), t)
         return effects + rng.normal(0, np.sqrt((1 - between) / rows), t)
 
-    seen = limits.span_of(days(365, 2_000), n, missing=np.zeros(365), variance=1.0, psi=0.0)
-    known = Baseline(1.0, 10_000, 365, 2_000.0, (seen,))
-    found = of(known, sd=1e-9)
-    exceeded = np.abs(days(200_000, 5_000)) > found.shift
+    found = variation_of(days(365, 2_000), n, 1.0)
+    seen = Span(
+        between=found.between,
+        extreme=found.extreme,
+        psi=0.0,
+        missing=0.0,
+        freedom=found.knowledge.freedom,
+    )
+    known = Baseline(variance=1.0, n_sampled=10_000, n_periods=365, rows=2_000.0, spans=(seen,))
+    limit = of(known, sd=1e-9).shift
+    exceeded = np.abs(days(200_000, 5_000)) > limit
     assert exceeded.mean() < 2 * limits.FALSE_ALARMS / 20
 
 
-def test_the_most_extreme_day_of_training_is_within_the_limit() -> None:
-    shifts = np.random.default_rng(3).normal(0, 0.1, 100)
-    shifts[17] = 2.0
-    seen = limits.span_of(shifts, np.full(100, 500), missing=np.zeros(100), variance=1.0, psi=0.0)
-    assert seen.extreme == pytest.approx(2 / np.sqrt(seen.between + (1 - seen.between) / 500))
-    known = Baseline(1.0, 10_000, 100, 500.0, (seen,))
-    assert of(known, 500).shift == pytest.approx(2.0)
+def test_a_day_of_training_that_is_not_odd_is_within_the_limit() -> None:
+    seen = Span(between=0.01, extreme=4.5, psi=0.0, missing=0.0, freedom=99.0)
+    known = Baseline(variance=1.0, n_sampled=10_000, n_periods=100, rows=500.0, spans=(seen,))
+    assert of(known, 500).shift == pytest.approx(4.5 * np.sqrt(0.01 + 0.99 / 500))
+
+
+def test_a_model_of_before_is_judged_as_before() -> None:
+    """Limits that version 0fac17a computed from the same baseline."""
+    known = Baseline(
+        variance=1.0,
+        n_sampled=10_000,
+        n_periods=60,
+        rows=500.0,
+        spans=(Span(between=0.02, extreme=2.9, psi=0.03, missing=0.1),),
+    )
+    found = of(known)
+    width = stats.t(59).isf(limits.FALSE_ALARMS / 20 / 2)
+    assert found.shift == pytest.approx(width * np.sqrt(0.02 + 0.98 / 5_000), rel=1e-12)
+    assert found.missing == pytest.approx(0.15)
+    chance = 3 * (1 / 5_000 + 1 / 10_000)
+    mean, square = 0.03 + chance, 0.03**2 + 0.06 * chance / 3 + chance**2 / 3
+    df = mean**2 / square
+    assert found.psi == pytest.approx(mean / df * stats.chi2(df).isf(0.01 / 20), rel=1e-9)
+    assert known.usual_shift("2024-07-01") == 0.0
+    assert known.unseen("2024-07-01") == ""
+
+
+@pytest.mark.parametrize("t", [2, 3, 5, 9])
+def test_few_days_have_the_limit_that_students_t_asks_for(t: int) -> None:
+    """A new day is away from the mean of t days by s sqrt(1 + 1/t), with t - 1 degrees."""
+    shifts = np.random.default_rng(t).normal(0, 1, t)
+    shifts -= shifts.mean()
+    found = variation_of(shifts, np.full(t, 10**9), 1.0)
+    seen = Span(
+        between=found.between,
+        extreme=found.extreme,
+        psi=0.0,
+        missing=0.0,
+        freedom=found.knowledge.freedom,
+    )
+    known = Baseline(variance=1.0, n_sampled=10_000, n_periods=t, rows=500.0, spans=(seen,))
+    expected = stats.t(t - 1).isf(0.01 / 20 / 2) * shifts.std(ddof=1) * np.sqrt(1 + 1 / t)
+    assert of(known, 10**9, sd=1e-9).shift == pytest.approx(expected, rel=1e-6)
+    assert of(known, sd=1e9).shift == 1e9 * limits.SHIFT_GROSS
+
+
+@pytest.mark.parametrize(("rows", "night", "k"), [(5_000, None, 2), (5_000, "2024-01-05", 0)])
+def test_a_night_that_is_a_day_is_compared_with_days(rows: int, night: str | None, k: int) -> None:
+    spans = tuple(
+        Span(between=0.1 / (k + 1), extreme=0.0, psi=0.0, missing=0.0, freedom=50.0)
+        for k in range(3)
+    )
+    calendar = Calendar(tuple(range(7)), (1,))
+    known = Baseline(
+        variance=1.0, n_sampled=10_000, n_periods=60, rows=500.0, spans=spans, calendar=calendar
+    )
+    assert known.matching_spans(rows, night) == (spans[k], 50.0)
+    assert known.matching_spans(rows, "2024-01") == (spans[2], 50.0)
 
 
 def test_more_rows_are_known_better_and_more_features_wider() -> None:
@@ -80,7 +156,7 @@ def test_what_would_not_matter_is_within_the_limit() -> None:
 
 
 def test_without_periods_the_conventional_limits_hold() -> None:
-    found = of(Baseline(1e-6, 10_000), sd=3.0)
+    found = of(Baseline(variance=1e-6, n_sampled=10_000), sd=3.0)
     assert (found.shift, found.psi) == (3 * limits.SHIFT_GROSS, limits.PSI_GROSS)
 
 
@@ -107,13 +183,14 @@ def test_spans_are_of_neighbouring_days_with_enough_rows() -> None:
 
 
 def test_too_few_days_say_nothing() -> None:
-    assert periods.spans(in_days(np.full(9, 500))) == []
+    assert periods.spans(in_days(np.full(1, 500))) == []
+    assert [cut.n.tolist() for cut in periods.spans(in_days(np.full(9, 500)))] == [[500] * 9]
     assert periods.spans(in_days(np.empty(0, np.int64))) == []
 
 
 def test_a_month_is_compared_with_spans_of_its_size() -> None:
-    spans = tuple(Span(0.1 / (k + 1), 0.0, 0.0, 0.0) for k in range(3))
-    days = Baseline(1.0, 10_000, 50, 500.0, spans)
+    spans = tuple(Span(between=0.1 / (k + 1), extreme=0.0, psi=0.0, missing=0.0) for k in range(3))
+    days = Baseline(variance=1.0, n_sampled=10_000, n_periods=50, rows=500.0, spans=spans)
     assert [days.matching_spans(n) for n in (10, 999, 1_000, 2_000, 10**6)] == [
         (spans[0], 49),
         (spans[0], 49),

@@ -10,7 +10,13 @@ from lasso_jobs.core.drift import verdicts as v
 from lasso_jobs.core.drift.current import of_numbers
 from lasso_jobs.core.drift.limits import Baseline, Span, limits
 
-BASELINE = Baseline(1.0, 10_000, 200, 5_000.0, (Span(0.01, 0.0, 0.0, 0.02),))
+BASELINE = Baseline(
+    variance=1.0,
+    n_sampled=10_000,
+    n_periods=200,
+    rows=5_000.0,
+    spans=(Span(between=0.01, extreme=0.0, psi=0.0, missing=0.02),),
+)
 SHARES = np.array([0.5, 0.5, 0.0])
 SD = 2.0
 N = 5_000
