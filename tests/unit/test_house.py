@@ -21,7 +21,7 @@ MOST_LINES = 350
 MOST_LINES_OF_A_FUNCTION = 60
 MOST_MODULES = 14
 # Of the package's lines; core, the largest, is four rooms of mathematics.
-LARGEST_SHARE = 0.24
+LARGEST_SHARE = 0.26
 
 
 @cache
