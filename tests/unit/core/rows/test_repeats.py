@@ -73,10 +73,10 @@ def test_the_sample_estimates_the_share_of_the_copies() -> None:
     X, y, buckets = rows(200_000)
     found = counted(X, y, buckets)
     assert len(found.hashes) == r.SIZE
-    # A fifth is copied, so that about two fifths have a twin: 8,192 rows know it to 1 %.
+    # A fifth is copied, so that about two fifths have a twin: of 1,024 different rows, to 1.5 %.
     share = found.counts[found.counts > 1].sum() / found.counts.sum()
     true = pd.DataFrame(np.vstack([X, y]).T).duplicated(keep=False).mean()
-    assert share == pytest.approx(true, abs=0.03)
+    assert share == pytest.approx(true, abs=0.05)
 
 
 def test_a_row_that_is_there_a_million_times_is_one_entry() -> None:
