@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 
-from benchmarks.judgements import comparison, drift_effect, drift_limits, intervals, stuck
+from benchmarks.judgements import checks, comparison, drift_effect, drift_limits, intervals, stuck
 from benchmarks.judgements.rate import Rate
 from benchmarks.processes import table
 
@@ -12,6 +12,7 @@ from benchmarks.processes import table
 Simulation = Callable[[int], Iterable[Rate]]
 
 SIMULATIONS: dict[str, Simulation] = {
+    "checks": checks.simulate,
     "comparison": comparison.simulate,
     "drift effect": drift_effect.simulate,
     "drift limits": drift_limits.simulate,
