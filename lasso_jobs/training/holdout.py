@@ -18,7 +18,7 @@ from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.squared_error import mean_squared_error
 from lasso_jobs.core.inference.cohorts import Estimate, estimate
 from lasso_jobs.core.inference.conformal import Covered, Widths
-from lasso_jobs.core.rows.blocks.matrix import block_of
+from lasso_jobs.core.rows.blocks.matrix import block_of, hidden_rows
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.groups import group_number
 from lasso_jobs.models.model import INTERVAL_COVERAGE, Holdout
@@ -146,7 +146,7 @@ def measure_on_holdout(
         The last period that the champion was trained on.
     """
     own, others = _errors(model, data), None
-    if own is None:
+    if own is None or own.mse is None:
         raise ValueError("the model is not of these columns")
     if champion is not None:
         others = _errors(champion, data.for_champion or data)
@@ -159,65 +159,80 @@ def measure_on_holdout(
     )
     comparison = later = None
     if others is not None:
-        later = _on_later_rows(rows, own, others, seen_until)
-        comparison = ChampionComparison(
-            mse=own.mse,
-            champion_mse=others.mse,
-            gain=rows.estimate(others.residuals**2 - own.residuals**2, mean=others.mse - own.mse),
-            n_rows=data.moments.holdout.n,
-        )
+        later = None if seen_until is None else _compared(rows, own, others, after=seen_until)
+        comparison = _compared(rows, own, others)
+        if others.mse is not None:  # by all rows, exactly
+            gains, gain = others.residuals**2 - own.residuals**2, others.mse - own.mse
+            comparison = ChampionComparison(
+                mse=own.mse,
+                champion_mse=others.mse,
+                gain=rows.estimate(gains, mean=gain),
+                n_rows=data.moments.holdout.n,
+            )
     holdout = _holdout(rows, data, intervals=job.intervals, mse=own.mse, cohort=cohort)
     return Evaluation(holdout, comparison, later)
 
 
-def _on_later_rows(
-    rows: "_Residuals", own: "_Errors", others: "_Errors", seen_until: float | None
+def _compared(
+    rows: "_Residuals", own: "_Errors", others: "_Errors", *, after: float | None = None
 ) -> ChampionComparison | None:
-    """The comparison on rows that the champion was not trained on; None if they tell nothing.
+    """The comparison on sampled rows that the champion can predict; None if there are none.
 
-    Moments are not kept by period, so that all of it is of the sampled rows: both means are theirs,
-    and they count as all rows that there are. Rows of a single cohort have no standard error, and
-    would decide nothing for as long as the champion is new.
+    Moments are not kept of these rows alone, so that all of it is of the sampled ones: both means
+    are theirs, and they count as all rows that there are.
+
+    Parameters
+    ----------
+    rows, own, others
+    after : float, optional
+        The rows are of periods after this one. Rows of a single cohort would decide nothing for as
+        long as the champion is new: they are none.
     """
-    if seen_until is None:
-        return None
-    later = rows.facts.period > seen_until
-    weights = rows.facts.weight[later]
+    chosen = ~np.isnan(others.residuals)
+    if after is not None:
+        chosen &= rows.facts.period > after
+    weights = rows.facts.weight[chosen]
     if not weights.any():
         return None
-    gains = others.residuals**2 - own.residuals**2
-    gain = replace(rows, share=1.0).estimate(gains, later)
-    if gain.standard_error is None:
+    gain = replace(rows, share=1.0).estimate(others.residuals**2 - own.residuals**2, chosen)
+    if after is not None and gain.standard_error is None:
         return None
     mse, champion_mse = (
-        float(each.residuals[later] ** 2 @ weights / weights.sum()) for each in (own, others)
+        float(each.residuals[chosen] ** 2 @ weights / weights.sum()) for each in (own, others)
     )
-    n_rows = int(later.sum())
-    return ChampionComparison(mse, champion_mse, gain, n_rows=n_rows, later=True)
+    n_rows = int(chosen.sum())
+    return ChampionComparison(mse, champion_mse, gain, n_rows=n_rows, later=after is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Errors:
-    """The residuals of the sampled rows, and the mean squared error of all."""
+    """The residuals of the sampled rows, and the mean squared error of all.
+
+    Of a model of other columns, rows that it cannot predict have none, which is NaN, and then the
+    mean is not known.
+    """
 
     residuals: Floats
-    mse: float
+    mse: float | None
 
 
 def _errors(model: Predictor, data: "TrainingData") -> _Errors | None:
-    """The errors of a model; None if it needs what is not among the columns, or is null there."""
+    """The errors of a model; None if it needs what is not among the columns."""
     model, held_out = model.only(model.used), data.held_out
-    block = block_of(held_out.X, data.columns, model.columns)
+    if not data.columns.has(model.columns):
+        return None
+    known = ~hidden_rows(held_out.X, data.columns, model.columns)
+    block = block_of(held_out.X[:, known], data.columns, model.columns)
     if block is None:
         return None
     target, weights = held_out.target, held_out.weight
-    residuals = target - model.predict(block)
-    if np.isnan(residuals).any():  # a null of the model's offset
-        return None
+    residuals = np.full(len(target), np.nan)
+    residuals[known] = target[known] - model.predict(block)
+    if np.isnan(residuals).any():  # or a null of the model's offset
+        return _Errors(residuals, None)
     if len(target) == data.moments.holdout.n:
         return _Errors(residuals, float(residuals**2 @ weights / weights.sum()))
-    mse = mean_squared_error(model, data.columns, data.moments.holdout)
-    return None if mse is None else _Errors(residuals, mse)
+    return _Errors(residuals, mean_squared_error(model, data.columns, data.moments.holdout))
 
 
 @dataclass(frozen=True, slots=True)

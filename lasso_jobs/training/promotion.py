@@ -177,8 +177,8 @@ def _why_not_compared(
             "it in features.exclude, and the next version follows without a comparison"
         )
     return (
-        "rows of a level that it knows are among (other) here, or its offset has nulls. "
-        "Promote by hand, or set promote: always"
+        "there is no held-out row that it can predict, as a category has another type, its levels "
+        "are among (other) here, or its offset is null. Promote by hand, or set promote: always"
     )
 
 

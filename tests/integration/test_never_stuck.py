@@ -211,3 +211,26 @@ def test_a_window_of_the_newest_days_reads_no_other(tmp_path: Path) -> None:
     values["data"] = {"path": str(data), "where": "day >= '2024-01-07'"}
     by_hand = train(TrainJob.from_values(values), workers=1).model
     assert (by_hand.coef == second.model.coef).all()
+
+
+@pytest.mark.slow
+def test_a_champion_that_knows_a_level_which_is_gone_is_compared_on_the_other_rows(
+    tmp_path: Path,
+) -> None:
+    """Rows among (other) may be of any level that is not listed, so that they are left out."""
+    data, registry, rng = tmp_path / "data", tmp_path / "models", np.random.default_rng(0)
+    for folder, first in (("old", "gone"), ("new", "here")):
+        levels = [first] * 400 + ["usual"] * 1500 + [f"rare{k}" for k in range(100)]
+        frame = pd.DataFrame({"c": rng.permutation(levels), "x": rng.normal(size=2000)})
+        frame["y"] = 3 * (frame["c"] == first) + frame["x"] + rng.normal(size=2000)
+        (data / folder).mkdir(parents=True)
+        frame.to_parquet(data / folder / "rows.parquet")
+    keys: Values = {"preprocess": {"max_levels": 2}, "search": {"alphas": 10}}
+    promotion(data / "old", registry, **keys)
+    found = promotion(data / "new", registry, **keys)
+    assert found.promoted
+    assert found.comparison is not None
+    held = load_model(registry, "m@v2").holdout
+    assert held is not None
+    assert 0 < held.n_rows - found.comparison.n_rows < 60  # those of rare levels
+    assert found.comparison.champion_mse > found.comparison.mse + 0.5

@@ -84,6 +84,27 @@ def block_of(values: NDArray[np.float64], columns: Columns, wanted: Columns) -> 
     return Block(values.shape[1], numeric, tuple(codes))
 
 
+def hidden_rows(
+    values: NDArray[np.float64], columns: Columns, wanted: Columns
+) -> NDArray[np.bool_]:
+    """Which rows of a matrix are in an ``(other)`` that may hide a level that is wanted by itself.
+
+    Of all other rows `block_of` finds the features, if it can be found among these columns at all.
+
+    Parameters
+    ----------
+    values, columns, wanted
+        As for `block_of`.
+    """
+    place, known = dict(columns.spans()), {each.name: each for each in columns.categories}
+    hidden = np.zeros(values.shape[1], np.bool_)
+    for category in wanted.categories:
+        own = known.get(category.name)
+        if own is not None and own.other and not {*category.levels} <= {*own.levels}:
+            hidden |= values[place[category.name].stop - 1] > 0
+    return hidden
+
+
 def lookup_of(own: Category, wanted: Category, *, hidden: bool) -> NDArray[np.int32] | None:
     """For each indicator that a matrix has of a category, and for none, the wanted one's index.
 
