@@ -11,7 +11,8 @@ import numpy as np
 
 from lasso_jobs.core.inference.diagnostics import diagnose
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
-from lasso_jobs.core.rows.folds import KFold
+from lasso_jobs.core.inference.refits.left_out import importance
+from lasso_jobs.core.rows.folds import KFold, k_folds
 from lasso_jobs.engine.blas import one_blas_thread
 from lasso_jobs.errors import JobError, ModelError
 from lasso_jobs.estimator.search import Found
@@ -22,7 +23,7 @@ from lasso_jobs.training.build import build
 from lasso_jobs.training.gather import TrainingData
 from lasso_jobs.training.read.sampled_rows import SampledRows
 from lasso_jobs.training.recipe import path_search
-from lasso_jobs.training.search import Selected
+from lasso_jobs.training.search import Selected, trials_of
 
 if TYPE_CHECKING:
     from lasso_jobs.estimator.lasso_cv import LassoCV
@@ -111,6 +112,13 @@ def _model(job: TrainJob, found: Found) -> Model:
             holdout=moments.holdout,
             search=path_search(job),
         )
+        importances = importance(
+            found.recipe,
+            found.final,
+            found.everything,
+            trials_of(found.recipe, found.cv, None, k_folds(groups.moments)),
+            judged_by="cross-validation",
+        )
     selected = Selected(
         recipe=found.recipe,
         cv=found.cv,
@@ -119,6 +127,7 @@ def _model(job: TrainJob, found: Found) -> Model:
         rows=found.everything,
         stability=None,
         diagnostics=diagnostics,
+        importance=importances,
     )
     n_sets = found.reading.n_buckets
     data = TrainingData(

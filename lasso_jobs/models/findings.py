@@ -26,6 +26,7 @@ def as_values(model: Model) -> Values:
     return {
         "alpha_at_end": end_of_grid(model),
         "intervals": intervals.in_words(model.holdout),
+        "importance": _importance(model),
         "stability": None if stability is None else _stability(model, stability),
         "diagnostics": {
             "condition_number": collinear.condition_number,
@@ -49,6 +50,32 @@ def as_values(model: Model) -> Values:
             "notes": list(diagnostics.notes),
         },
     }
+
+
+def _importance(model: Model) -> Values | None:
+    """What the features are worth, as plain values; None of a model of before."""
+    if (known := model.importance) is None:
+        return None
+    return {"judged_by": known.judged_by, "mse": known.mse, "features": features(model)}
+
+
+def features(model: Model) -> list[Values]:
+    """The features with a coefficient, the strongest first; what is not known is None."""
+    if (known := model.importance) is None:
+        return []
+    columns = [known.strength, known.mse_rise, known.rank_low, known.rank_high]
+    rows = zip(known.terms, *(values.tolist() for values in columns), strict=True)
+    return [
+        {
+            "feature": name,
+            "rank": rank,
+            "rank_low": None if math.isnan(low) else int(low),
+            "rank_high": None if math.isnan(high) else int(high),
+            "strength": strength,
+            "mse_rise": None if math.isnan(rise) else rise,
+        }
+        for rank, (name, strength, rise, low, high) in enumerate(rows, 1)
+    ]
 
 
 def _stability(model: Model, stability: Stability) -> Values:

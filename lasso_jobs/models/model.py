@@ -13,6 +13,7 @@ from lasso_jobs.core.drift.outcomes import Expectation
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.screening import ScreeningRecord
 from lasso_jobs.core.inference.diagnostics import Diagnostics
+from lasso_jobs.core.inference.refits.left_out import Importance
 from lasso_jobs.core.inference.refits.stability import Stability
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats
@@ -173,6 +174,7 @@ class Model:
         model is compared with on the same rows.
     job : mapping
         The training job, as its file had it.
+    importance : Importance or None
 
     Examples
     --------
@@ -206,6 +208,7 @@ class Model:
     holdout: Holdout | None
     evaluated: Predictor | None
     job: Mapping[str, Any]
+    importance: Importance | None = None
 
     @property
     def columns(self) -> Columns:

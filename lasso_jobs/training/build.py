@@ -59,6 +59,7 @@ def build(
         certificate=_certificate(data, selected),
         stability=selected.stability,
         diagnostics=selected.diagnostics,
+        importance=selected.importance,
         holdout=None if evaluation is None else _warned(evaluation.holdout, final, predictor),
         evaluated=None if evaluated is None else predictor_of(selected.recipe, evaluated),
         job=job.model_dump(mode="json", exclude={"cache"}),

@@ -1,6 +1,8 @@
 """Searches for alpha on the moments of the read, and fits at the alpha that it chose."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +13,9 @@ from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.inference import diagnostics as dg
 from lasso_jobs.core.inference.refits import stability as st
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
+from lasso_jobs.core.inference.refits.left_out import Importance, Trial, importance
 from lasso_jobs.core.rows import moments as m
+from lasso_jobs.core.rows.folds import Fold
 from lasso_jobs.core.rows.sample import Sample
 from lasso_jobs.core.threads import Steps
 from lasso_jobs.errors import DataError
@@ -40,6 +44,8 @@ class Selected:
         Of fits to rows that are not held out.
     diagnostics : Diagnostics
         Of the final fit.
+    importance : Importance
+        Of its features.
     """
 
     recipe: Recipe
@@ -49,6 +55,7 @@ class Selected:
     rows: m.Moments
     stability: st.Stability | None
     diagnostics: dg.Diagnostics
+    importance: Importance
 
 
 def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = None) -> Selected:
@@ -75,13 +82,12 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
         steps=Steps(of_stage(progress, "alphas")),
     )
     recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
-    evaluated = None
+    trials = partial(trials_of, recipe, cv, sample)
+    held_out = None
     if job.holdout is not None:
         before = buckets[: data.folds.n_before_holdout]
         rows = in_folds if before == buckets else moments.merged(before)
-        evaluated = one_alpha.fit(
-            recipe, rows, alphas, gamma=cv.gamma, sample=sample and sample.only(before)
-        )
+        (held_out,) = trials([Fold(rows, moments.holdout, np.array(before))])
     everything = m.merge(in_folds, moments.holdout)
     # The whole path, for AIC and BIC and for the report's picture.
     final = one_alpha.fit(
@@ -93,13 +99,15 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
         sample=sample,
     )
     groups = ResamplingGroups.of(moments.buckets[:-1], sample)
+    stability = _stability(job, recipe, groups, cv=cv, steps=Steps(of_stage(progress, "stability")))
+    spread = None if stability is None else stability.bootstrap
     return Selected(
         recipe=recipe,
         cv=cv,
-        evaluated=evaluated,
+        evaluated=None if held_out is None else held_out.fit,
         final=final,
         rows=everything,
-        stability=_stability(job, recipe, groups, cv=cv, progress=progress),
+        stability=stability,
         diagnostics=dg.diagnose(
             recipe,
             final,
@@ -109,7 +117,38 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
             gamma=cv.gamma,
             search=path_search(job),
         ),
+        importance=importance(
+            recipe,
+            final,
+            everything,
+            trials(data.folds.folds(moments)) if held_out is None else [held_out],
+            judged_by="cross-validation" if held_out is None else "hold-out",
+            gamma=cv.gamma,
+            ranks=None if spread is None else spread.ranks,
+        ),
     )
+
+
+def trials_of(
+    recipe: Recipe,
+    cv: CrossValidation,
+    sample: Sample | None,
+    folds: Iterable[Fold],
+) -> Iterator[Trial]:
+    """Fits at the chosen alpha to the trainings of some folds.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    cv : CrossValidation
+    sample : Sample or None
+        For robust scaling.
+    folds : iterable of Fold
+    """
+    for fold in folds:
+        own = sample and sample.only(fold.buckets)
+        fit = one_alpha.fit(recipe, fold.training, cv.alphas_to_chosen, gamma=cv.gamma, sample=own)
+        yield Trial(fit=fit, training=fold.training, test=fold.test, sample=own)
 
 
 def _stability(

@@ -137,6 +137,7 @@ def refit(
     *,
     gamma: float = 1.0,
     sample: Sample | None = None,
+    without: NDArray[np.bool_] | None = None,
 ) -> Fit:
     """Fit to other rows at the alpha of a fit to similar ones, among the columns that can matter.
 
@@ -158,6 +159,8 @@ def refit(
     rows : Moments
     gamma : float
     sample : Sample, optional
+    without : ndarray of bool, shape (p,), optional
+        Coefficients that are left out.
     """
     alpha = np.array([near.alpha])
     return _among_candidates(
@@ -165,6 +168,7 @@ def refit(
         recipe,
         rows,
         lambda within: fit(recipe, rows, alpha, gamma=gamma, sample=sample, within=within),
+        without=without,
     )
 
 
@@ -218,18 +222,23 @@ def _among_candidates(
     recipe: d.Recipe,
     rows: Moments,
     solve: Callable[[NDArray[np.bool_] | None], Fit],
+    *,
+    without: NDArray[np.bool_] | None = None,
 ) -> Fit:
     """Solve within the columns that can matter, until no other column violates its condition."""
     own_levels = bool(recipe.columns.categories) and recipe.grouping is None
     if len(near.coef) <= FEW_COLUMNS or recipe.adaptive or recipe.bounds or own_levels:
-        return solve(None)
+        return solve(None if without is None else ~without)
+    allowed = np.ones(len(near.coef), np.bool_) if without is None else ~without
     free = near.design.usable.copy()
     free[free] = near.design.problem.l1_factor == 0
     within = (near.coef != 0) | (near.nearness() >= NEAR * near.alpha) | free
+    within &= allowed
     while True:
         found = solve(within)
         coef, _ = found.design.original_units(found.path.coef[-1:])
         more = _violating(recipe, found.design, rows, coef=coef[0], alpha=found.alpha)
+        more = more[allowed[more]]
         if not len(more):
             return found
         within[more] = True

@@ -37,6 +37,7 @@ from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.fit.lasso import solve_path
 from lasso_jobs.core.fit.relaxed import mixed
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
+from lasso_jobs.core.inference.terms import Ranks, Terms
 from lasso_jobs.core.rows.buckets import row_hashes, text_key, uniform
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps, in_threads
@@ -66,6 +67,8 @@ class Bootstrap:
         Share of the refits in which the coefficient is not zero; NaN of an offset.
     converged : bool
         Whether every refit did.
+    ranks : Ranks or None
+        Of the features, by the strength of their terms; None in a model of before.
     """
 
     resamples: int
@@ -75,6 +78,7 @@ class Bootstrap:
     high: Floats
     frequency: Floats
     converged: bool
+    ranks: Ranks | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +183,10 @@ def bootstrap(
     error, frequency = coef.std(axis=0, ddof=1), (coef != 0).mean(axis=0)
     (low, high), (below, above) = _quantiles(coef), _quantiles(of_truth - truth.coef)
     low, high = np.fmin(low, everything.coef - above), np.fmax(high, everything.coef - below)
+    design = everything.design
+    terms = Terms.of(design.grouping.columns, recipe.indicators, recipe.offset)
     error[error == 0] = low[frequency == 0] = high[frequency == 0] = np.nan
-    if (offset := everything.design.offset) is not None:
+    if (offset := design.offset) is not None:
         for values in (error, low, high, frequency):
             values[offset] = np.nan
     return Bootstrap(
@@ -191,6 +197,7 @@ def bootstrap(
         high=high,
         frequency=frequency,
         converged=all(converged for _, _, converged in found),
+        ranks=Ranks.of(terms, terms.strengths(design, groups.merged(), coef), COVERAGE),
     )
 
 
