@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lasso_jobs.models.alias_log import Move
 
 _REFERENCE = "NAME, NAME@vN or NAME@ALIAS"
-_HIDDEN = ("coef", "job", "moves", "stability", "diagnostics")
+_HIDDEN = ("coef", "job", "importance", "moves", "stability", "diagnostics")
 _HIDDEN_OF_HOLDOUT = ("expected", "expected_by", "intervals")
 
 
@@ -122,6 +122,9 @@ def _show(options: argparse.Namespace) -> int:
             }
         terminal.show({k: v for k, v in values.items() if k not in _HIDDEN})
         terminal.show(findings.in_words(model))
+        if model.importance is not None:
+            terminal.heading("Features, the strongest first")
+            terminal.table(findings.features(model))
         terminal.heading("Coefficients, the strongest first")
         terminal.table(summary.coefficients(model))
         terminal.heading("Alias moves")

@@ -86,6 +86,18 @@ def rect(x: float, y: float, width: float, height: float, *, kind: str, tip: str
     )
 
 
+def rects(corners: Iterable[tuple[float, float, float, float]], kind: str) -> Markup:
+    """Many rectangles of one kind in few letters: left, top, width and height of each.
+
+    Examples
+    --------
+    >>> str(rects([(1, 2, 30, 40)], "cell"))
+    '<path d="M1 2h30v40h-30z" class="cell"/>'
+    """
+    steps = "".join(f"M{_n(x)} {_n(y)}h{_n(w)}v{_n(h)}h{_n(-w)}z" for x, y, w, h in corners)
+    return markup('<path d="{}" class="{}"/>', steps, kind)
+
+
 def segment(start: Point, end: Point, kind: str) -> Markup:
     """A straight line."""
     (x1, y1), (x2, y2) = start, end

@@ -163,7 +163,8 @@ def register(
     clock.lap("register")
     left_out = planned.features.left_out
     # Before the promotion: a champion has a report, or the training fails and is repeated.
-    store_report(planned.job.registry, report_facts(registered, selected, examined, left_out))
+    facts = report_facts(registered, selected, examined, left_out, data=data)
+    store_report(planned.job.registry, facts)
     clock.lap("report")
     return TrainResult(
         registered=registered,

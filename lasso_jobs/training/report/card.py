@@ -12,6 +12,7 @@ import yaml
 
 from lasso_jobs.core.inference.checks import Check
 from lasso_jobs.escape import markdown
+from lasso_jobs.models.findings import features as features_of
 from lasso_jobs.models.findings import has_intercept
 from lasso_jobs.pages.page import factor, number, share, signed, whole
 from lasso_jobs.training.report import words
@@ -44,6 +45,8 @@ def card(facts: ReportFacts) -> str:
         _table(("Measure", "Value"), words.holdout_facts(model)) or "No rows are held out.",
         "### Cross-validation",
         _table(("Measure", "Value"), words.cross_validation_facts(model)),
+        "## Features by what they are worth",
+        _importance(facts),
         "## Coefficients",
         _coefficients(facts),
         "## Checks",
@@ -80,6 +83,30 @@ def _features(facts: ReportFacts) -> str:
     ]
     n = len(facts.registered.model.columns.features)
     return "### Features\n\n" + _first(n) + _table(names, rows[:MOST_LINES])
+
+
+def _importance(facts: ReportFacts) -> str:
+    model = facts.registered.model
+    found = features_of(model)
+    if model.importance is None or not found:
+        return "No feature has a coefficient."
+    rows: list[Sequence[str]] = [
+        (
+            str(row["rank"]),
+            row["feature"],
+            "–" if row["rank_low"] is None else f"{row['rank_low']} to {row['rank_high']}",
+            number(row["strength"]),
+            signed(row["mse_rise"]),
+        )
+        for row in found
+    ]
+    lead = (
+        "Strength: the standard deviation of what a feature, with all its levels, adds to the "
+        "predictions. MSE without: by how much the mean squared error of "
+        f"{model.importance.judged_by} ({number(model.importance.mse)}) rises if it is left out."
+    )
+    names = ("Rank", "Feature", "Ranks", "Strength", "MSE without")
+    return f"{markdown(lead)}\n\n" + _first(len(rows)) + _table(names, rows[:MOST_LINES])
 
 
 def _coefficients(facts: ReportFacts) -> str:

@@ -13,6 +13,8 @@ from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.models.model import Model
 from lasso_jobs.models.registry import Registered
 from lasso_jobs.training.examine import Examined
+from lasso_jobs.training.gather import TrainingData
+from lasso_jobs.training.report.feature_pictures import FeatureOfRows, leading_features
 from lasso_jobs.training.search import Selected
 
 MOST_PATHS = 10
@@ -102,6 +104,8 @@ class ReportFacts:
     correlations : Correlations
     left_out : sequence of (str, str)
         Columns of the data that are no features, and why.
+    leading : sequence of FeatureOfRows
+        The strongest features of a sample of the training rows.
     """
 
     registered: Registered
@@ -109,6 +113,7 @@ class ReportFacts:
     path: CoefficientPath
     correlations: Correlations
     left_out: Sequence[tuple[str, str]]
+    leading: Sequence[FeatureOfRows]
 
     @property
     def trained(self) -> str:
@@ -122,6 +127,8 @@ def report_facts(
     selected: Selected,
     examined: Examined,
     left_out: Sequence[tuple[str, str]],
+    *,
+    data: TrainingData,
 ) -> ReportFacts:
     """Collect the facts.
 
@@ -133,6 +140,7 @@ def report_facts(
     examined : Examined
     left_out : sequence of (str, str)
         Columns that are no features, and why.
+    data : TrainingData
     """
     model = registered.model
     curve = model.curve
@@ -143,6 +151,7 @@ def report_facts(
         path=CoefficientPath.of(selected.final, model.labels, curve.alphas[same]),
         correlations=Correlations.of(selected.final, model.labels, selected.rows),
         left_out=left_out,
+        leading=leading_features(model, data.columns, data.sampled),
     )
 
 

@@ -1,9 +1,16 @@
 """Makes the training report: one HTML page with a model's errors and checks, then their causes."""
 
 from lasso_jobs.core.rows.periods import LEAST_PERIODS
+from lasso_jobs.models.findings import features as features_of
 from lasso_jobs.pages import svg
 from lasso_jobs.pages.page import render
-from lasso_jobs.training.report import order_pictures, pictures, residual_pictures, words
+from lasso_jobs.training.report import (
+    feature_pictures,
+    order_pictures,
+    pictures,
+    residual_pictures,
+    words,
+)
 from lasso_jobs.training.report.facts import (
     Correlations,
     ReportFacts,
@@ -20,6 +27,11 @@ def report_page(facts: ReportFacts) -> str:
     model, held, periods = facts.registered.model, facts.examined.held, facts.examined.series
     coefficients, features = coefficient_rows(facts), feature_rows(model)
     curves = next((c.statistics for c in facts.examined.checks if c.name == "linearity"), {})
+    importance = [
+        (row, svg.signed_bar(row["strength"], known.strength[0]))
+        for row in features_of(model)
+        if (known := model.importance) is not None
+    ]
     strongest = abs(coefficients[0].per_sd) if coefficients else 0.0
     ordered = periods is not None and periods.ordered and len(periods.keys) >= LEAST_PERIODS
     return render(
@@ -39,6 +51,9 @@ def report_page(facts: ReportFacts) -> str:
             (row, svg.signed_bar(row.per_sd, strongest)) for row in coefficients[:MOST_COEFFICIENTS]
         ],
         n_selected=len(coefficients),
+        importance=importance[:MOST_COEFFICIENTS],
+        n_important=len(importance),
+        scatters=feature_pictures.scatters(facts.leading, model.target),
         residuals=[] if held is None else residual_pictures.residuals(held, model.target),
         over_time=order_pictures.over_time(periods) if periods is not None and ordered else [],
         in_order=order_pictures.in_order(facts.examined.orders),

@@ -34,16 +34,16 @@ class Picture:
 def residuals(held: HeldOutPredictions, target: str) -> list[Picture]:
     """Held-out rows: predicted against actual, residuals against predicted, and by themselves."""
     errors = held.residuals
-    low, high = _middle(np.concatenate([held.predicted, held.actual]))
+    low, high = middle(np.concatenate([held.predicted, held.actual]))
     across = svg.Plot(x=(low, high), y=(low, high), height=260)
     diagonal = svg.segment(across.at(low, low), across.at(high, high), "limit")
-    wide = _middle(errors)
+    wide = middle(errors)
     around = (min(wide[0], 0), max(wide[1], 0))
-    flat = svg.Plot(x=_middle(held.predicted), y=around, height=260)
+    flat = svg.Plot(x=middle(held.predicted), y=around, height=260)
     level = svg.segment(flat.at(flat.x[0], 0), flat.at(flat.x[1], 0), "limit")
     predicted = f"predicted {target}"
     far = held.leverage / held.mean_leverage
-    lean = svg.Plot(x=(0.0, _middle(far)[1]), y=flat.y, height=260)
+    lean = svg.Plot(x=(0.0, middle(far)[1]), y=flat.y, height=260)
     even = svg.segment(lean.at(0, 0), lean.at(lean.x[1], 0), "limit")
     fit = _Cells(across, held.predicted, held.actual, predicted)
     residual = _Cells(flat, held.predicted, errors, predicted)
@@ -91,7 +91,7 @@ def _density(key: str, title: str, values: _Cells, line: Markup) -> Picture:
 
 def _distribution(residuals: Floats) -> Picture:
     """The residuals' distribution, and the normal one of the same mean and deviation."""
-    low, high = _middle(residuals)
+    low, high = middle(residuals)
     counts, edges = np.histogram(residuals, _BINS, (low, high))
     shares = counts / len(residuals)
     mean, spread = float(residuals.mean()), float(residuals.std()) or 1.0
@@ -221,7 +221,7 @@ def _short(label: str) -> str:
     return label if len(label) <= MOST_LETTERS else f"{label[: MOST_LETTERS - 1]}…"
 
 
-def _middle(values: Floats) -> svg.Point:
+def middle(values: Floats) -> svg.Point:
     """The range of all but the outermost thousandth on each side, and a little more."""
     low, high = np.quantile(values, [0.001, 0.999])
     return svg.padded([float(low), float(high)], 0.03)

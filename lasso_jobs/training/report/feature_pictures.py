@@ -1,0 +1,157 @@
+"""Draws the leading features against the target: where training rows are dense, and their means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from lasso_jobs.core.inference.residuals import binned
+from lasso_jobs.core.rows.columns import Category, Columns
+from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.models.model import Model
+from lasso_jobs.pages import svg
+from lasso_jobs.pages.page import limit, number
+from lasso_jobs.training.read.sampled_rows import SampledRows
+from lasso_jobs.training.report.residual_pictures import Picture, middle
+
+MOST_FEATURES = 9
+MOST_LEVELS = 8
+MOST_LETTERS = 6
+CELLS = 28
+SHADES = 8
+NO_LEVELS: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureOfRows:
+    """A feature and the target of sampled training rows.
+
+    Parameters
+    ----------
+    name : str
+    x, y, weight : ndarray, shape (n,)
+        Of a category, x is the number of the level's place in the picture, from 0. Rows of weight
+        zero, with a null, or of a level that is not shown are left out.
+    levels : tuple of str
+        Those that are shown, the ones with the most rows; none of a number.
+    n_rows : int
+        Sampled rows, also those that are left out.
+    """
+
+    name: str
+    x: Floats
+    y: Floats
+    weight: Floats
+    levels: tuple[str, ...]
+    n_rows: int
+
+
+def leading_features(model: Model, columns: Columns, rows: SampledRows) -> list[FeatureOfRows]:
+    """The `MOST_FEATURES` strongest features of a model, with a sample of the training rows.
+
+    Parameters
+    ----------
+    model : Model
+    columns : Columns
+        Of the sample.
+    rows : SampledRows
+    """
+    categories = {category.name: category for category in columns.categories}
+    found = []
+    for name in () if model.importance is None else model.importance.terms[:MOST_FEATURES]:
+        own = rows.X[columns.columns_of(name)]
+        x, levels = own[0], NO_LEVELS
+        if name in categories:
+            x, levels = _places(categories[name], own)
+        kept = ~np.isnan(x) & (rows.weight > 0)
+        if kept.any():
+            found.append(
+                FeatureOfRows(
+                    name, x[kept], rows.target[kept], rows.weight[kept], levels, len(kept)
+                )
+            )
+    return found
+
+
+def _places(category: Category, own: Floats) -> tuple[Floats, tuple[str, ...]]:
+    """Where each row's level is among those with the most rows; NaN for the others."""
+    counts = own.sum(axis=1)
+    shown = np.sort(np.argsort(-counts, kind="stable")[:MOST_LEVELS])
+    shown = shown[counts[shown] > 0]
+    place = np.full(len(counts), np.nan)
+    place[shown] = np.arange(len(shown))
+    level = np.where(own.any(axis=0), own.argmax(axis=0), -1)
+    x = np.where(level >= 0, place[level], np.nan)
+    names = [label.removeprefix(f"{category.name}=") for label in category.labels]
+    return x, tuple(names[k] for k in shown.tolist())
+
+
+def scatters(features: Sequence[FeatureOfRows], target: str) -> list[Picture]:
+    """A picture of each feature: the shade of a cell is the weight of its rows, by square roots."""
+    return [_scatter(f"s{k}", each, target) for k, each in enumerate(features)]
+
+
+def _scatter(key: str, rows: FeatureOfRows, target: str) -> Picture:
+    n_levels = len(rows.levels)
+    across = (-0.5, n_levels - 0.5) if n_levels else middle(rows.x)
+    plot = svg.Plot(x=across, y=middle(rows.y), width=300, height=200, left=46)
+    inside = (np.abs(rows.x - sum(plot.x) / 2) <= (plot.x[1] - plot.x[0]) / 2) & (
+        np.abs(rows.y - sum(plot.y) / 2) <= (plot.y[1] - plot.y[0]) / 2
+    )
+    middles = _means(rows)
+    points = [plot.at(x, min(max(y, plot.y[0]), plot.y[1])) for x, y in middles]
+    ticks = [(float(v), limit(v)) for v in svg.ticks(*plot.x, 4)]
+    if n_levels:
+        ticks = [(float(k), _short(level)) for k, level in enumerate(rows.levels)]
+    parts = [
+        plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y, 4)]),
+        plot.x_axis(ticks),
+        *_cells(plot, rows, n_levels or CELLS),
+        *([svg.path(points, "limit open")] if len(points) > 1 and not n_levels else []),
+        *(svg.dot(*point, 3, "point") for point in points),
+    ]
+    at = [f"at {number(x)}" for x, _ in middles]
+    if n_levels:
+        at = [rows.levels[int(x)] for x, _ in middles]
+    said = ", ".join(f"{a}: {number(y)}" for a, (_, y) in zip(at, middles, strict=True))
+    left_out = rows.n_rows - int(inside.sum())
+    note = f"{left_out:,} of {rows.n_rows:,} rows are not shown." if left_out else ""
+    title = f"{target} by {rows.name}"
+    return Picture(rows.name, plot.figure(key, title, f"Means {said}.", parts), note)
+
+
+def _means(rows: FeatureOfRows) -> list[svg.Point]:
+    """Mean of the target in bins of a number with about equal numbers of rows, or of each level."""
+    if not rows.levels:
+        bins = binned(rows.x, rows.y)
+        return list(zip(bins.x.tolist(), bins.y.tolist(), strict=True))
+    own = [rows.x == k for k in range(len(rows.levels))]
+    return [
+        (float(k), float(np.average(rows.y[of], weights=rows.weight[of])))
+        for k, of in enumerate(own)
+        if of.any()
+    ]
+
+
+def _cells(plot: svg.Plot, rows: FeatureOfRows, n_across: int) -> list[Markup]:
+    """One path for each shade: a cell is some twenty letters, and a page some hundred kB."""
+    counts, x_edges, y_edges = np.histogram2d(
+        rows.x, rows.y, (n_across, CELLS), (plot.x, plot.y), weights=rows.weight
+    )
+    shades = np.minimum(1 + (SHADES * np.sqrt(counts / (counts.max() or 1.0))).astype(int), SHADES)
+    shades[counts == 0] = 0
+    paths = []
+    for shade in range(1, SHADES + 1):
+        corners = []
+        for i, j in zip(*np.nonzero(shades == shade), strict=True):
+            left, top = plot.at(float(x_edges[i]), float(y_edges[j + 1]))
+            right, bottom = plot.at(float(x_edges[i + 1]), float(y_edges[j]))
+            corners.append((left, top, right - left, bottom - top))
+        if corners:
+            paths.append(svg.rects(corners, f"cell d{shade}"))
+    return paths
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= MOST_LETTERS else f"{label[: MOST_LETTERS - 1]}…"
