@@ -103,7 +103,7 @@ def _importance(facts: ReportFacts) -> str:
     lead = (
         "Strength: the standard deviation of what a feature, with all its levels, adds to the "
         "predictions. MSE without: by how much the mean squared error of "
-        f"{model.importance.judged_by} ({number(model.importance.mse)}) rises if it is left out."
+        f"the {model.importance.judged_by} ({number(model.importance.mse)}) rises without it."
     )
     names = ("Rank", "Feature", "Ranks", "Strength", "MSE without")
     return f"{markdown(lead)}\n\n" + _first(len(rows)) + _table(names, rows[:MOST_LINES])

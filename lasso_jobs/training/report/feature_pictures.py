@@ -16,14 +16,14 @@ from lasso_jobs.training.read.sampled_rows import SampledRows
 from lasso_jobs.training.report.residual_pictures import Picture, middle
 
 MOST_FEATURES = 9
-MOST_LEVELS = 8
-MOST_LETTERS = 6
+MOST_LEVELS = 7
+MOST_LETTERS = 5
 CELLS = 28
 SHADES = 8
 NO_LEVELS: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureOfRows:
     """A feature and the target of sampled training rows.
 
@@ -68,7 +68,12 @@ def leading_features(model: Model, columns: Columns, rows: SampledRows) -> list[
         if kept.any():
             found.append(
                 FeatureOfRows(
-                    name, x[kept], rows.target[kept], rows.weight[kept], levels, len(kept)
+                    name=name,
+                    x=x[kept],
+                    y=rows.target[kept],
+                    weight=rows.weight[kept],
+                    levels=levels,
+                    n_rows=len(kept),
                 )
             )
     return found
@@ -117,6 +122,8 @@ def _scatter(key: str, rows: FeatureOfRows, target: str) -> Picture:
     said = ", ".join(f"{a}: {number(y)}" for a, (_, y) in zip(at, middles, strict=True))
     left_out = rows.n_rows - int(inside.sum())
     note = f"{left_out:,} of {rows.n_rows:,} rows are not shown." if left_out else ""
+    if n_levels == MOST_LEVELS:
+        note = f"The {n_levels} levels with the most rows. {note}"
     title = f"{target} by {rows.name}"
     return Picture(rows.name, plot.figure(key, title, f"Means {said}.", parts), note)
 

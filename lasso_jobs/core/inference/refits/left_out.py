@@ -54,7 +54,7 @@ class Importance:
     rank_low: Floats
     rank_high: Floats
     mse: float
-    judged_by: Judge
+    judged_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
