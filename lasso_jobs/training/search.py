@@ -99,7 +99,7 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
         sample=sample,
     )
     groups = ResamplingGroups.of(moments.buckets[:-1], sample)
-    stability = _stability(job, recipe, groups, cv=cv, steps=Steps(of_stage(progress, "stability")))
+    stability = _stability(job, recipe, groups, cv=cv, progress=progress)
     spread = None if stability is None else stability.bootstrap
     return Selected(
         recipe=recipe,
