@@ -51,8 +51,7 @@ class Holdout:
         The column whose values (or days) are cohorts: sets of rows that may err alike, each
         of which counts as one for the standard errors and for the intervals.
     n_effective : float or None
-        Cohorts of equal weight that the intervals are from; None of models of before, whose
-        intervals took rows for independent ones of equal weight.
+        Cohorts of equal weight that the intervals are from; None of models of before.
     warning : str or None
         That R2 is too good to be true, and of which feature that may be.
     """

@@ -92,7 +92,7 @@ class Correlations:
         return cls(tuple(names), gram[np.ix_(shown, shown)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFacts:
     """What the report and the card are made from.
 
