@@ -1,6 +1,6 @@
 """Searches for alpha on the moments of the read, and fits at the alpha that it chose."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -68,26 +68,14 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
     progress : callable, optional
     """
     job, moments = planned.job, data.moments
-    buckets = range(data.reading.n_buckets)
-    in_folds = moments.merged(buckets)
+    in_folds = moments.merged(range(data.reading.n_buckets))
     levels = data.screened is not None and data.screened.levels
     recipe = recipe_of(job, data.columns, moments, levels_are_screened=levels)
-    sample = sample_for_scaling(planned, data)
-    cv = cross_validate(
-        job,
-        data,
-        recipe,
-        in_folds=in_folds,
-        sample=sample,
-        steps=Steps(of_stage(progress, "alphas")),
-    )
+    sample, steps = sample_for_scaling(planned, data), Steps(of_stage(progress, "alphas"))
+    cv = cross_validate(job, data, recipe, in_folds=in_folds, sample=sample, steps=steps)
     recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
     trials = partial(trials_of, recipe, cv, sample)
-    held_out = None
-    if job.holdout is not None:
-        before = buckets[: data.folds.n_before_holdout]
-        rows = in_folds if before == buckets else moments.merged(before)
-        (held_out,) = trials([Fold(rows, moments.holdout, np.array(before))])
+    held_out = _held_out(job, data, in_folds, trials)
     everything = m.merge(in_folds, moments.holdout)
     # The whole path, for AIC and BIC and for the report's picture.
     final = one_alpha.fit(
@@ -124,9 +112,25 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
             trials(data.folds.folds(moments)) if held_out is None else [held_out],
             judged_by="cross-validation" if held_out is None else "hold-out",
             gamma=cv.gamma,
-            ranks=None if spread is None else spread.ranks,
+            ranks=spread.ranks if spread else None,
         ),
     )
+
+
+def _held_out(
+    job: TrainJob,
+    data: TrainingData,
+    in_folds: m.Moments,
+    trials: Callable[[Iterable[Fold]], Iterable[Trial]],
+) -> Trial | None:
+    """The fit without the held-out rows; None if none are held out."""
+    if job.holdout is None:
+        return None
+    buckets = range(data.reading.n_buckets)
+    before = buckets[: data.folds.n_before_holdout]
+    rows = in_folds if before == buckets else data.moments.merged(before)
+    (found,) = trials([Fold(rows, data.moments.holdout, np.array(before))])
+    return found
 
 
 def trials_of(

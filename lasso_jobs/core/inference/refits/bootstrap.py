@@ -39,7 +39,7 @@ from lasso_jobs.core.fit.relaxed import mixed
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.inference.terms import Ranks, Terms
 from lasso_jobs.core.rows.buckets import row_hashes, text_key, uniform
-from lasso_jobs.core.rows.moments import Floats
+from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.threads import Steps, in_threads
 
 COVERAGE = 0.9
@@ -183,10 +183,8 @@ def bootstrap(
     error, frequency = coef.std(axis=0, ddof=1), (coef != 0).mean(axis=0)
     (low, high), (below, above) = _quantiles(coef), _quantiles(of_truth - truth.coef)
     low, high = np.fmin(low, everything.coef - above), np.fmax(high, everything.coef - below)
-    design = everything.design
-    terms = Terms.of(design.grouping.columns, recipe.indicators, recipe.offset)
     error[error == 0] = low[frequency == 0] = high[frequency == 0] = np.nan
-    if (offset := design.offset) is not None:
+    if (offset := everything.design.offset) is not None:
         for values in (error, low, high, frequency):
             values[offset] = np.nan
     return Bootstrap(
@@ -197,8 +195,15 @@ def bootstrap(
         high=high,
         frequency=frequency,
         converged=all(converged for _, _, converged in found),
-        ranks=Ranks.of(terms, terms.strengths(design, groups.merged(), coef), COVERAGE),
+        ranks=_ranks(everything, recipe, groups.merged(), coef),
     )
+
+
+def _ranks(everything: one_alpha.Fit, recipe: Recipe, rows: Moments, coef: Floats) -> Ranks:
+    """Ranks of the features in refits, by terms on the rows that they were all drawn from."""
+    design = everything.design
+    terms = Terms.of(design.grouping.columns, recipe.indicators, recipe.offset)
+    return Ranks.of(terms, terms.strengths(design, rows, coef), COVERAGE)
 
 
 def _quantiles(values: Floats) -> Floats:
