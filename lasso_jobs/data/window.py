@@ -208,7 +208,7 @@ def _filter(column: str, newest: Period, width: str | int) -> str:
         start = datetime.combine(newest.date() - timedelta(days - 1), time())
         return f"{name} >= '{start.isoformat()}{zone}'"
     except OverflowError:
-        raise _misfit(column, width, f"{newest} at most", "a shorter window") from None
+        raise _misfit(column, width, f"{newest} as its newest", "a shorter window") from None
 
 
 def _misfit(column: str, width: str | int, kind: str, expected: str) -> JobError:

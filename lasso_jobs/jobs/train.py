@@ -7,6 +7,7 @@ from pydantic import (
     Field,
     PositiveInt,
     PrivateAttr,
+    StrictInt,
     ValidationInfo,
     field_serializer,
     field_validator,
@@ -26,7 +27,7 @@ Bound = Annotated[float, Field(allow_inf_nan=True)]
 class TrainData(Data):
     """Where the rows to train on are, and how far back."""
 
-    window: PositiveInt | str | None = Field(
+    window: Annotated[StrictInt, Field(ge=1)] | str | None = Field(
         None,
         description="Only the rows of the last so many days, such as 180d, up to the newest in "
         "the data: by period, a date in the folders' names, or the times of the split. Of periods "
