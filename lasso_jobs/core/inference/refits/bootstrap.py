@@ -185,8 +185,7 @@ def bootstrap(
     low, high = np.fmin(low, everything.coef - above), np.fmax(high, everything.coef - below)
     error[error == 0] = low[frequency == 0] = high[frequency == 0] = np.nan
     if (offset := everything.design.offset) is not None:
-        for values in (error, low, high, frequency):
-            values[offset] = np.nan
+        error[offset] = low[offset] = high[offset] = frequency[offset] = np.nan
     return Bootstrap(
         resamples=resamples,
         coverage=COVERAGE,
