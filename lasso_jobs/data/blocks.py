@@ -76,15 +76,13 @@ def read(
         The rows to keep; may use columns that are not wanted.
     later : sequence of str
         Those of the columns, all numbers, that are wanted one after the other. Of a row group that
-        is a block they are read then: such a column is used while it is in the processor's cache,
-        and its memory is that of the column before.
+        is a block they are read then: such a column is used while the processor's cache has it.
     block_rows : int, optional
         Most rows of a block; `BLOCK_ROWS` if absent.
     absent : collection of str
         Columns that no file need have: they are null where the file lacks them.
     in_turn : bool
-        Whether each column of `later` is wanted once, many of them together: then they are read
-        then of a row group of any size that is a block.
+        Whether those of `later` are wanted once, many together: then of any row group.
 
     Raises
     ------

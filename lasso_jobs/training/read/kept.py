@@ -46,9 +46,9 @@ class KeptUnit:
         for rows in read_training_rows(unit, reading, in_turn=True):
             # As they are read; of vectors, several columns are had faster if they are more.
             width = None if reading.columns.vectors else columns_at_once(rows.block.n_rows)
-            block = _in_memory(rows.block, dtype, width)
+            block = in_memory(rows.block, dtype, width)
             others = [
-                replace(each, decode=partial(_only, _in_memory(each.decode(), dtype), None))
+                replace(each, decode=partial(_only, in_memory(each.decode(), dtype), None))
                 for each in rows.unlabelled
             ]
             blocks.append(replace(rows, block=block, unlabelled=tuple(others)))
@@ -65,7 +65,7 @@ class KeptUnit:
             yield replace(rows, block=_only(rows.block, wanted), unlabelled=tuple(others))
 
 
-def _in_memory(block: Block, dtype: str, width: int | None = None) -> Block:
+def in_memory(block: Block, dtype: str, width: int | None = None) -> Block:
     """The block with its numeric features in a matrix, but for those kept by their entries."""
     places = block.laid_out()
     matrix, done = np.empty((len(places), block.n_rows), dtype), 0

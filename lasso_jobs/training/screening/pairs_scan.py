@@ -1,7 +1,7 @@
 """Reads the moments of all pairs of columns in a working set: what its paths are solved on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -11,8 +11,10 @@ from lasso_jobs.core.rows.blocks.matrix import lay_out
 from lasso_jobs.core.rows.blocks.sparse_centring import SparseSets
 from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.centring import Centring, room_for
+from lasso_jobs.core.rows.moments import Moments
+from lasso_jobs.core.threads import Steps, in_threads
 from lasso_jobs.training.read.batches import in_batches
-from lasso_jobs.training.read.kept import Source, training_rows
+from lasso_jobs.training.read.kept import KeptUnit, Source, in_memory, training_rows
 from lasso_jobs.training.read.reading import ReadCounts, Reading
 
 GROUP_BYTES = 2**26
@@ -39,6 +41,31 @@ def all_buckets(parts: Sequence[PairMoments]) -> BucketMoments:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsScan:
+    """The read of a working set of few rows as they are: a callable for workers.
+
+    Their moments take more memory than they do, in each work unit and bucket, and more time to be
+    merged than to be computed at once: of 4,000 rows in four units and five buckets, those of 1,347
+    columns took 1.1 CPU seconds, a third of it the system's, and 0.5 where rows are gathered.
+    """
+
+    reading: Reading
+
+    def __call__(self, source: Source) -> KeptUnit:
+        """Read a work unit."""
+        blocks = (
+            replace(rows, block=in_memory(rows.block, "float64"), unlabelled=())
+            for rows in training_rows(source, self.reading)
+        )
+        return KeptUnit(self.reading.columns, tuple(blocks))
+
+
+def merge_rows(left: KeptUnit, right: KeptUnit) -> KeptUnit:
+    """Both together, in their order."""
+    return KeptUnit(left.columns, left.blocks + right.blocks)
+
+
+@dataclass(frozen=True, slots=True)
 class PairsScan:
     """The read of a working set in a round: a callable for workers.
 
@@ -51,10 +78,13 @@ class PairsScan:
         Of the working set.
     buckets : range
         The buckets whose moments are wanted now.
+    threads : bool
+        Whether each of these has a thread of this process: in the driver, on `RowsScan`'s rows.
     """
 
     reading: Reading
     buckets: range
+    threads: bool = False
 
     def __call__(self, source: Source) -> PairMoments:
         """Scan a work unit."""
@@ -79,7 +109,14 @@ class PairsScan:
             laid_out = lay_out(centring.values, columns, block, order=order, target=rows.target)
             for k in laid_out:
                 centring.centre(k)
-            found = BucketMoments(centring.moments(sparse, self.buckets))
+
+            def of_bucket(
+                k: int, centring: Centring = centring, sparse: SparseSets = sparse
+            ) -> Moments:
+                return centring.moments(sparse, range(k, k + 1))[0]
+
+            each = in_threads(of_bucket, self.buckets, Steps()) if self.threads else None
+            found = BucketMoments(tuple(each or map(of_bucket, self.buckets)))
             moments, counts = b.merge(moments, found), counts + rows.counts
         return PairMoments(moments, counts)
 

@@ -27,10 +27,13 @@ from lasso_jobs.training.screening.column_scans import (
     merge_columns,
 )
 from lasso_jobs.training.screening.pairs_scan import (
+    GROUP_BYTES,
     PairMoments,
     PairsScan,
+    RowsScan,
     all_buckets,
     merge_pairs,
+    merge_rows,
 )
 
 if TYPE_CHECKING:
@@ -106,6 +109,11 @@ class Scanner:
         """
         self._check_fits(reading)
         scan = PairsScan(reading, range(reading.n_buckets + 1))
+        if self._gathers(reading):
+            kept: KeptUnit = self._reduced(RowsScan(reading), merge_rows, "working set")
+            if not self._kept:
+                self.bytes_read += sum(rows.counts.bytes_read for rows in kept.blocks)
+            return replace(scan, threads=True)(kept).moments
         # Files would be read as often as there are groups.
         scans = scan.in_groups() if self._kept else [scan]
         found: list[PairMoments] = [
@@ -124,13 +132,23 @@ class Scanner:
             If its moments need more memory than there is.
         """
         self._check_fits(reading)
-        read = SummaryRead(reading, pairs=not self._kept)
+        apart = self._kept or self._gathers(reading)
+        read = SummaryRead(reading, pairs=not apart)
         found: RowSummary = self._reduced(read, merge, "working set")
-        if self._kept:  # less waits to be merged
-            found = replace(found, moments=self.pairs(reading))
-        else:
+        if not self._kept:
             self.bytes_read += found.counts.bytes_read
+        if apart:  # less waits to be merged
+            found = replace(found, moments=self.pairs(reading))
         return replace(found, counts=replace(found.counts, bytes_read=self.bytes_read))
+
+    def _gathers(self, reading: Reading) -> bool:
+        """Whether the rows of a working set are less than their moments would be.
+
+        It says nothing of workers and their memory, on which no digit of a moment may depend.
+        """
+        n_rows, n_columns = self.planned.dataset.n_rows, reading.columns.n_columns + 1
+        n_moments = len(self.planned.work_units) * (reading.n_buckets + 1) * n_columns
+        return n_rows <= n_moments and 8 * n_rows * n_columns <= GROUP_BYTES
 
     def _check_fits(self, reading: Reading) -> None:
         n_columns = reading.columns.n_columns

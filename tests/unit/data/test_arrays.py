@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lasso_jobs.core.rows.columns import Category, Columns, DateFeature
-from lasso_jobs.data.arrays import LARGEST, codes, levels, numbers, out_of_range
+from lasso_jobs.data.arrays import LARGEST, codes, levels, matrix, numbers, out_of_range
 from lasso_jobs.data.columns.feature_block import block, with_parts
 from lasso_jobs.errors import DataError
 
@@ -48,6 +48,23 @@ def test_every_numeric_type_becomes_floats_also_sliced_and_chunked(
     chunked = pa.chunked_array([array.slice(2), array.slice(0, 0), array.slice(1, 2)])
     np.testing.assert_array_equal(numbers(chunked), np.append(expected[2:], expected[1:3]))
     np.testing.assert_array_equal(numbers(chunked.slice(1, 3)), [*expected[3:], expected[1]])
+
+
+@pytest.mark.parametrize("type_", [*TYPES, pa.bool_()], ids=str)
+@pytest.mark.parametrize("beside", [None, pa.float32(), pa.int64()], ids=str)
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_columns_together_have_the_values_of_each(
+    type_: pa.DataType, beside: pa.DataType | None, n: int
+) -> None:
+    one, other = [1, 0, 1, None, 1], [0, 1, None, 1, 1]
+    arrays = {"a": of_type(one, type_), "b": of_type(other, type_)}
+    if beside is not None:
+        arrays["c"] = pa.array([2**24 + 1, 3, None, 4, 5], pa.int64()).cast(beside, safe=False)
+    table = pa.table(arrays).slice(0, n)
+    expected = np.stack([numbers(column) for column in table.columns])
+    np.testing.assert_array_equal(matrix(table), expected)
+    twice = pa.concat_tables([table, table])
+    np.testing.assert_array_equal(matrix(twice), np.tile(expected, 2))
 
 
 @pytest.mark.parametrize("type_", [*TYPES, pa.null()], ids=str)

@@ -15,7 +15,12 @@ from lasso_jobs.core.rows.moments import Moments
 from lasso_jobs.data.discover import discover
 from lasso_jobs.training.read.kept import KeptUnit
 from lasso_jobs.training.screening import pairs_scan
-from lasso_jobs.training.screening.pairs_scan import PairsScan, all_buckets
+from lasso_jobs.training.screening.pairs_scan import (
+    PairsScan,
+    RowsScan,
+    all_buckets,
+    merge_rows,
+)
 
 from .read.test_rows import READING
 
@@ -53,3 +58,7 @@ def test_groups_of_buckets_change_no_bit(
     assert max(len(each.buckets) for each in groups) == at_once
     assert_same(all_buckets([each(kept) for each in groups]), whole.moments)
     assert_same(scan(kept).moments, whole.moments)
+    gathered = RowsScan(reading)(unit)
+    assert_same(replace(scan, threads=True)(gathered).moments, whole.moments)
+    both = merge_rows(gathered, RowsScan(reading)(kept))
+    assert [rows.counts.rows for rows in both.rows(reading)] == 2 * [300, 300, 100]
