@@ -4,7 +4,15 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 
-from benchmarks.judgements import checks, comparison, drift_effect, drift_limits, intervals, stuck
+from benchmarks.judgements import (
+    checks,
+    comparison,
+    drift_effect,
+    drift_limits,
+    gate,
+    intervals,
+    stuck,
+)
 from benchmarks.judgements.rate import Rate
 from benchmarks.processes import table
 
@@ -16,6 +24,7 @@ SIMULATIONS: dict[str, Simulation] = {
     "comparison": comparison.simulate,
     "drift effect": drift_effect.simulate,
     "drift limits": drift_limits.simulate,
+    "gate": gate.simulate,
     "intervals": intervals.simulate,
     "never stuck": stuck.simulate,
 }

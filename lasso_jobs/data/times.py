@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lasso_jobs.core.rows.buckets import text_key
+from lasso_jobs.core.rows.buckets import Hashes, remix, row_hashes, text_key
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data.arrays import levels, numbers
 from lasso_jobs.data.columns.kinds import kind_of
@@ -89,6 +89,18 @@ def _period(text: str) -> float:
     if is_date(text):
         return float(date.fromisoformat(text).toordinal())
     return float(text) if text.lstrip("-").isdigit() else (text_key(text, 0) >> 12) + 0.5
+
+
+def period_draws(numbers: Floats, seed: int) -> Hashes:
+    """A hash of each row's period, by its number and a seed alone.
+
+    Examples
+    --------
+    >>> monday, tuesday = period_draws(np.array([736237.0, 736238.0]), seed=0)
+    >>> bool(monday != tuesday), bool(monday == period_draws(np.array([736237.0]), seed=0)[0])
+    (True, True)
+    """
+    return remix(row_hashes(text_key("period", seed), (numbers + 0.0).view(np.int64)))
 
 
 def duration(text: str) -> float | None:

@@ -22,6 +22,7 @@ from lasso_jobs.models.registry import Registered, Registry
 from lasso_jobs.training.build import build
 from lasso_jobs.training.gather import TrainingData
 from lasso_jobs.training.read.sampled_rows import SampledRows
+from lasso_jobs.training.read.scans.split_unit import SplitUnit
 from lasso_jobs.training.recipe import path_search
 from lasso_jobs.training.search import Selected, trials_of
 
@@ -143,6 +144,7 @@ def _model(job: TrainJob, found: Found) -> Model:
         folds=KFold(n_sets, n_sets),
         groups=(),
         unlabelled=summary.unlabelled,
+        unit=SplitUnit(None, "the splitter decides"),
     )
     return build(job, data, selected, None)
 

@@ -48,7 +48,9 @@ class AlphaSearch(Section):
     )
     folds: int = Field(5, ge=2, le=1000, description="The number of folds in cross-validation")
     split: Split = Field(
-        Split(), description="How rows get into folds: random, or by one of these columns"
+        Split(),
+        description="How rows get into folds: period (the rows of a period stay together, if they "
+        "carry one and there are at least ten), random, or by one of these columns",
     )
     repeats: int = Field(
         1,

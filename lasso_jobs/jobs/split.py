@@ -11,8 +11,13 @@ from lasso_jobs.jobs.base import Filter, Section, Share
 
 
 class Split(Section):
-    """How rows get into folds: at random, in whole groups, by a column of folds, or by time."""
+    """How rows get into folds: in whole periods, groups or one by one, by a column, or by time."""
 
+    random: bool = Field(
+        False,
+        description="Deal rows out one by one, also where they carry a period: the rows of a day "
+        "are then in several folds, in the training and in the hold-out",
+    )
     group: str | None = Field(
         None, description="A column of groups; the rows of a group share a fold"
     )
@@ -34,11 +39,12 @@ class Split(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _random(cls, value: object) -> object:
-        if value == "random":
-            return {}
+    def _by_word(cls, value: object) -> object:
+        if value in ("period", "random"):
+            return {"random": value == "random"}
         if not isinstance(value, dict | cls):
-            raise ValueError("random, {group: COLUMN}, {fold: COLUMN} or {time: COLUMN}")
+            ways = "period, random, {group: COLUMN}, {fold: COLUMN} or {time: COLUMN}"
+            raise ValueError(ways)
         return value
 
     @field_validator("window", "gap")
@@ -58,9 +64,15 @@ class Split(Section):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(column is not None for column in (self.group, self.fold, self.time)) > 1:
-            raise ValueError("one of group, fold and time")
+        ways = (self.group, self.fold, self.time, self.random or None)
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError("one of group, fold, time and random")
         return self
+
+    @property
+    def by_period(self) -> bool:
+        """Whether the rows of a period stay together where they carry one, and are not grouped."""
+        return self.group is None and not self.random
 
 
 class HoldoutRows(Section):

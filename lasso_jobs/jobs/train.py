@@ -171,8 +171,8 @@ class TrainJob(Job):
     )
     holdout: Share | HoldoutRows | None = Field(
         0.2,
-        description="The rows that test the model: a share of the rows, those of a filter, or "
-        "the last by time; null holds out none",
+        description="The rows that test the model: a share of the rows (whole periods or groups of "
+        "them, see search.split), those of a filter, or the last by time; null holds out none",
     )
     intervals: Intervals | None = Field(
         None,
@@ -187,8 +187,9 @@ class TrainJob(Job):
     period: str | None = Field(
         None,
         description="A column of days or other periods. How much a feature differs between them "
-        "is its normal variation, and only what moves further is drift. The default "
-        "is the date in the folders' names, or the times of the split",
+        "is its normal variation, and only what moves further is drift. The rows of one stay "
+        "together, unless search.split says otherwise. The default is the date in the folders' "
+        "names, or the times of the split",
     )
     penalty_factors: dict[str, Factor] = Field(
         {}, description="How strongly features are penalised, by name: 1 is as usual, 0 is never"

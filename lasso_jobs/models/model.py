@@ -169,11 +169,12 @@ class Model:
     diagnostics : Diagnostics
     holdout : Holdout or None
     evaluated : Predictor or None
-        The model fitted without the held-out rows: what ``holdout`` is about, and what another
-        model is compared with on the same rows.
+        Fitted without the held-out rows: what ``holdout`` is about, and another is compared with.
     job : mapping
         The training job, as its file had it.
     importance : Importance or None
+    kept_together : str or None
+        The column whose rows of one value shared a fold; None for rows one by one.
 
     Examples
     --------
@@ -208,6 +209,7 @@ class Model:
     evaluated: Predictor | None
     job: Mapping[str, Any]
     importance: Importance | None = None
+    kept_together: str | None = None
 
     @property
     def columns(self) -> Columns:
@@ -270,9 +272,8 @@ class Model:
         >>> load_model("models", "sales").predict(frame).round().to_list()
         [104.0, 116.0]
         """
-        predictor = self._used
-        predict = partial(predict_frame, predictor)
-        return predictions(frame, predictor.columns.stored, predict)
+        predict = partial(predict_frame, self._used)
+        return predictions(frame, self._used.columns.stored, predict)
 
     def contributions(self, frame: Any) -> "pd.DataFrame":
         """What each feature adds to the predictions of the rows of a frame.
@@ -286,7 +287,6 @@ class Model:
         Parameters
         ----------
         frame : a frame in memory, as for `predict`
-            With at least the columns of the features whose coefficients are not zero.
 
         Returns
         -------

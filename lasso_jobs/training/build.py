@@ -63,6 +63,7 @@ def build(
         holdout=None if evaluation is None else _warned(evaluation.holdout, final, predictor),
         evaluated=None if evaluated is None else predictor_of(selected.recipe, evaluated),
         job=job.model_dump(mode="json", exclude={"cache"}),
+        kept_together=data.reading.kept_together,
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from lasso_jobs.core.rows import buckets as b
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows import sample as s
-from lasso_jobs.core.rows.balance import ListedGroups
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.rows.periods import Periods
@@ -36,20 +35,19 @@ from lasso_jobs.training.read.reading import ReadCounts, Reading
 from lasso_jobs.training.read.row_summary import RowSummary, merge
 from lasso_jobs.training.read.sampled_rows import SampledRows
 from lasso_jobs.training.read.scans.few_columns import (
-    GroupsRead,
     LevelScan,
     LevelsRead,
     Tally,
     TimesRead,
-    merge_groups,
     merge_tallies,
     merge_times,
 )
 from lasso_jobs.training.read.scans.listed_tokens import with_listed_tokens
+from lasso_jobs.training.read.scans.listed_units import list_units
+from lasso_jobs.training.read.scans.split_unit import SplitUnit
 from lasso_jobs.training.read.splits import (
     Folds,
     check_folds_have_rows,
-    reading_for_groups,
     reading_for_times,
     split,
 )
@@ -90,6 +88,8 @@ class TrainingData:
         Names of the groups that may have intervals of their own.
     unlabelled : Unlabelled
         Of the rows without an outcome.
+    unit : SplitUnit
+        What was dealt out to folds and hold-out.
     screened : Screened or None
         How these columns were found among many more.
     for_champion : TrainingData or None
@@ -108,6 +108,7 @@ class TrainingData:
     folds: Folds
     groups: tuple[str, ...]
     unlabelled: Unlabelled
+    unit: SplitUnit
     screened: Screened | None = None
     for_champion: "TrainingData | None" = None
 
@@ -138,16 +139,17 @@ def gather(
     timeline, of_times = _timeline(reads)
     planned, columns, of_levels = with_categories(planned, levels.tally, known)
     fold_values = _fold_values(levels.tally, fold) if fold else ()
-    listed, of_groups = _listed(reads, timeline)
-    reading, folds = split(planned, columns, fold_values, timeline, listed=listed)
+    units, of_units = list_units(reads, timeline)
+    reading, folds = split(planned, columns, fold_values, timeline, units=units)
     reading = replace(reading, levels_are_screened=of_levels)
     data_of = partial(
         _data,
         planned,
         folds=folds,
+        unit=units.unit,
         levels=levels.tally,
         known=known,
-        bytes_before=of_tokens + levels.bytes_read + of_times + of_groups,
+        bytes_before=of_tokens + levels.bytes_read + of_times + of_units,
     )
     if planned.engine == "screened":
         ground = Ground.of(Scanner(reads=reads, reading=reading), folds)
@@ -164,6 +166,7 @@ def _data(
     summary: RowSummary,
     *,
     folds: Folds,
+    unit: SplitUnit,
     levels: Tally,
     known: Mapping[str, Category],
     bytes_before: int,
@@ -188,6 +191,7 @@ def _data(
         folds=folds,
         groups=_groups(planned.job, levels),
         unlabelled=summary.unlabelled,
+        unit=unit,
     )
 
 
@@ -272,14 +276,6 @@ def _timeline(reads: AllUnits) -> tuple[Timeline | None, int]:
         return None, 0
     read = TimesRead(reading_for_times(planned), planned.job.time, reads.caching)
     return reads.merged(read, merge_times, "times")
-
-
-def _listed(reads: AllUnits, timeline: Timeline | None) -> tuple[ListedGroups | None, int]:
-    """The groups, or few rows, that are balanced over the folds and the hold-out."""
-    reading = reading_for_groups(reads.planned, timeline)
-    if reading is None:
-        return None, 0
-    return reads.merged(GroupsRead(reading, reads.caching), merge_groups, "groups")
 
 
 def _groups(job: TrainJob, levels: Tally) -> tuple[str, ...]:

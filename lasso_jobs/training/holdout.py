@@ -150,7 +150,7 @@ def measure_on_holdout(
         raise ValueError("the model is not of these columns")
     if champion is not None:
         others = _errors(champion, data.for_champion or data)
-    cohort = job.search.split.group or job.time
+    cohort = data.reading.cohort
     rows = _Residuals(
         own.residuals,
         data.held_out.facts(),

@@ -25,6 +25,7 @@ from lasso_jobs.storage.json_text import json_text
 from lasso_jobs.training import memory
 from lasso_jobs.training.engine import Engine, engine_for, reason_for_engine
 from lasso_jobs.training.outlook import outlook
+from lasso_jobs.training.read.scans.split_unit import SplitUnit, split_unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class TrainPlan:
 
     def as_values(self) -> dict[str, Any]:
         """What ``plan --json`` prints."""
-        vectors, job = self.features.vectors, self.job
+        vectors, job, unit = self.features.vectors, self.job, self.unit
         expected = outlook(job.registry, job.name, self.engine, self.n_bytes)
         return {
             "job": "train",
@@ -82,6 +83,8 @@ class TrainPlan:
             "left_out": dict(self.features.left_out),
             "engine": self.engine,
             "engine_because": reason_for_engine(self.job, self.features),
+            "unit": unit.column or "row",
+            "unit_because": unit.because,
             "expected_scans": expected.scans,
             "expected_seconds": expected.seconds,
             "memory_bytes_at_most": self.memory_bytes,
@@ -89,6 +92,11 @@ class TrainPlan:
             "schema_columns": column_fates.as_values(self.odd_columns),
             "extra_columns": self.extra_columns,
         }
+
+    @property
+    def unit(self) -> SplitUnit:
+        """What is dealt out to folds and hold-out, and what standard errors count."""
+        return split_unit(self.job, self.dataset, self.period)
 
     @property
     def n_bytes(self) -> int:

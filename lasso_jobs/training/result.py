@@ -8,10 +8,11 @@ from typing import Any
 from lasso_jobs.core.inference import checks as c
 from lasso_jobs.core.inference.repeated_rows import NAME as REPEATED_ROWS
 from lasso_jobs.models import findings
-from lasso_jobs.models.model import Model
+from lasso_jobs.models.model import Holdout, Model
 from lasso_jobs.models.registry import Registered
 from lasso_jobs.training.promotion import Promotion
 from lasso_jobs.training.read.reading import ReadCounts
+from lasso_jobs.training.read.scans.split_unit import SplitUnit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class TrainResult:
     run_id : str
     promotion : Promotion
     counts : ReadCounts
+    unit : SplitUnit
+        What was dealt out to folds and hold-out, and what standard errors count.
     left_out : tuple of (str, str)
         Columns that ``*`` matched but that cannot be features, and why.
     seconds : mapping of str to float
@@ -37,6 +40,7 @@ class TrainResult:
     run_id: str
     promotion: Promotion
     counts: ReadCounts
+    unit: SplitUnit
     left_out: tuple[tuple[str, str], ...]
     seconds: Mapping[str, float]
     checks: tuple[c.Check, ...]
@@ -56,6 +60,8 @@ class TrainResult:
             "run_id": self.run_id,
             "promotion": self.promotion.as_values(),
             "n_rows": model.n_rows,
+            "unit": self.unit.column or "row",
+            "unit_because": self.unit.because,
             "rows_filtered": self.counts.filtered,
             "rows_without_target": self.counts.without_target,
             "rows_with_nulls": self.counts.with_nulls,
@@ -100,6 +106,7 @@ class TrainResult:
         lines = {
             "model": f"{self.registered.reference} ({self.promotion.reason})",
             "rows": f"{model.n_rows:,}",
+            "unit": f"{self.unit.column or 'row'}: {self.unit.because}",
             "alpha": f"{model.alpha:.6g} (min {curve.alpha_min:.6g}, 1se {curve.alpha_1se:.6g})",
             "l1_ratio": f"{model.l1_ratio:g}",
             "gamma": f"{model.gamma:g}",
@@ -112,7 +119,7 @@ class TrainResult:
         if held is not None:
             lines["hold-out"] = (
                 f"R2 {held.r2:.4f}, RMSE {held.rmse:.4g}, MAE {held.mae:.4g} "
-                f"on {held.n_rows:,} rows"
+                f"on {held.n_rows:,} rows{_of_cohorts(held)}"
             )
         lines |= findings.in_words(model)
         lines["checks"] = "; ".join(f"{check.name}: {check.verdict}" for check in self.checks)
@@ -126,3 +133,10 @@ class TrainResult:
         )
         lines["seconds"] = ", ".join(f"{stage} {s:.2f}" for stage, s in self.seconds.items())
         return lines
+
+
+def _of_cohorts(held: Holdout) -> str:
+    """How many values of what the held-out rows are of, if they come in cohorts."""
+    if held.cohort is None or held.expected is None:
+        return ""
+    return f" of {held.expected.error.n_cohorts:,} values of {held.cohort}"

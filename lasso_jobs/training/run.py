@@ -171,6 +171,7 @@ def register(
         run_id=planned.run_id,
         promotion=promote(planned, registered, evaluation, by),
         counts=data.counts,
+        unit=data.unit,
         left_out=left_out,
         seconds=clock.seconds(),
         checks=examined.checks,

@@ -150,13 +150,23 @@ def test_one_day_says_nothing_of_chance(data: Path, tmp_path: Path, champion: An
 def test_rows_that_belong_to_nothing_count_by_themselves(
     data: Path, tmp_path: Path, champion: Any
 ) -> None:
-    rows = job(data, tmp_path / "models", "z", search={"alphas": 10}, cache=False)
+    search = {"alphas": 10, "split": "random"}
+    rows = job(data, tmp_path / "models", "z", search=search, cache=False)
     evaluation, model = evaluated(rows)
     difference = squared_errors(data, champion)[0] - squared_errors(data, model)[0]
     assert evaluation.comparison is not None
     gain = evaluation.comparison.gain
     assert gain.n_cohorts == len(difference)
     assert_allclose(gain.standard_error, difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
+def test_days_count_without_a_word_where_the_folders_have_a_date(
+    data: Path, tmp_path: Path, champion: Any
+) -> None:
+    evaluation, _ = evaluated(job(data, tmp_path / "models", "z", search={"alphas": 10}))
+    assert evaluation.comparison is not None
+    assert evaluation.comparison.gain.n_cohorts == len(HELD)
+    assert evaluation.holdout.cohort == "day"
 
 
 def test_days_count_where_the_last_rows_are_held_out(data: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ FEATURES = ["x0", "x1"]
 DATES = {"include": FEATURES, "dates": {"at": ["month", "weekday", "hour"]}}
 GROUP = {"split": {"group": "g"}}
 FOLD = {"split": {"fold": "f"}}
+RANDOM = {"split": "random"}
 TIME = {"split": {"time": "at"}}
 LAST = {"last": 0.2, "time": "at"}
 HELD = {"where": "x1 > 1"}
@@ -35,9 +36,10 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "random": ({}, "", ""),
     "random, none held out": ({"holdout": None}, "", ""),
     "random, a filter held out": ({"holdout": {"where": "z > 1"}}, "z", ""),
-    "random, the last held out": ({"holdout": LAST}, "at", "at y"),
+    "periods, the last held out": ({"holdout": LAST}, "at", "at y at y"),
     "random, repeated": ({"search": {"repeats": 3}}, "", ""),
-    "weights and periods": ({"weight": "w", "period": "at"}, "w at", ""),
+    "weights and periods": ({"weight": "w", "period": "at"}, "w at", "at y"),
+    "rows, for all their periods": ({"search": RANDOM, "period": "at"}, "at", ""),
     "filtered": ({"data": {"where": "z > 0"}}, "z", ""),
     "a category": ({"features": {"include": [*FEATURES, "city"]}}, "city", "city"),
     "parts of dates": ({"features": DATES}, "at", ""),
@@ -56,19 +58,19 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "folds, a filter held out": ({"search": FOLD, "holdout": HELD}, "f", "f"),
     "folds, parts of dates": ({"search": FOLD, "features": DATES, "weight": "w"}, "f at w", "f"),
     "folds, the last held out": ({"search": FOLD, "holdout": LAST}, "f at", "f at y"),
-    "times": ({"search": TIME}, "at", "at y"),
+    "times": ({"search": TIME}, "at", "at y at y"),
     "times, none held out": ({"search": TIME, "holdout": None}, "at", "at y"),
     "times, a filter held out": ({"search": TIME, "holdout": HELD}, "at", "at y x1"),
     "times, the last held out": ({"search": TIME, "holdout": {"last": 0.2}}, "at", "at y"),
     "times, rows with nulls dropped": (
         {"search": TIME, "preprocess": {"missing": "drop"}},
         "at",
-        "at y x0 x1",
+        "at y x0 x1 at y",
     ),
     "times, weights and intervals": (
         {"search": TIME, "weight": "w", "intervals": {"by": "city"}, "period": "f"},
         "at w city f",
-        "at y city",
+        "at y city f y",
     ),
     "groups": ({"search": GROUP}, "g", "g y"),
     "groups, none held out": ({"search": GROUP, "holdout": None}, "g", "g y"),
@@ -85,7 +87,7 @@ FEW: dict[str, tuple[dict[str, Any], str, str]] = {
     "few rows, none held out": ({"holdout": None}, "", "y"),
     "few rows in folds": ({"search": FOLD}, "f", "f y"),
     "few rows in folds, none held out": ({"search": FOLD, "holdout": None}, "f", "f"),
-    "few rows at times": ({"search": TIME}, "at", "at y y"),
+    "few rows at times": ({"search": TIME}, "at", "at y at y"),
 }
 
 

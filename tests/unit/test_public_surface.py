@@ -53,7 +53,8 @@ OF_AN_ESTIMATOR = {
     "'Registered'",
 }
 PROPERTIES_OF_A_MODEL = (
-    *("base_value", "coef", "columns", "correlation", "intercept", "labels", "mean_terms"),
+    *("base_value", "coef", "columns", "correlation", "intercept", "kept_together", "labels"),
+    *("importance", "mean_terms"),
 )
 
 

@@ -177,7 +177,7 @@ def degrees_of_freedom(weights: Floats, index: Index, between: float, within: fl
 
     >>> day = np.array([0, 1, 2, 2, 2, 2])
     >>> round(degrees_of_freedom(np.ones(6), day, between=1.0, within=1.0), 2)
-    1.41
+    1.32
     """
     total = between + within
     alike = between / total if 0 < total < np.inf else 0.0

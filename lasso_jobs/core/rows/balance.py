@@ -14,10 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.buckets import Hashes, remix, uniform
+from lasso_jobs.core.rows.buckets import Hashes, assign, remix, uniform
 
 MOST_LISTED = 1_000
 """The most groups, or rows where rows are not grouped, that are listed."""
+
+
+ENOUGH_HELD = 9
+"""Whole groups that a hold-out should have: nine have a 90 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +51,17 @@ class ListedGroups:
         array([1, 2])
         """
         keys, counts = np.unique(hashes, return_counts=True)
-        return cls(keys, counts.astype(np.int64))._limited()
+        return cls(keys, counts.astype(np.int64)).limited()
 
     def merge(self, other: "ListedGroups") -> "ListedGroups":
         """The groups of both sets of rows."""
         keys, place = np.unique(np.concatenate([self.keys, other.keys]), return_inverse=True)
         counts = np.zeros(len(keys), np.int64)
         np.add.at(counts, place, np.concatenate([self.counts, other.counts]))
-        return ListedGroups(keys, counts, self.complete and other.complete)._limited()
+        return ListedGroups(keys, counts, self.complete and other.complete).limited()
 
-    def _limited(self) -> "ListedGroups":
+    def limited(self) -> "ListedGroups":
+        """The same, or none of them where they are too many."""
         if self.complete and len(self.keys) <= MOST_LISTED:
             return self
         return ListedGroups(self.keys[:0], self.counts[:0], False)
@@ -75,6 +80,38 @@ class ListedGroups:
         if share > 0 and len(held) and not held.any():
             held[np.argmin(self.counts)] = True
         return held
+
+    def share_to_hold(self, share: float) -> float:
+        """The share of the hashes that holds out enough groups to judge by.
+
+        A group is held out if its hash is below the share, so that another group moves none. Where
+        fewer than `ENOUGH_HELD` are below, the share is raised to 1.5 times, and again, up to a
+        third: in few steps, as all is read again when it changes. At least three groups are held
+        out, and not more than half of them if the share asks for less.
+
+        Parameters
+        ----------
+        share : float
+            Of the rows, that a job asks for.
+
+        Examples
+        --------
+        >>> groups = ListedGroups.of(np.arange(32, dtype=np.uint64) << np.uint64(59))
+        >>> groups.share_to_hold(0.4), round(groups.share_to_hold(0.2), 2)
+        (0.4, 0.3)
+        """
+        draws, raised = np.sort(uniform(self.keys)), share
+        while (draws < raised).sum() < ENOUGH_HELD and raised < 1 / 3:
+            raised = min(1.5 * raised, 1 / 3)
+        third, half = draws[[2, max(2, len(draws) // 2 - 1)]]
+        least, most = float(np.nextafter(third, 1)), float(np.nextafter(half, 1))
+        return max(share, least, min(raised, most))
+
+    def rows_by_hash(self, n_buckets: int, share: float) -> "ListedGroups":
+        """The buckets that groups are in by their hashes, each as a group; without the hold-out."""
+        rows = np.zeros(n_buckets + 1, np.int64)
+        np.add.at(rows, assign(self.keys, n_buckets, share), self.counts)
+        return ListedGroups(np.arange(n_buckets, dtype=np.uint64), rows[:-1])
 
     def buckets(self, n_buckets: int, n_folds: int, held: NDArray[np.bool_]) -> NDArray[np.intp]:
         """The bucket of each group: of the fold with the fewest rows, that with the fewest.

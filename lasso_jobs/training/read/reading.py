@@ -90,6 +90,8 @@ class Reading:
         A column of groups that have intervals of their own.
     period : str or None
         A column of periods, such as days, of which the sums are kept.
+    by_period : bool
+        Whether the rows of a period stay together, as those of a group do.
     listed, listed_buckets : tuple of int
         The groups that are listed (`lasso_jobs.core.rows.balance`) by hash, ascending, and the
         bucket of each. A group that is held out is so whatever else says its bucket.
@@ -122,6 +124,7 @@ class Reading:
     held_from: float = math.inf
     intervals: str | None = None
     period: str | None = None
+    by_period: bool = False
     listed: tuple[int, ...] = ()
     listed_buckets: tuple[int, ...] = ()
     sparse: tuple[str, ...] = ()
@@ -133,6 +136,16 @@ class Reading:
         """How many columns, the first ones, a screening looks at."""
         columns = self.columns
         return columns.n_columns if self.levels_are_screened else len(columns.numeric)
+
+    @property
+    def kept_together(self) -> str | None:
+        """The column of which the rows of a value are in one fold, or held out."""
+        return self.period if self.by_period else self.group
+
+    @property
+    def cohort(self) -> str | None:
+        """The column of which the rows of a value may err alike."""
+        return self.kept_together or self.time
 
     def split(self, block: Block) -> tuple[Block, Columns, list[SparseColumns]]:
         """The columns of a block that are laid out, and those that their entries are enough of."""

@@ -16,7 +16,7 @@ from lasso_jobs.data.columns.feature_block import with_parts
 from lasso_jobs.data.columns.kinds import kind_of
 from lasso_jobs.data.dataset import Piece, WorkUnit
 from lasso_jobs.data.groups import group_numbers
-from lasso_jobs.data.times import FORMS
+from lasso_jobs.data.times import FORMS, period_draws
 from lasso_jobs.data.times import periods as periods_of
 from lasso_jobs.data.times import times as times_of
 from lasso_jobs.data.vectors.arrays import rows_with_nulls
@@ -55,13 +55,13 @@ class TrainingRows:
     hashes : ndarray of uint64, shape (n,)
         By row identity.
     draws : ndarray of uint64, shape (n,)
-        By the group that stays together; without groups, the hashes.
+        By the group or the period that stays together; without one, the hashes.
     buckets : ndarray of intp, shape (n,)
     groups : ndarray, shape (n,)
         As `lasso_jobs.data.groups.group_numbers`; -1 if there are none.
     cohorts : ndarray, shape (n,)
-        A number for what rows belong to: the group that stays together, or the day; NaN if
-        neither is known.
+        A number for what rows belong to: the group or period that stays together, or the day; NaN
+        if none is known.
     periods : ndarray, shape (n,)
         A number of each row's period; -1 if there are none.
     times : ndarray, shape (n,)
@@ -262,6 +262,9 @@ def _supplied(
     cohorts = np.full(len(hashes), np.nan)
     if reading.time is not None:
         cohorts = periods_of(table.column(reading.time))
+    if reading.by_period and reading.period is not None:
+        cohorts = periods_of(table.column(reading.period))
+        draw = period_draws(cohorts, reading.seed)
     if reading.group is not None:
         texts, index = arrays.levels(table.column(reading.group))
         _check_no_nulls(piece, reading.group, texts)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.split import HoldoutRows
 from lasso_jobs.training.plan import TrainPlan
 from lasso_jobs.training.read.reading import Reading
+from lasso_jobs.training.read.scans.split_unit import Units
 
 Folds = KFold | RollingOrigin
 
@@ -37,10 +39,19 @@ def reading_for_groups(planned: TrainPlan, timeline: Timeline | None) -> Reading
     few = planned.dataset.n_rows <= MOST_LISTED
     if how.group is None and not (few and (drawn or (how.fold is None and how.time is None))):
         return None
+    return replace(_reading_for_units(planned, timeline), group=how.group)
+
+
+def reading_for_periods(planned: TrainPlan, timeline: Timeline | None) -> Reading:
+    """How the scan of periods reads rows: with their target, and what says which are held out."""
+    reading = _reading_for_units(planned, timeline)
+    return replace(reading, period=planned.period, by_period=True, complete=())
+
+
+def _reading_for_units(planned: TrainPlan, timeline: Timeline | None) -> Reading:
     held_from = math.inf if timeline is None else _held_from(planned, timeline)
     return replace(
         reading_for_times(planned),
-        group=how.group,
         holdout=0.0,
         time=planned.job.time if held_from < math.inf else None,
         held_from=held_from,
@@ -53,7 +64,7 @@ def split(
     values: Sequence[str],
     timeline: Timeline | None,
     *,
-    listed: ListedGroups | None = None,
+    units: Units,
 ) -> tuple[Reading, Folds]:
     """Decide how the rows are read, and what the folds are.
 
@@ -65,8 +76,7 @@ def split(
         Of the column of folds, if there is one.
     timeline : Timeline or None
         Of the rows that are not held out otherwise, if the job has times.
-    listed : ListedGroups or None
-        Of the rows that are not held out otherwise.
+    units : Units
 
     Raises
     ------
@@ -75,16 +85,13 @@ def split(
     """
     job, how = planned.job, planned.job.search
     held_from = math.inf if timeline is None else _held_from(planned, timeline)
+    listed, periods = units.groups, units.periods
     few = listed if listed is not None and listed.complete and len(listed.keys) else None
+    reading_of = partial(_reading, planned, columns, held_from=held_from, periods=periods)
     if timeline is not None and how.split.time is not None:
         rolling = _rolling_origin(planned, timeline, held_from)
-        reading = _reading(
-            planned,
-            columns,
-            n_folds=rolling.n_folds,
-            n_buckets=rolling.n_buckets,
-            edges=rolling.edges,
-            held_from=held_from,
+        reading = reading_of(
+            n_folds=rolling.n_folds, n_buckets=rolling.n_buckets, edges=rolling.edges
         )
         return (reading if few is None else _with_listed(reading, few)), rolling
     n_folds = len(values) or how.folds
@@ -95,23 +102,34 @@ def split(
         n_buckets -= n_buckets % n_folds
     folds = KFold(n_buckets, n_folds, how.repeats, job.seed)
     _check_folds(planned, columns, folds)
-    reading = _reading(
-        planned,
-        columns,
-        values,
-        n_folds=n_folds,
-        n_buckets=n_buckets,
-        held_from=held_from,
-    )
+    reading = reading_of(values=values, n_folds=n_folds, n_buckets=n_buckets)
+    if periods is not None and periods.complete and not values:
+        return _of_periods(planned, folds, reading, periods)
     if few is None:
         return reading, folds
     reading = _with_listed(reading, few)
     return reading, folds if values else _balanced(planned, folds, reading, few)
 
 
+def _of_periods(
+    planned: TrainPlan, folds: KFold, reading: Reading, periods: ListedGroups
+) -> tuple[Reading, KFold]:
+    """Folds of the buckets that hashes put periods in; of periods where these fill too few."""
+    n_folds = folds.n_folds
+    rows = periods.rows_by_hash(folds.n_buckets, reading.holdout)
+    if folds.n_buckets > n_folds and np.count_nonzero(rows.counts) >= n_folds:
+        dealt = rows.buckets(n_folds, n_folds, rows.held_out(0.0))
+        balance = Balance(tuple(rows.counts.tolist()), tuple(dealt.tolist()))
+        return reading, replace(folds, balance=balance)
+    reading = _with_listed(reading, periods)
+    return reading, _balanced(planned, folds, reading, periods)
+
+
 def _with_listed(reading: Reading, groups: ListedGroups) -> Reading:
     """Deal the listed groups out to buckets and hold-out, where hashes would have decided."""
-    held = groups.held_out(reading.holdout)
+    # A period is held out by its own hash, so that another one moves it not.
+    by_hash = b.uniform(groups.keys) < reading.holdout
+    held = by_hash if reading.by_period else groups.held_out(reading.holdout)
     if reading.folds or reading.edges or len(held) <= reading.n_buckets:
         # Of folds by a column or time, only the hold-out is used.
         buckets = np.where(held, reading.n_buckets, np.arange(len(held)) % reading.n_buckets)
@@ -162,8 +180,12 @@ def _reading(
     n_buckets: int,
     edges: tuple[float, ...] = (),
     held_from: float = math.inf,
+    periods: ListedGroups | None = None,
 ) -> Reading:
     job = planned.job
+    holdout = job.holdout if isinstance(job.holdout, float) else 0.0
+    if holdout and periods is not None and periods.complete:
+        holdout = periods.share_to_hold(holdout)
     rows = job.holdout.conditions() if isinstance(job.holdout, HoldoutRows) else ()
     return Reading(
         columns=columns,
@@ -173,7 +195,7 @@ def _reading(
         fold=job.search.split.fold if values else None,
         folds=tuple(values),
         where=job.data.conditions(),
-        holdout=job.holdout if isinstance(job.holdout, float) else 0.0,
+        holdout=holdout,
         holdout_where=rows or None,
         n_folds=n_folds,
         n_buckets=n_buckets,
@@ -186,6 +208,7 @@ def _reading(
         held_from=held_from,
         intervals=None if job.intervals is None else job.intervals.by,
         period=planned.period,
+        by_period=periods is not None,
         sparse=tuple(
             vector.column
             for vector in columns.vectors

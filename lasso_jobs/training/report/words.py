@@ -116,6 +116,7 @@ def cross_validation_facts(model: Model) -> Facts:
     times = f", {curve.repeats} times" if curve.repeats > 1 else ""
     split = search.get("split") or {}
     by = [f"by {kind} {split[kind]}" for kind in ("group", "time", "fold") if split.get(kind)]
+    by += [f"by whole values of {model.kept_together}"] if model.kept_together else []
     return [*facts, ("Folds", f"{n_folds}{times}, {by[0] if by else 'at random'}")]
 
 

@@ -32,7 +32,7 @@ search:
   relax: false
   adaptive: false
   folds: 5
-  split: random
+  split: period
   rule: min
   fold_means: size
   early_stop: null
@@ -72,7 +72,14 @@ def score_job(**changes: object) -> ScoreJob:
     return ScoreJob.from_values({**LEAST_SCORE, **changes})
 
 
-RANDOM = {"group": None, "fold": None, "time": None, "window": "expanding", "gap": 0.0}
+BY_PERIOD = {
+    "random": False,
+    "group": None,
+    "fold": None,
+    "time": None,
+    "window": "expanding",
+    "gap": 0.0,
+}
 
 
 def refused(action, *arguments: object, **values: object) -> str:
@@ -88,7 +95,7 @@ def refused(action, *arguments: object, **values: object) -> str:
 def test_the_training_job_of_the_design_loads(train_file: Path) -> None:
     job = TrainJob.from_yaml(train_file)
     given = yaml.safe_load(TRAIN)
-    given["search"]["split"] = RANDOM
+    given["search"]["split"] = BY_PERIOD
     given["search"]["repeats"] = 1
     given["search"]["engine"] = "auto"
     given["features"] |= {"sizes": {}, "names": {}, "tokens": {}}
@@ -158,9 +165,11 @@ def test_an_output_has_no_one_or_several_partition_columns(partition_by: object)
         ({"search": {"l1_ratio": [1, 0.5, 0]}}, ("search", "l1_ratio", [1.0, 0.5, 0.0])),
         ({"search": {"relax": True}}, ("search", "relax", True)),
         ({"search": {"relax": [0, 1]}}, ("search", "relax", [0.0, 1.0])),
-        ({"search": {"split": {"group": "g"}}}, ("search", "split", RANDOM | {"group": "g"})),
-        ({"search": {"split": {"fold": "f"}}}, ("search", "split", RANDOM | {"fold": "f"})),
-        ({"search": {"split": {"time": "t"}}}, ("search", "split", RANDOM | {"time": "t"})),
+        ({}, ("search", "split", BY_PERIOD)),
+        ({"search": {"split": "random"}}, ("search", "split", BY_PERIOD | {"random": True})),
+        ({"search": {"split": {"group": "g"}}}, ("search", "split", BY_PERIOD | {"group": "g"})),
+        ({"search": {"split": {"fold": "f"}}}, ("search", "split", BY_PERIOD | {"fold": "f"})),
+        ({"search": {"split": {"time": "t"}}}, ("search", "split", BY_PERIOD | {"time": "t"})),
         (
             {"search": {"split": {"time": "t", "window": "rolling"}}},
             ("search", "split", "window", "rolling"),
@@ -240,6 +249,7 @@ def test_a_value_of_each_form_is_kept(
         ({"search": {"alphas": []}}, "search.alphas"),
         ({"search": {"split": "group"}}, "search.split"),
         ({"search": {"split": {"group": "g", "fold": "f"}}}, "search.split"),
+        ({"search": {"split": {"group": "g", "random": True}}}, "search.split"),
         ({"search": {"rule": "best"}}, "search.rule"),
         ({"penalty_factors": {"x": -1}}, "penalty_factors.x"),
         ({"penalty_factors": {"x": float("inf")}}, "penalty_factors.x"),

@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold
 
 from lasso_jobs.core.rows import balance
 from lasso_jobs.core.rows.balance import ListedGroups
-from lasso_jobs.core.rows.buckets import row_hashes, text_key
+from lasso_jobs.core.rows.buckets import assign, row_hashes, text_key, uniform
 from lasso_jobs.core.rows.folds import Balance, KFold
 
 KEY = text_key("part.parquet", 0)
@@ -107,3 +107,33 @@ def test_later_repeats_are_balanced_and_drawn_anew(n_folds: int) -> None:
         assert max(totals) - min(totals) <= counts.max()
         seen.add(tuple(sorted(tuple(b for b in fold if rows[b]) for fold in map(sorted, repeat))))
     assert len(seen) == 4
+
+
+@given(
+    n=st.integers(10, 200),
+    more=st.integers(0, 200),
+    share=st.floats(0.01, 0.9),
+    seed=st.integers(0, 1_000),
+)
+def test_a_share_of_hashes_holds_out_enough_and_others_move_none(
+    n: int, more: int, share: float, seed: int
+) -> None:
+    keys = row_hashes(text_key("period", seed), np.arange(n + more))
+    draws = uniform(keys)
+    few, many = (ListedGroups.of(keys[:k]).share_to_hold(share) for k in (n, n + more))
+    held = draws[:n] < few
+    assert held[draws[:n] < share].all()
+    assert held.sum() >= 3
+    assert held.sum() >= 9 or few >= 1 / 3 or held.sum() == n // 2
+    assert few == share or held.sum() == 3 or held.sum() <= max(n // 2, (draws[:n] < share).sum())
+    # Others move only what is held out beyond the share, or was not held out for want of others.
+    moved = held != (draws[:n] < many)
+    assert (draws[:n][moved] >= share).all()
+
+
+def test_rows_by_hash_are_those_of_the_buckets_that_rows_are_assigned() -> None:
+    groups, hashes = listed([5, 9, 1, 3, 7, 7, 2])
+    found = groups.rows_by_hash(4, 0.3)
+    expected = np.bincount(assign(hashes, 4, 0.3), minlength=5)
+    assert_array_equal(found.counts, expected[:4])
+    assert expected[4] > 0
