@@ -166,7 +166,7 @@ def _why_not_compared(
     planned: TrainPlan, champion: Registered | None, evaluation: Evaluation | None
 ) -> str:
     if evaluation is None:
-        return "the job holds no rows out"
+        return "the job holds no rows out. Set holdout, or promote: always"
     if champion is None:
         return "its file has another format. Promote by hand, or set promote: always"
     predictor, features = champion.model.predictor, {*planned.features.stored}
