@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 
 MOST_LOOKED_AT = 1_000
 """Numeric features whose residuals are looked at, the strongest first: a millisecond each."""
-ENOUGH_ROWS = 500
+ENOUGH_ROWS = 2_000
 """With fewer held-out rows, those of the folds are looked at, too, by fits without them."""
+SHOWN_ROWS = 200
+"""With fewer held-out rows, the report shows those of the folds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Examined:
     Parameters
     ----------
     held : HeldOutPredictions or None
-        Rows that are predicted by fits that did not see them; None if there are none.
+        The held-out rows, or where they are few what the checks looked at; None if there are none.
     series : PeriodResiduals or None
         None without a column of periods, or of more periods than are kept.
     vif : ndarray, shape (k,)
@@ -79,8 +81,7 @@ def examine(
         Of these fits.
     """
     final = selected.final
-    unseen = _unseen(planned, data, selected, model)
-    held = None if unseen is None else held_out_predictions(unseen, data, selected.recipe)
+    held, looked_at = _unseen(planned, data, selected, model)
     orders = _orders(planned.job, data, model.predictor)
     series = None
     if planned.period is not None and len(data.periods.keys):
@@ -88,14 +89,14 @@ def examine(
     kept = varying(final)
     features = features_of(model.predictor.columns, model.predictor.indicators)[kept]
     vif = inflation(final.design.correlations(kept, selected.rows), features)
-    n = 0 if held is None else len(held.actual)
+    n = len(looked_at.actual)
     on_held = {
         "linearity": shape.linearity,
         "homoscedasticity": shape.homoscedasticity,
         "outliers and leverage": c.outliers,
     }
     linear, spread, outliers = (
-        c.too_few(name, n) if held is None or n < c.MIN_ROWS else check(held)
+        c.too_few(name, n) if n < c.MIN_ROWS else check(looked_at)
         for name, check in on_held.items()
     )
     cohorts = _cohorts(planned.job, final, data, series)
@@ -144,15 +145,21 @@ class _Unseen:
 
 def _unseen(
     planned: "TrainPlan", data: "TrainingData", selected: "Selected", model: Model
-) -> _Unseen | None:
-    """The held-out rows if they are enough; if not, those of the folds as well."""
-    held = None
+) -> tuple[HeldOutPredictions | None, HeldOutPredictions]:
+    """The rows to show, and those to check: all that a fit did not see, if few are held out.
+
+    A bend that a check of 600 held-out rows of 3,000 does not find, one of 3,000 rows may.
+    """
+    held, recipe = None, selected.recipe
     if selected.evaluated is not None and model.evaluated is not None:
-        held = _held_out(data, selected.evaluated, model.evaluated)
-        if len(held.predicted) >= ENOUGH_ROWS:
-            return held
-    every = _cross_validated(planned.job, data, selected)
-    return every if held is None or len(every.predicted) > len(held.predicted) else held
+        rows = _held_out(data, selected.evaluated, model.evaluated)
+        held = held_out_predictions(rows, data, recipe)
+        if len(held.actual) >= ENOUGH_ROWS:
+            return held, held
+    every = held_out_predictions(_cross_validated(planned.job, data, selected), data, recipe)
+    if held is None or len(held.actual) < SHOWN_ROWS:
+        held = every if len(every.actual) else None
+    return held, every
 
 
 def _held_out(data: "TrainingData", fit: Fit, predictor: Predictor) -> _Unseen:

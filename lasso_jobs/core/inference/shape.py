@@ -57,15 +57,15 @@ def linearity(held: HeldOutPredictions) -> Check:
             curves[name] = _Curve(max(both).share, min(each.p_value for each in both))
     limit = SIGNIFICANT / max(2 * len(curves), 1)
     bent = [name for name, each in curves.items() if each.p_value < limit]
-    bent.sort(key=lambda name: -curves[name].share)
-    top = curves[bent[0]].share if bent else 0.0
+    # A feature's own curve bends the prediction as well, and says more of what to do.
+    bent.sort(key=lambda name: (name == PREDICTION, -curves[name].share))
+    top = max((curves[name].share for name in bent), default=0.0)
     shown = sorted(curves, key=lambda name: -curves[name].share)[:MOST_STATISTICS]
     return Check.judged(
         "linearity",
         CURVE.verdict(top),
-        finding=f"A curve in {bent[0]} would explain {top:.1%} of the residuals' variance"
-        + _also([f"{name} ({curves[name].share:.1%})" for name in bent[1:]])
-        + "."
+        finding=f"A curve in {bent[0]} would explain {curves[bent[0]].share:.1%} of the residuals' "
+        "variance" + _also([f"{name} ({curves[name].share:.1%})" for name in bent[1:]]) + "."
         if bent
         else "No curve in a feature or in the prediction explains any of the residuals.",
         how=(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels
 from markdown_it import MarkdownIt
 from numpy.testing import assert_allclose
 from statsmodels.stats.stattools import durbin_watson
@@ -101,7 +102,7 @@ def test_the_report_is_kept_with_the_version_and_runs_nothing(trained: Any) -> N
 
 
 def test_the_held_out_rows_are_those_of_the_metrics(trained: Any) -> None:
-    _, result, (held,) = trained
+    _, result, (held, *_) = trained
     holdout = result.model.holdout
     assert len(held.actual) == holdout.n_rows
     assert_allclose(np.mean(held.residuals**2), holdout.mse, rtol=1e-9)
@@ -110,7 +111,7 @@ def test_the_held_out_rows_are_those_of_the_metrics(trained: Any) -> None:
 
 def test_leverage_is_that_of_the_hat_matrix(trained: Any) -> None:
     """Of the training rows without the held-out ones, with the selected columns, by hand."""
-    _, result, (held,) = trained
+    _, result, (held, *_) = trained
     evaluated = result.model.evaluated
     frame = rows()
     labels = [*evaluated.columns.labels, f"{LONG} is null"]
@@ -368,3 +369,21 @@ def test_categories_and_the_most_bent_unselected_features_are_shown(tmp_path: Pa
     linearity = result.checks[0]
     assert linearity.verdict == "alarm" and "A curve in x7 " in linearity.finding
     assert "each of the 12 numeric features" in linearity.how
+
+
+def test_the_curve_of_fuel_by_power_is_found(tmp_path: Path) -> None:
+    """James, Witten, Hastie & Tibshirani (2013), section 3.3.2, show it of other cars."""
+    cars = pd.read_csv(Path(statsmodels.__file__).parent / "gam/tests/results/autos.csv")
+    cars[["hp", "rpm", "city_mpg"]].to_parquet(tmp_path / "cars.parquet")
+    job = {
+        "name": "cars",
+        "data": {"path": str(tmp_path / "cars.parquet")},
+        "target": "city_mpg",
+        "stability": None,
+        "registry": str(tmp_path / "models"),
+    }
+    linearity = train(TrainJob.from_values(job), workers=1).checks[0]
+    assert linearity.verdict == "alarm"
+    assert linearity.finding.startswith("A curve in hp ")
+    assert linearity.statistics["hp"] > 0.2
+    assert linearity.how.startswith("205 rows of 205, each predicted by the fit")
