@@ -80,7 +80,7 @@ def cancelled(judged: Mapping[str, Drift]) -> dict[str, Cancelled]:
             key=lambda pair: -abs(pair[1]),
         )
         undone = _total(against) / sum(abs(by) for by in moved.values() if by * shift > 0)
-        rest = prediction.score_shift - judged[name].score_shift
+        rest = _unusual_shift(prediction) - _unusual_shift(judged[name])
         unusual = rest * shift < 0 and abs(rest) > UNUSUAL * prediction.shift_limit
         beyond = (1 - undone) * abs(shift) > judged[name].shift_limit
         if unusual and beyond and abs(rest / shift) > undone:
@@ -96,6 +96,11 @@ def _as_at_training(prediction: Drift) -> bool:
         return False
     now, then = prediction.sd, prediction.reference_sd
     return isfinite(now) and then / SPREAD <= now <= then * SPREAD
+
+
+def _unusual_shift(drift: Drift) -> float:
+    """The score shift, less what is usual on such a day."""
+    return drift.score_shift - (drift.usual_shift if isfinite(drift.usual_shift) else 0.0)
 
 
 def _total(movements: Iterable[tuple[str, float]]) -> float:
