@@ -196,6 +196,38 @@ def merge_all(parts: Iterable[Moments], n_values: int) -> Moments:
     return reduce(merge, parts, empty(n_values))
 
 
+def pooled(parts: Sequence[Moments], times: Sequence[int]) -> Moments:
+    """Moments of some sets of rows, each of which counts so many times.
+
+    All are restated around their common mean at once, in a fifth of the time of merges of few
+    columns. Sets with nulls, which have fill values of their own, are merged one after the other.
+    """
+    drawn = [(part, k) for part, k in zip(parts, times, strict=True) if k and part.weight > 0]
+    if not drawn or any(len(part.nulls) for part, _ in drawn):
+        several = (
+            replace(part, n=k * part.n, weight=k * part.weight, scatter=k * part.scatter)
+            for part, k in drawn
+        )
+        return merge_all(several, parts[0].n_values)
+    weights = np.array([k * part.weight for part, k in drawn])
+    means = np.array([part.mean for part, _ in drawn])
+    location = (weights[:, None] * means).sum(axis=0) / weights.sum()
+    shift = np.sqrt(weights)[:, None] * (means - location)
+    # As in `merge`, no matrix product: einsum adds in the order of the sets.
+    scatter = np.einsum("ki,kj->ij", shift, shift)
+    for part, k in drawn:
+        scatter += part.scatter if k == 1 else k * part.scatter
+    return Moments(
+        n=sum(k * part.n for part, k in drawn),
+        weight=float(weights.sum()),
+        mean=location,
+        scatter=scatter,
+        low=np.min([part.low for part, _ in drawn], axis=0),
+        high=np.max([part.high for part, _ in drawn], axis=0),
+        nulls=drawn[0][0].nulls,
+    )
+
+
 def leave_one_out(parts: Sequence[Moments]) -> list[Moments]:
     """For each part, the moments of all other parts together.
 

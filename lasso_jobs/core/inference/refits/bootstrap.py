@@ -62,7 +62,8 @@ class Bootstrap:
         Of the coefficients in original units; NaN of an offset, and where all refits agree, as on
         zero: that says nothing of a fit to other rows.
     low, high : ndarray, shape (p,)
-        The interval; NaN of an offset, and where no refit selects the coefficient.
+        The interval, within bounds if there are some; NaN of an offset, and where no refit selects
+        the coefficient.
     frequency : ndarray, shape (p,)
         Share of the refits in which the coefficient is not zero; NaN of an offset.
     converged : bool
@@ -181,8 +182,7 @@ def bootstrap(
     found = in_threads(refit, draws(len(groups.moments), resamples, seed), steps)
     coef, of_truth = (np.array([each[i] for each in found]) for i in range(2))
     error, frequency = coef.std(axis=0, ddof=1), (coef != 0).mean(axis=0)
-    (low, high), (below, above) = _quantiles(coef), _quantiles(of_truth - truth.coef)
-    low, high = np.fmin(low, everything.coef - above), np.fmax(high, everything.coef - below)
+    low, high = _interval(everything, coef, of_truth - truth.coef)
     error[error == 0] = low[frequency == 0] = high[frequency == 0] = np.nan
     if (offset := everything.design.offset) is not None:
         error[offset] = low[offset] = high[offset] = frequency[offset] = np.nan
@@ -203,6 +203,22 @@ def _ranks(everything: one_alpha.Fit, recipe: Recipe, rows: Moments, coef: Float
     design = everything.design
     terms = Terms.of(design.grouping.columns, recipe.indicators, recipe.offset)
     return Ranks.of(terms, terms.strengths(design, rows, coef), COVERAGE)
+
+
+def _interval(fit: one_alpha.Fit, coef: Floats, moved: Floats) -> tuple[Floats, Floats]:
+    """From the refits, and from how far those to a known truth are from it."""
+    (low, high), (below, above) = _quantiles(coef), _quantiles(moved)
+    sides = _bounds(fit)
+    low, high = np.minimum(low, fit.coef - above), np.maximum(high, fit.coef - below)
+    return np.clip(low, *sides), np.clip(high, *sides)
+
+
+def _bounds(fit: one_alpha.Fit) -> Floats:
+    """Those of each coefficient in original units, shape (2, p)."""
+    usable, problem = fit.design.usable, fit.design.problem
+    sides = np.full((2, len(usable)), [[-np.inf], [np.inf]])
+    sides[:, usable] = np.array([problem.low, problem.high]) / fit.design.unit[usable]
+    return sides
 
 
 def _quantiles(values: Floats) -> Floats:

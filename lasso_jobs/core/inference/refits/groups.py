@@ -54,7 +54,7 @@ class ResamplingGroups:
     def merged(self, which: Iterable[int] | None = None) -> Moments:
         """The moments of some groups together; by default of all."""
         groups = self.moments if which is None else [self.moments[g] for g in which]
-        return m.merge_all(groups, self.moments[0].n_values)
+        return m.pooled(groups, [1] * len(groups))
 
     def sample_of(self, which: Iterable[int]) -> Sample | None:
         """The sampled rows of some groups."""
@@ -62,13 +62,7 @@ class ResamplingGroups:
 
     def drawn(self, times: NDArray[np.intp]) -> Moments:
         """The moments of a resample that has each group so many times."""
-        several = zip(self.moments, times.tolist(), strict=True)
-        groups = (
-            replace(group, n=k * group.n, weight=k * group.weight, scatter=k * group.scatter)
-            for group, k in several
-            if k
-        )
-        return m.merge_all(groups, self.moments[0].n_values)
+        return m.pooled(self.moments, times.tolist())
 
     def sample_drawn(self, times: NDArray[np.intp]) -> Sample | None:
         """The sampled rows of a resample."""

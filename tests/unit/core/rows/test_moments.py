@@ -316,3 +316,14 @@ def test_merging_the_same_parts_again_gives_the_same_bits() -> None:
     once, again = m.merge_all(parts, 4), m.merge_all(parts, 4)
     assert once.scatter.tobytes() == again.scatter.tobytes()
     assert once.mean.tobytes() == again.mean.tobytes()
+
+
+@pytest.mark.parametrize("nulls", [[], [1, 2]])
+def test_sets_that_count_several_times_are_their_rows_repeated(nulls: list[int]) -> None:
+    rows = [with_gaps(4, n, nulls, seed=n) + 5 * n for n in (3, 7, 20, 6)]
+    times = (2, 0, 1, 3)
+    repeated = np.hstack([np.tile(part, k) for part, k in zip(rows, times, strict=True)])
+    found = m.pooled([of_rows(part) for part in rows], times)
+    assert_same(found, of_rows(repeated), rtol=1e-11)
+    assert found.n_values == 4
+    assert m.pooled([of_rows(part) for part in rows], (0, 0, 0, 0)).n == 0

@@ -161,3 +161,8 @@ def test_errors_come_near_the_spread_over_fresh_data_and_intervals_cover(
     assert np.all((ratio > 0.75) & (ratio < 1.35))
     # Alpha takes two standard errors away, and yet about nine of ten hold the truth.
     assert np.mean(covered, axis=0)[:2].min() > 0.8
+
+
+def test_intervals_keep_within_the_bounds(moments_of: Rows, recipe_of: RecipeOf) -> None:
+    found = found_of(Table().groups(moments_of), recipe_of(P, bounds={"x0": (0.0, 1.0)}))
+    assert 0.9 < found.low[0] < found.high[0] == 1.0
