@@ -17,7 +17,8 @@ MOST_FEATURES = 9
 MOST_NOT_SELECTED = 4
 MOST_CATEGORIES = 6
 MOST_LEVELS = 12
-MOST_LETTERS = 13
+MOST_LETTERS = 10
+"""Of a level's name: more do not fit beside a small picture on a phone."""
 _BINS = 40
 _QUANTILES = 80
 
