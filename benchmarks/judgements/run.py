@@ -10,6 +10,7 @@ from benchmarks.judgements import (
     drift_effect,
     drift_limits,
     gate,
+    how_sure,
     intervals,
     stuck,
 )
@@ -25,6 +26,7 @@ SIMULATIONS: dict[str, Simulation] = {
     "drift effect": drift_effect.simulate,
     "drift limits": drift_limits.simulate,
     "gate": gate.simulate,
+    "how sure": how_sure.simulate,
     "intervals": intervals.simulate,
     "never stuck": stuck.simulate,
 }

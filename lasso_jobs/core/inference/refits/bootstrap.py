@@ -22,9 +22,8 @@ about as small as their standard errors are not covered so often, as by any such
 Pötscher 2005, "Model selection and inference: facts and fiction").
 
 The delete-a-group jackknife was tried and lost. With 16 columns of noise beside 10 others its
-standard errors were off by 14 % for clear coefficients and by 67 % for those of noise, in the mean;
-these are off by 9 % and 29 %. It was 0 beside coefficients that are not
-(`benchmarks.judgements.how_sure`).
+standard errors were off by 14 % for clear coefficients and by 70 % for those of noise, in the mean;
+these are off by 11 % and 31 % (`benchmarks.judgements.how_sure`).
 """
 
 from dataclasses import dataclass, replace
