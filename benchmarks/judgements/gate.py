@@ -73,37 +73,41 @@ def _test(n_days: int, unequal: bool, gain: float, n: int) -> Rate:
 
 N_DAYS, N_NEW, ROWS = 60, 400, 100
 N_OF_DAYS = 12
-"""Features that have one value a day, such as its weather, and tell nothing of the target."""
+"""Features that have one value a day, such as its weather."""
+CHALLENGERS = {
+    "60 `date=` folders of 100 rows, challenger worse on 400 new days": ("day*", False),
+    "60 `date=` folders of 100 rows, challenger better on 400 new days": ("day*", True),
+    "the same, better by a feature of each row": ("row", True),
+}
+"""What a challenger has besides the champion's features, and whether that is useful."""
 
 
 def _trainings(n: int) -> Iterator[Rate]:
-    """Challengers that also have features of the day: useless ones, and useful ones."""
-    for useful in (False, True):
-        worse = promoted = 0
+    """Challengers that also have features of the day, useless or useful, or one of each row."""
+    for world, (extra, useful) in CHALLENGERS.items():
+        counted = promoted = 0
         for seed in range(n):
-            is_worse, is_promoted = _challenged(seed, useful)
+            is_worse, is_promoted = _challenged(seed, extra, useful)
             if is_worse != useful:
-                worse, promoted = worse + 1, promoted + is_promoted
-        kind = "better" if useful else "worse"
-        world = f"60 `date=` folders of 100 rows, challenger {kind} on 400 new days"
+                counted, promoted = counted + 1, promoted + is_promoted
         yield Rate(
             judgement="gate, a training",
             world=world,
             asked=POWER if useful else "promoted <= 5 %",
             before=BEFORE.get(world),
-            after=promoted / max(worse, 1),
-            n=worse,
+            after=promoted / max(counted, 1),
+            n=counted,
         )
 
 
-def _challenged(seed: int, useful: bool) -> tuple[bool, bool]:
+def _challenged(seed: int, extra: str, useful: bool) -> tuple[bool, bool]:
     """Whether the challenger is worse on new days, and whether it is promoted."""
     from lasso_jobs import TrainJob, train
 
     rng = np.random.default_rng([seed, useful])
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        days = [_day(rng, useful) for _ in range(N_DAYS)]
+        days = [_day(rng, extra, useful) for _ in range(N_DAYS)]
         for i, table in enumerate(days):
             path = place / "data" / f"date={date(2024, 1, 1) + timedelta(i)}" / "rows.parquet"
             path.parent.mkdir(parents=True)
@@ -121,10 +125,10 @@ def _challenged(seed: int, useful: bool) -> tuple[bool, bool]:
                     "registry": str(place / "models"),
                 }
             )
-            for include in (["x*"], ["x*", "day*"])
+            for include in (["x*"], ["x*", extra])
         ]
         champion, challenger = (train(job, workers=1) for job in jobs)
-        new = pa.concat_tables([_day(rng, useful) for _ in range(N_NEW)])
+        new = pa.concat_tables([_day(rng, extra, useful) for _ in range(N_NEW)])
     errors = [
         float(np.mean((new["y"].to_numpy() - result.model.predict(new).to_numpy()) ** 2))
         for result in (champion, challenger)
@@ -132,11 +136,14 @@ def _challenged(seed: int, useful: bool) -> tuple[bool, bool]:
     return errors[1] > errors[0], challenger.promotion.promoted
 
 
-def _day(rng: np.random.Generator, useful: bool) -> pa.Table:
-    """Rows that share the day's effect, which features of the day tell only if they are useful."""
+def _day(rng: np.random.Generator, extra: str, useful: bool) -> pa.Table:
+    """Rows that share the effect of their day, which features of the day may tell a part of."""
     x, of_day = rng.normal(size=(3, ROWS)), rng.normal(size=N_OF_DAYS)
-    effect = rng.normal(0, 1) + useful * of_day[0]
+    effect = rng.normal(0, 1) + (useful and extra == "day*") * of_day[0]
     y = x[0] + 0.5 * x[1] + effect + rng.normal(0, 2, ROWS)
     columns = {f"x{j}": values for j, values in enumerate(x)}
     columns |= {f"day{j}": np.full(ROWS, value) for j, value in enumerate(of_day)}
+    if extra == "row":
+        columns["row"] = rng.normal(size=ROWS)
+        y += 0.3 * columns["row"]
     return pa.table({**columns, "y": y})
