@@ -142,16 +142,61 @@ CHANGED = (
 
 
 RAISED = ("watch", "alarm")
-BEFORE: dict[str, float] = {}
+# Of the first twenty runs of each world.
+BEFORE: dict[str, float] = {
+    "60 days alike: watch or alarm": 0.0725,
+    "60 days, one of them at +5 sd: watch or alarm": 0.0,
+    "5 days: watch or alarm": 0.2725,
+    "7 days: watch or alarm": 0.2225,
+    "9 days: watch or alarm": 0.2275,
+    "60 days, autocorrelated 0.5: watch or alarm": 0.1475,
+    "60 days, autocorrelated 0.8: watch or alarm": 0.1775,
+    "January to March, judged in July: watch or alarm": 1.0,
+    "two years, judged in July: watch or alarm": 0.0,
+    "60 days, weekends differ: watch or alarm": 0.0,
+    "60 days, heavy tails (t4): watch or alarm": 0.2,
+    "0.25 sd: watched on night 1": 0.15,
+    "0.25 sd: alarm within 20": 0.05,
+    "0.5 sd: watched on night 1": 0.8,
+    "0.5 sd: alarm within 20": 0.8,
+    "1 sd: watched on night 1": 1.0,
+    "1 sd: alarm within 20": 1.0,
+    "1.5 sd: watched on night 1": 1.0,
+    "1.5 sd: alarm within 20": 1.0,
+    "1.5 sd, after one day at +5 sd: watched on night 1": 0.0,
+    "1.5 sd, after one day at +5 sd: alarm within 20": 0.0,
+    "0.5 sd, after one day at +5 sd: watched on night 1": 0.0,
+    "0.5 sd, after one day at +5 sd: alarm within 20": 0.0,
+    "0.02 sd more each day: watched on night 1": 0.15,
+    "0.02 sd more each day: alarm within 20": 0.0,
+    "0.02 sd more each day, after one day at +5 sd: watched on night 1": 0.0,
+    "0.02 sd more each day, after one day at +5 sd: alarm within 20": 0.0,
+    "1.5 sd, 7 days of training: watched on night 1": 1.0,
+    "1.5 sd, 7 days of training: alarm within 20": 1.0,
+    "1.5 sd, in an unseen July: watched on night 1": 1.0,
+    "1.5 sd, in an unseen July: alarm within 20": 1.0,
+    "1 sd, weekends differ: watched on night 1": 0.0,
+    "1 sd, weekends differ: alarm within 20": 0.0,
+    "1 sd in a July after two years: watched on night 1": 0.95,
+    "1 sd in a July after two years: alarm within 20": 1.0,
+    "30 % nulls: watched on night 1": 1.0,
+    "30 % nulls: alarm within 20": 1.0,
+    "all nulls in an unseen July: watched on night 1": 1.0,
+    "all nulls in an unseen July: alarm within 20": 1.0,
+}
 
 
 def simulate(simulations: int) -> Iterator[Rate]:
-    """Nights of innocent worlds with a watch or an alarm, and changes that have one."""
+    """Nights of innocent worlds with a watch or an alarm, and changes that have one.
+
+    A fourth of the simulations, as each has twenty nights.
+    """
+    n_runs = max(simulations // 4, 1)
     for world in INNOCENT:
-        nights = [v for i in range(simulations) for v in verdicts(world, i)]
+        nights = [v for i in range(n_runs) for v in verdicts(world, i)]
         yield _rate(f"{world.name}: watch or alarm", "nights <= 2 %", [v in RAISED for v in nights])
     for world in CHANGED:
-        runs = [verdicts(world, i) for i in range(simulations)]
+        runs = [verdicts(world, i) for i in range(n_runs)]
         yield _rate(
             f"{world.name}: watched on night 1", "power", [run[0] in RAISED for run in runs]
         )
