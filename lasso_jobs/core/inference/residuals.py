@@ -102,6 +102,8 @@ class Bins:
     @classmethod
     def of(cls, place: NDArray[np.integer], x: Floats, y: Floats) -> "Bins":
         """The bins that rows are in by number; those of one row are left out."""
+        known = place >= 0  # not of a level without an indicator
+        place, x, y = place[known], x[known], y[known]
         n = np.bincount(place)
         some = n > 1
         mean_x, mean_y = (np.bincount(place, v) / np.maximum(n, 1) for v in (x, y))
