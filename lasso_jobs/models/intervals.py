@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from lasso_jobs.core.inference.conformal import least_cohorts
+from lasso_jobs.core.inference.conformal import least_rows
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data import arrays
 from lasso_jobs.models.model import INTERVAL_COVERAGE, Holdout
@@ -62,11 +62,11 @@ def why_none(holdout: Holdout | None) -> str | None:
         n, what = holdout.expected.error.n_cohorts, f"values of {holdout.cohort!r}"
     count = ""
     if holdout.n_effective is not None and holdout.n_effective < n - 0.05:
-        count = f", which count as {holdout.n_effective:.3g} equal ones"
-    least = least_cohorts(INTERVAL_COVERAGE)
+        count = f", which count as {holdout.n_effective:.3g} equal and independent rows"
+    least = least_rows(INTERVAL_COVERAGE)
     return (
         f"no intervals: {n:,} held-out {what}{count}, and a width that covers "
-        f"{INTERVAL_COVERAGE:.0%} of new ones needs {least}; hold out more"
+        f"{INTERVAL_COVERAGE:.0%} of new rows needs {least}; hold out more"
     )
 
 

@@ -34,18 +34,18 @@ DAYS = replace(
         (None, "no intervals: no rows were held out"),
         (
             FEW,
-            "no intervals: 7 held-out rows, and a width that covers 90% of new ones needs 9; "
+            "no intervals: 7 held-out rows, and a width that covers 90% of new rows needs 9; "
             "hold out more",
         ),
         (
             replace(FEW, n_sampled=20, n_effective=4.25),
-            "no intervals: 20 held-out rows, which count as 4.25 equal ones, and a width that "
-            "covers 90% of new ones needs 9; hold out more",
+            "no intervals: 20 held-out rows, which count as 4.25 equal and independent rows, and a width that "
+            "covers 90% of new rows needs 9; hold out more",
         ),
         (
             DAYS,
-            "no intervals: 6 held-out values of 'date', which count as 5.5 equal ones, and a width "
-            "that covers 90% of new ones needs 9; hold out more",
+            "no intervals: 6 held-out values of 'date', which count as 5.5 equal and independent rows, and a width "
+            "that covers 90% of new rows needs 9; hold out more",
         ),
     ],
 )
