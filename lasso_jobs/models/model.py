@@ -49,9 +49,9 @@ class Holdout:
         Of each group that had enough rows.
     cohort : str or None
         The column whose values (or days) are cohorts: sets of rows that may err alike, each
-        of which counts as one for the standard errors and for the intervals.
+        of which counts as one for the standard errors.
     n_effective : float or None
-        Cohorts of equal weight that the intervals are from; None of models of before.
+        Equal and independent rows that say as much of the intervals; None of models of before.
     warning : str or None
         That R2 is too good to be true, and of which feature that may be.
     """

@@ -10,8 +10,8 @@ rows that err wholly alike say as much as K rows do, and those whose rows have n
 much as all of their rows. The shares of the cohorts' rows that are covered tell how much it is: the
 design effect (Kish 1965, "Survey sampling"), by an upper bound of their variance, since a few
 cohorts may be alike by chance. Tried and lost: to have the new cohort's residuals infinite (Lee,
-Barber & Willett 2023, "Distribution-free inference with hierarchical data"), which is right even for
-rows that err wholly alike, took the largest of all residuals with 9 to 18 cohorts, and covered
+Barber & Willett 2023, "Distribution-free inference with hierarchical data"), which is right even
+for rows that err wholly alike, took the largest of all residuals with 9 to 18 cohorts, and covered
 98.2 % with ten; to take no notice of cohorts covered 89.0 %.
 
 A row of weight w stands for w rows of the population that predictions are for; so the coverage is

@@ -39,13 +39,13 @@ DAYS = replace(
         ),
         (
             replace(FEW, n_sampled=20, n_effective=4.25),
-            "no intervals: 20 held-out rows, which count as 4.25 equal and independent rows, and a width that "
-            "covers 90% of new rows needs 9; hold out more",
+            "no intervals: 20 held-out rows, which count as 4.25 equal and independent rows, and a "
+            "width that covers 90% of new rows needs 9; hold out more",
         ),
         (
             DAYS,
-            "no intervals: 6 held-out values of 'date', which count as 5.5 equal and independent rows, and a width "
-            "that covers 90% of new rows needs 9; hold out more",
+            "no intervals: 6 held-out values of 'date', which count as 5.5 equal and independent "
+            "rows, and a width that covers 90% of new rows needs 9; hold out more",
         ),
     ],
 )
