@@ -24,7 +24,7 @@ from lasso_jobs.training.search import select
 N = 1500
 ONE_IN = 8
 """A training takes a tenth of a second; there are an eighth of the simulations asked for."""
-ACCUSED = ("watch", "alarm")
+ACCUSED = ("needs a look", "violated")
 Draw = Callable[[np.random.Generator], pd.DataFrame]
 
 

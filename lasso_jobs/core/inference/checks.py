@@ -13,24 +13,27 @@ import numpy as np
 from lasso_jobs.core.inference.residuals import HeldOutPredictions, tail_share
 from lasso_jobs.core.rows.moments import Floats
 
-CheckVerdict = Literal["ok", "watch", "alarm", "unknown"]
+CheckVerdict = Literal["fine", "needs a look", "violated", "not checked"]
+"""The words of a check, everywhere. They are not those of drift: no check ends with an alarm."""
 
 
 class Limits(NamedTuple):
-    """The values of a statistic from which on the verdict is watch, and alarm."""
+    """The values of a statistic from which on an assumption needs a look, and is violated."""
 
-    watch: float
-    alarm: float
+    look: float
+    violated: float
 
     def verdict(self, value: float) -> CheckVerdict:
         """Judge a value.
 
         Examples
         --------
-        >>> Limits(watch=5.0, alarm=10.0).verdict(7.2)
-        'watch'
+        >>> Limits(look=5.0, violated=10.0).verdict(7.2)
+        'needs a look'
         """
-        return "alarm" if value >= self.alarm else "watch" if value >= self.watch else "ok"
+        if value >= self.violated:
+            return "violated"
+        return "needs a look" if value >= self.look else "fine"
 
 
 MIN_ROWS = 50
@@ -52,13 +55,13 @@ class Check:
     Parameters
     ----------
     name : str
-    verdict : {"ok", "watch", "alarm", "unknown"}
+    verdict : {"fine", "needs a look", "violated", "not checked"}
     finding : str
         A sentence for people.
     how : str
         How it was computed.
     remedy : str
-        What to do about it; empty if the verdict is ok.
+        What to do about it; empty if the verdict is fine.
     statistics : mapping of str to int or float
         Counts are integers.
     """
@@ -87,7 +90,7 @@ class Check:
             verdict=verdict,
             finding=finding,
             how=how,
-            remedy="" if verdict == "ok" else remedy,
+            remedy="" if verdict == "fine" else remedy,
             statistics=statistics,
         )
 
@@ -138,7 +141,7 @@ def multicollinearity(labels: Sequence[str], factors: Floats) -> Check:
     --------
     >>> check = multicollinearity(["height", "weight"], np.array([7.2, 6.8]))
     >>> check.verdict, check.finding
-    ('watch', 'The largest factor is 7.20, of height.')
+    ('needs a look', 'The largest factor is 7.20, of height.')
     """
     how = (
         "Variance inflation factors of the selected columns among themselves, in training. The "
@@ -148,7 +151,7 @@ def multicollinearity(labels: Sequence[str], factors: Floats) -> Check:
     name = "multicollinearity"
     if len(labels) < 2:
         return Check(
-            name=name, verdict="ok", finding="Fewer than two columns are selected.", how=how
+            name=name, verdict="fine", finding="Fewer than two columns are selected.", how=how
         )
     worst = int(factors.argmax())
     top = float(factors[worst])
@@ -180,7 +183,7 @@ def too_few(name: str, n: int) -> Check:
     rows = f"only {n} rows have" if n else "no row has"
     return Check(
         name=name,
-        verdict="unknown",
+        verdict="not checked",
         finding=f"Not checked: {rows} a prediction by a fit that did not see them.",
         how="On held-out rows, or on rows of the folds by the fits to the other folds.",
         remedy=f"Train on more rows: {MIN_ROWS} are needed.",

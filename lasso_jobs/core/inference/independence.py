@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -93,13 +94,15 @@ def independence(
     judged += [_of_rows(each, n_lags) for each in orders]
     name = "independence"
     if not judged:
-        return Check(name=name, verdict="unknown", finding=NO_COHORTS, how=how, remedy=NAME_A_TIME)
+        return Check(
+            name=name, verdict="not checked", finding=NO_COHORTS, how=how, remedy=NAME_A_TIME
+        )
     statistics: dict[str, int | float] = {}
     for _, _, values in judged:
         statistics |= values
     return Check.judged(
         name,
-        max((verdict for verdict, _, _ in judged), key=("ok", "watch", "alarm").index),
+        max((verdict for verdict, _, _ in judged), key=get_args(CheckVerdict).index),
         finding=" ".join(sentence for _, sentence, _ in judged),
         how=how,
         remedy=DEPENDENT,
@@ -121,7 +124,7 @@ def _design_effect(cohorts: CohortResiduals) -> tuple[CheckVerdict, str, dict[st
         f"Mean residuals by {cohorts.name} vary {effect:.3g} times as much as those of independent "
         "rows would."
     )
-    verdict = DESIGN.verdict(effect) if certain else "ok"
+    verdict = DESIGN.verdict(effect) if certain else "fine"
     return verdict, finding, {f"design_effect by {cohorts.name}": effect}
 
 
@@ -134,7 +137,7 @@ def _serial_correlation(
     first = float(autocorrelation(periods.scaled, 1)[0])
     # Of independent periods it is about normal, with mean 2 and variance 4 / n.
     certain = 2 * ndtr(-abs(watson - 2) * np.sqrt(n) / 2) < SIGNIFICANT
-    verdict = WATSON.verdict(abs(watson - 2)) if certain else "ok"
+    verdict = WATSON.verdict(abs(watson - 2)) if certain else "fine"
     finding = (
         f"Durbin-Watson of the {n:,} periods by {periods.name} is {watson:.2f} (2 if neighbours "
         f"are independent); their autocorrelation at lag 1 is {first:.2f}."
@@ -158,5 +161,5 @@ def _of_rows(found: Correlogram, n_lags: int) -> tuple[CheckVerdict, str, dict[s
         f"By {found.name}, residuals of rows that are {lag} apart correlate by {r:.2f} "
         f"({pairs:,} pairs){chance}."
     )
-    verdict = SERIAL.verdict(abs(r)) if certain.any() else "ok"
+    verdict = SERIAL.verdict(abs(r)) if certain.any() else "fine"
     return verdict, finding, {f"autocorrelation by {found.name}": r, f"lag by {found.name}": lag}

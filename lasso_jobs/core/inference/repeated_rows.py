@@ -91,13 +91,13 @@ def _judged(share: float, across: float, *, by_chance: float, repeats: Repeats) 
     many = across > MARGIN * by_chance
     rows = f"the {len(repeats.hashes):,} different rows that were counted"
     finding = f"{across:.1%} of the rows have a copy elsewhere in the split, by {rows}."
-    if share - across >= COPIES.watch:
+    if share - across >= COPIES.look:
         finding += f" {share - across:.1%} have copies that it keeps together."
-    if across >= COPIES.watch and not many:
+    if across >= COPIES.look and not many:
         finding += f" About {by_chance:.1%} would be equal by chance."
     return Check.judged(
         NAME,
-        COPIES.verdict(across) if many else "ok",
+        COPIES.verdict(across) if many else "fine",
         finding=finding,
         how=_HOW,
         remedy=(
@@ -110,4 +110,4 @@ def _judged(share: float, across: float, *, by_chance: float, repeats: Repeats) 
 
 
 def _unknown(finding: str) -> Check:
-    return Check(name=NAME, verdict="unknown", finding=finding, how=_HOW)
+    return Check(name=NAME, verdict="not checked", finding=finding, how=_HOW)

@@ -148,7 +148,7 @@ def homoscedasticity(held: HeldOutPredictions) -> Check:
     finding = (
         f"Residuals are {ratio:.2f} times as wide where they are widest "
         f"({where(int(deviation.argmax()))}) as where they are narrowest"
-        + ("." if certain or ratio < SPREAD.watch else ", which may be chance.")
+        + ("." if certain or ratio < SPREAD.look else ", which may be chance.")
     )
     if np.isinf(ratio):
         finding = f"Residuals do not vary in a bin ({where(int(deviation.argmin()))})."
@@ -161,7 +161,7 @@ def homoscedasticity(held: HeldOutPredictions) -> Check:
     own = {"ratio": ratio} if np.isfinite(ratio) else {}
     return Check.judged(
         "homoscedasticity",
-        SPREAD.verdict(ratio) if certain else "ok",
+        SPREAD.verdict(ratio) if certain else "fine",
         finding=finding,
         how=(
             f"{held.rows}. Standard deviation of their residuals in ten bins of {held.looked_at}, "

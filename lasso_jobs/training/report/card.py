@@ -145,15 +145,15 @@ def _coefficients(facts: ReportFacts) -> str:
 
 
 def _check(check: Check) -> str:
-    lines = [f"### {markdown(check.name.capitalize())}: {words.OF_VERDICT[check.verdict].lower()}"]
+    lines = [f"### {markdown(check.name.capitalize())}: {check.verdict}"]
     lines += [markdown(check.finding), f"How: {markdown(check.how)}"]
     return "\n\n".join([*lines, f"What to do: {markdown(check.remedy)}"] if check.remedy else lines)
 
 
 def _limits(facts: ReportFacts) -> str:
     model = facts.registered.model
-    unknown = [check for check in facts.examined.checks if check.verdict == "unknown"]
-    known = [f"{check.name.capitalize()}: {check.finding}" for check in unknown]
+    left = [check for check in facts.examined.checks if check.verdict == "not checked"]
+    known = [f"{check.name.capitalize()}: {check.finding}" for check in left]
     if not model.certificate.converged:
         known.append("The fit did not converge.")
     if model.holdout is not None and (warning := model.holdout.warning) is not None:

@@ -39,7 +39,7 @@ def report_page(facts: ReportFacts) -> str:
         title=f"Training report of {facts.registered.reference}",
         facts=facts,
         model=model,
-        words=words.OF_VERDICT,
+        tones=words.TONES,
         lead=words.lead(model),
         verdict=words.verdicts(facts.examined.checks),
         of_holdout=words.holdout_facts(model),

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from lasso_jobs.training.report.facts import ReportFacts
 
 PAGE, CHECKS, CARD = "report.html", "checks.json", "card.md"
+_OF_FORMAT_6: dict[str, c.CheckVerdict] = {
+    "ok": "fine",
+    "watch": "needs a look",
+    "alarm": "violated",
+    "unknown": "not checked",
+}
+"""What checks were called when they had the words of drift."""
 
 
 def store_report(registry: str, facts: "ReportFacts") -> None:
@@ -81,7 +88,12 @@ def stored_report(registry: str, reference: str) -> StoredReport:
         # A statistic is a float, though a count is written without a fraction.
         content = json_values(models.attached(exact, CHECKS), parse_int=float, parse_constant=float)
         named = [
-            {"name": key, **values, "statistics": _undefined_as_nan(values["statistics"])}
+            {
+                "name": key,
+                **values,
+                "verdict": _OF_FORMAT_6.get(values["verdict"], values["verdict"]),
+                "statistics": _undefined_as_nan(values["statistics"]),
+            }
             for key, values in content.items()
         ]
         checks = unpack(tuple[c.Check, ...], named, {})

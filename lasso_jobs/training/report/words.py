@@ -15,12 +15,13 @@ from lasso_jobs.models.model import INTERVAL_COVERAGE, Model
 from lasso_jobs.pages.page import limit, number, share, whole
 from lasso_jobs.training.report.facts import ReportFacts
 
-OF_VERDICT: dict[CheckVerdict, str] = {
-    "ok": "OK",
-    "watch": "Look",
-    "alarm": "Violated",
-    "unknown": "Not checked",
+TONES: dict[CheckVerdict, str] = {
+    "fine": "ok",
+    "needs a look": "watch",
+    "violated": "alarm",
+    "not checked": "unknown",
 }
+"""The marks and colours of checks on a page."""
 Facts = list[tuple[str, str]]
 """Names and values."""
 
@@ -47,13 +48,8 @@ def lead(model: Model) -> str:
 def verdicts(checks: Sequence[Check]) -> str:
     """How many of the checks have which verdict."""
     counts = Counter(check.verdict for check in checks)
-    said: dict[CheckVerdict, str] = {
-        "alarm": "violated",
-        "watch": "to look at",
-        "ok": "fine",
-        "unknown": "not checked",
-    }
-    numbers = [f"{counts[name]} {words}" for name, words in said.items() if counts[name]]
+    order: tuple[CheckVerdict, ...] = ("violated", "needs a look", "fine", "not checked")
+    numbers = [f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict]]
     return f"Assumptions of a linear model: {', '.join(numbers)}."
 
 

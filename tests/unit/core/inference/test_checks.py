@@ -35,19 +35,19 @@ def held(residuals: np.ndarray, leverage: float = 0.001) -> HeldOutPredictions:
 @pytest.mark.parametrize("check", [shape.linearity, shape.homoscedasticity, c.outliers])
 def test_normal_residuals_are_ok(check: Callable[[HeldOutPredictions], c.Check]) -> None:
     found = check(held(NOISE))
-    assert (found.verdict, found.remedy) == ("ok", "")
+    assert (found.verdict, found.remedy) == ("fine", "")
     assert found.how and found.finding
 
 
 @pytest.mark.parametrize(
     ("check", "residuals", "verdict"),
     [
-        (shape.linearity, NOISE + 0.15 * (X**2 - 1), "watch"),
-        (shape.linearity, NOISE + 0.5 * (X**2 - 1), "alarm"),
-        (shape.homoscedasticity, NOISE * np.exp(0.2 * X), "watch"),
-        (shape.homoscedasticity, NOISE * np.exp(0.6 * X), "alarm"),
-        (c.outliers, NOISE + 8 * (RNG.random(N) < 0.006), "watch"),
-        (c.outliers, NOISE + 60 * (RNG.random(N) < 0.004), "alarm"),
+        (shape.linearity, NOISE + 0.15 * (X**2 - 1), "needs a look"),
+        (shape.linearity, NOISE + 0.5 * (X**2 - 1), "violated"),
+        (shape.homoscedasticity, NOISE * np.exp(0.2 * X), "needs a look"),
+        (shape.homoscedasticity, NOISE * np.exp(0.6 * X), "violated"),
+        (c.outliers, NOISE + 8 * (RNG.random(N) < 0.006), "needs a look"),
+        (c.outliers, NOISE + 60 * (RNG.random(N) < 0.004), "violated"),
     ],
 )
 def test_each_finds_what_it_is_for(
@@ -60,7 +60,7 @@ def test_each_finds_what_it_is_for(
 
 @pytest.mark.parametrize("noise", [NOISE, np.zeros(N)])
 def test_the_line_that_a_penalty_leaves_is_no_curve(noise: np.ndarray) -> None:
-    assert shape.linearity(held(noise + 0.5 * X)).verdict == "ok"
+    assert shape.linearity(held(noise + 0.5 * X)).verdict == "fine"
 
 
 def test_the_curve_is_named() -> None:
@@ -85,7 +85,7 @@ def test_a_few_rows_are_not_accused_by_chance(
             leverage=np.zeros(c.MIN_ROWS),
             mean_leverage=1.0,
         )
-        assert check(few).verdict == "ok"
+        assert check(few).verdict == "fine"
 
 
 def of_predicted(predicted: np.ndarray, residuals: np.ndarray) -> HeldOutPredictions:
@@ -105,12 +105,12 @@ def test_a_bin_of_two_rows_is_not_a_width() -> None:
     levels = np.where(np.arange(N) < 2, -1.0, np.arange(N) % 3)
     residuals = NOISE * (1 + 0.2 * (levels == 2))
     residuals[:2] = 0.01, 0.02
-    assert shape.homoscedasticity(of_predicted(levels, residuals)).verdict == "ok"
+    assert shape.homoscedasticity(of_predicted(levels, residuals)).verdict == "fine"
 
 
 def test_residuals_that_vary_only_here_and_there() -> None:
     found = shape.homoscedasticity(of_predicted(np.arange(N) % 2.0, NOISE * (np.arange(N) % 2)))
-    assert found.verdict == "alarm"
+    assert found.verdict == "violated"
     assert found.finding == "Residuals do not vary in a bin (prediction about 0)."
     assert "ratio" not in found.statistics
 
@@ -122,23 +122,24 @@ def test_leverage_is_told() -> None:
 
 def test_residuals_that_are_all_zero() -> None:
     for check in (shape.linearity, shape.homoscedasticity, c.outliers):
-        assert check(held(np.zeros(N))).verdict == "ok"
+        assert check(held(np.zeros(N))).verdict == "fine"
 
 
 @pytest.mark.parametrize(
-    ("rho", "verdict"), [(0.1, "ok"), (0.9, "watch"), (0.96, "alarm"), (1.0, "alarm")]
+    ("rho", "verdict"),
+    [(0.1, "fine"), (0.9, "needs a look"), (0.96, "violated"), (1.0, "violated")],
 )
 def test_columns_that_say_the_same(rho: float, verdict: str) -> None:
     found = c.multicollinearity(["a", "b"], inflation(np.array([[1, rho], [rho, 1]]), np.arange(2)))
     assert found.verdict == verdict
     if rho < 1:
         assert found.statistics["a"] == pytest.approx(1 / (1 - rho**2))
-    assert c.multicollinearity(["a"], np.ones(1)).verdict == "ok"
+    assert c.multicollinearity(["a"], np.ones(1)).verdict == "fine"
 
 
 def test_the_columns_that_others_determine_are_named() -> None:
     found = c.multicollinearity(["a", "b", "c"], np.array([1.0, np.inf, np.inf]))
-    assert found.verdict == "alarm"
+    assert found.verdict == "violated"
     assert found.finding == "Other selected columns determine b, c."
 
 
@@ -159,11 +160,11 @@ def among(others: int, residuals: np.ndarray, **more: object) -> HeldOutPredicti
 
 def test_a_curve_and_a_width_in_a_feature_that_is_not_selected_are_found() -> None:
     found = shape.linearity(among(20, NOISE + 0.5 * X**2))
-    assert (found.verdict, found.finding[:12]) == ("alarm", "A curve in x")
+    assert (found.verdict, found.finding[:12]) == ("violated", "A curve in x")
     assert "square or bins of x" in found.remedy
     assert len(found.statistics) == shape.MOST_STATISTICS
     found = shape.homoscedasticity(among(20, NOISE * np.exp(0.5 * X)))
-    assert found.verdict == "alarm"
+    assert found.verdict == "violated"
     assert "(x about" in found.finding
 
 
@@ -192,14 +193,14 @@ def test_limits_are_those_of_all_features_together() -> None:
             mean_leverage=1.0,
         )
         verdicts.append(shape.linearity(held).verdict)
-    assert verdicts == ["watch", "ok"]
+    assert verdicts == ["needs a look", "fine"]
 
 
 def test_a_width_by_the_levels_of_a_category_is_found() -> None:
     codes = np.arange(N) % 3
     shop = CategoryOfRows("shop", ["a", "b"], codes)  # the third is null
     found = shape.homoscedasticity(among(1, NOISE * (1 + (codes == 2)), categories=[shop]))
-    assert found.verdict == "watch"
+    assert found.verdict == "needs a look"
     assert "(shop null)" in found.finding
     assert "intervals.by: shop" in found.remedy
 

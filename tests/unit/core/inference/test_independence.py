@@ -16,19 +16,19 @@ def cohorts(bias: np.ndarray, name: str = "day") -> CohortResiduals:
 def test_cohorts_that_err_alike() -> None:
     alike = RNG.normal(size=60) * 0.5
     apart = RNG.normal(size=60) * 0.1  # as of 100 independent rows
-    assert independence([cohorts(alike)], None).verdict == "alarm"
-    assert independence([cohorts(apart)], None).verdict == "ok"
+    assert independence([cohorts(alike)], None).verdict == "violated"
+    assert independence([cohorts(apart)], None).verdict == "fine"
     both = independence([cohorts(apart), cohorts(alike, "store")], None)
-    assert both.verdict == "alarm"
+    assert both.verdict == "violated"
     assert [*both.statistics] == ["design_effect by day", "design_effect by store"]
-    assert independence([], None).verdict == "unknown"
-    assert independence([cohorts(alike[:4])], None).verdict == "unknown"
+    assert independence([], None).verdict == "not checked"
+    assert independence([cohorts(alike[:4])], None).verdict == "not checked"
 
 
 def test_few_cohorts_are_not_accused_by_chance() -> None:
     for seed in range(200):
         bias = np.random.default_rng(seed).normal(size=6) * 0.1
-        assert independence([cohorts(bias)], None).verdict == "ok"
+        assert independence([cohorts(bias)], None).verdict == "fine"
 
 
 def series(mean: np.ndarray, first: float = 735_000.0) -> PeriodResiduals:
@@ -36,7 +36,8 @@ def series(mean: np.ndarray, first: float = 735_000.0) -> PeriodResiduals:
 
 
 @pytest.mark.parametrize(
-    ("rho", "verdict"), [(0.0, "ok"), (0.35, "watch"), (0.8, "alarm"), (-0.8, "alarm")]
+    ("rho", "verdict"),
+    [(0.0, "fine"), (0.35, "needs a look"), (0.8, "violated"), (-0.8, "violated")],
 )
 def test_neighbouring_periods_that_err_alike(rho: float, verdict: str) -> None:
     noise, values = np.random.default_rng(2).normal(size=400), np.zeros(400)
@@ -51,11 +52,13 @@ def test_neighbouring_periods_that_err_alike(rho: float, verdict: str) -> None:
 
 def test_few_periods_are_not_accused_by_chance() -> None:
     for seed in range(200):
-        assert independence([], series(np.random.default_rng(seed).normal(size=12))).verdict == "ok"
+        assert (
+            independence([], series(np.random.default_rng(seed).normal(size=12))).verdict == "fine"
+        )
 
 
 def test_periods_without_an_order_or_too_few_have_no_neighbours() -> None:
     falling = np.linspace(1, -1, 40)
-    assert independence([], series(falling)).verdict == "alarm"
-    assert independence([], series(falling, 0.5)).verdict == "unknown"
-    assert independence([], series(falling[:9])).verdict == "unknown"
+    assert independence([], series(falling)).verdict == "violated"
+    assert independence([], series(falling, 0.5)).verdict == "not checked"
+    assert independence([], series(falling[:9])).verdict == "not checked"

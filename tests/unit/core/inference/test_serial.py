@@ -78,13 +78,15 @@ def test_sorted_rows_are_known(sign: int) -> None:
     assert not order.sorts(np.ones(300))
 
 
-@pytest.mark.parametrize(("rho", "verdict"), [(0.0, "ok"), (0.35, "watch"), (0.8, "alarm")])
+@pytest.mark.parametrize(
+    ("rho", "verdict"), [(0.0, "fine"), (0.35, "needs a look"), (0.8, "violated")]
+)
 def test_the_check_tells_rows_that_follow_one_another(rho: float, verdict: str) -> None:
     found = Correlogram.of(ar1(3000, rho), RowOrder.of_files(*in_files(3000)))
     check = independence.independence([], None, [found])
     assert check.verdict == verdict, check.finding
     assert "By position in the file" in check.finding
-    assert ("more than chance" in check.finding) == (verdict == "ok")
+    assert ("more than chance" in check.finding) == (verdict == "fine")
     assert check.statistics["autocorrelation by position in the file"] == pytest.approx(
         rho, abs=0.06
     )
@@ -93,4 +95,4 @@ def test_the_check_tells_rows_that_follow_one_another(rho: float, verdict: str) 
 def test_without_pairs_it_is_not_checked() -> None:
     order = RowOrder.of_files(np.arange(60.0), np.zeros(60))
     check = independence.independence([], None, [Correlogram.of(np.ones(60), order)])
-    assert check.verdict == "unknown"
+    assert check.verdict == "not checked"

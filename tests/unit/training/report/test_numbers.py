@@ -411,7 +411,7 @@ def test_residuals_over_time(trained: Trained) -> None:
     assert shows(texts[0][0], effect)
     assert "design_effect by fold" in known
     assert html.escape(finding, quote=False).replace("'", "&#39;") in page.text
-    assert checks["independence"]["verdict"] == "alarm"
+    assert checks["independence"]["verdict"] == "violated"
     assert shows(texts[2][1], watson)
     assert shows(texts[3][1], expected[0])
 

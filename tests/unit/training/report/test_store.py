@@ -3,9 +3,10 @@
 import json
 import os
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,13 @@ from statsmodels.stats.stattools import durbin_watson
 
 from lasso_jobs import TrainJob, train
 from lasso_jobs.cli.main import main
+from lasso_jobs.core.inference.checks import CheckVerdict
 from lasso_jobs.core.inference.residuals import HeldOutPredictions
 from lasso_jobs.errors import ModelError, OutputError
 from lasso_jobs.models.registry import Registry
 from lasso_jobs.storage import files as storage
 from lasso_jobs.training import examine
-from lasso_jobs.training.report import store
+from lasso_jobs.training.report import store, words
 from lasso_jobs.training.result import TrainResult
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -138,9 +140,9 @@ def test_leverage_is_that_of_the_hat_matrix(trained: Any) -> None:
 def test_the_checks_find_the_square_and_the_days(trained: Any) -> None:
     _, result, _ = trained
     verdicts = {check.name: check.verdict for check in result.checks}
-    assert verdicts["linearity"] == "alarm"
-    assert verdicts["independence"] == "alarm"
-    assert verdicts["outliers and leverage"] in ("ok", "watch")
+    assert verdicts["linearity"] == "violated"
+    assert verdicts["independence"] == "violated"
+    assert verdicts["outliers and leverage"] in ("fine", "needs a look")
     linear = next(check for check in result.checks if check.name == "linearity")
     assert LONG in linear.finding
 
@@ -158,12 +160,26 @@ def test_a_repeated_training_leaves_the_report_or_adds_it(trained: Any) -> None:
     assert Registry(job["registry"]).versions("odd") == [1]
 
 
+def test_checks_of_format_6_have_the_words_of_today(trained: Any, tmp_path: Path) -> None:
+    job, result, _ = trained
+    shutil.copytree(job["registry"], tmp_path / "models")
+    place = tmp_path / "models" / "odd" / "v1" / store.CHECKS
+    content = json.loads(place.read_text())
+    were = {"fine": "ok", "needs a look": "watch", "violated": "alarm", "not checked": "unknown"}
+    assert {*were} == {*get_args(CheckVerdict)} == {*words.TONES}
+    for check in content.values():
+        check["verdict"] = were[check["verdict"]]
+    place.write_text(json.dumps(content))
+    old = store.stored_report(str(tmp_path / "models"), "odd@v1")
+    assert [check.verdict for check in old.checks] == [check.verdict for check in result.checks]
+
+
 def test_the_commands(trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job, _, _ = trained
     page = tmp_path / "page.html"
     where = ("--registry", job["registry"])
     assert main(["models", "report", "odd", "--html", str(page), *where]) == 0
-    assert "linearity  alarm. " in capsys.readouterr().out
+    assert "linearity  violated. " in capsys.readouterr().out
     assert page.read_bytes() == store.stored_report(job["registry"], "odd@v1").page
     assert main(["models", "report", "odd", "--json", *where]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -257,10 +273,10 @@ def test_reports_of_other_trainings(change: dict[str, Any], trained: Any, tmp_pa
     found = store.stored_report(str(tmp_path / "models"), result.registered.reference)
     assert len(found.checks) == 6
     checks = found.as_values()
-    assert checks["independence"]["verdict"] != "unknown"
+    assert checks["independence"]["verdict"] != "not checked"
     assert json.dumps(checks, allow_nan=False)
     if change.get("holdout", 1) is None:
-        assert checks["linearity"]["verdict"] != "unknown"
+        assert checks["linearity"]["verdict"] != "not checked"
         assert "each predicted by the fit at the chosen alpha" in checks["linearity"]["how"]
 
 
@@ -310,7 +326,7 @@ def test_periods_are_checked_as_far_as_they_are_known(
     more = {f"{name}, of the sampled rows" for name in of_order}
     more |= {f"{what} by day" for what in ("autocorrelation", "lag")}
     assert {*found.statistics} - measured - more == of_order
-    assert found.verdict == ("alarm" if measured else "watch")
+    assert found.verdict == ("violated" if measured else "needs a look")
     page = store.stored_report(job["registry"], "periods@v1").page.decode()
     assert ("Residuals over time" in page) == ("durbin_watson" in measured)
     if "durbin_watson" in measured:
@@ -367,7 +383,7 @@ def test_categories_and_the_most_bent_unselected_features_are_shown(tmp_path: Pa
         "shop: mean residual of each level",
     ]
     linearity = result.checks[0]
-    assert linearity.verdict == "alarm" and "A curve in x7 " in linearity.finding
+    assert linearity.verdict == "violated" and "A curve in x7 " in linearity.finding
     assert "each of the 12 numeric features" in linearity.how
 
 
@@ -383,7 +399,7 @@ def test_the_curve_of_fuel_by_power_is_found(tmp_path: Path) -> None:
         "registry": str(tmp_path / "models"),
     }
     linearity = train(TrainJob.from_values(job), workers=1).checks[0]
-    assert linearity.verdict == "alarm"
+    assert linearity.verdict == "violated"
     assert linearity.finding.startswith("A curve in hp ")
     assert linearity.statistics["hp"] > 0.2
     assert linearity.how.startswith("205 rows of 205, each predicted by the fit")
