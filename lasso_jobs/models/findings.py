@@ -187,7 +187,7 @@ def _stability_in_words(stability: Stability, model: Model) -> str:
         useless = bound is not None and bound >= stable
         return f"{line}; their expected number of false ones has no useful bound" * useless or line
     if stability.n_candidates == 0:
-        return "not judged: no coefficient is penalised, so none is selected"
+        return "not judged: no column that varies has an l1 penalty, so none is selected"
     if stability.q == 0:
         return (
             f"not judged: with {stability.n_candidates} coefficients to choose from, no selection "

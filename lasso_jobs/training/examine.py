@@ -263,8 +263,8 @@ def held_out_predictions(
         CategoryOfRows(category.name, _level_names(category), place) for category, place in codes
     ]
     size = {each.name: np.abs(fit.standardised[spans[each.name]]).max() for each in categories}
-    known = len(columns.numeric)
-    every = known if data.screened is None else data.screened.record.n_columns
+    screened = data.screened
+    every = len(columns.numeric) if screened is None else screened.record.n_columns
     return HeldOutPredictions(
         predicted=unseen.predicted,
         actual=unseen.rows.target,
@@ -276,11 +276,20 @@ def held_out_predictions(
         mean_leverage=max(len(fit.selected) + fit.design.intercept, 1) / n,
         categories=sorted(categories, key=lambda each: -size[each.name]),
         rows=unseen.name[0].upper() + unseen.name[1:],
-        looked_at=f"each of the {known:,} numeric features"
-        if len(numeric) == every
-        else f"{len(numeric):,} of the {every:,} numeric features, the strongest and those nearest "
-        "to a coefficient",
+        looked_at=_said_of(len(numeric), every),
     )
+
+
+def _said_of(n: int, every: int) -> str:
+    """Which numeric features are looked at."""
+    if n < every:
+        return (
+            f"{n:,} of the {every:,} numeric features, the strongest and those nearest to a "
+            "coefficient"
+        )
+    if n < 2:
+        return "the one numeric feature" if n else "each numeric feature (there is none)"
+    return f"each of the {n:,} numeric features"
 
 
 def _level_names(category: Category) -> list[str]:

@@ -180,11 +180,11 @@ def _names(labels: Sequence[str], factors: Floats) -> str:
 
 def too_few(name: str, n: int) -> Check:
     """A check that was not made because of too few rows, or none."""
-    rows = f"only {n} rows have" if n else "no row has"
+    rows = f"Only {n} rows have" if n else "No row has"
     return Check(
         name=name,
         verdict="not checked",
-        finding=f"Not checked: {rows} a prediction by a fit that did not see them.",
+        finding=f"{rows} a prediction by a fit that did not see them.",
         how="On held-out rows, or on rows of the folds by the fits to the other folds.",
         remedy=f"Train on more rows: {MIN_ROWS} are needed.",
     )

@@ -25,7 +25,7 @@ SERIAL = Limits(0.2, 0.5)
 times that of independent rows: 1.5 and 3, as in `DESIGN`."""
 
 NO_COHORTS = (
-    "Not checked: this needs rows that follow one another in a file, unless that is sorted by the "
+    "This needs rows that follow one another in a file, unless that is sorted by the "
     "target; or rows without weights, and a time, group or period column with at least five values "
     "(ten in their order for Durbin-Watson)."
 )
@@ -83,8 +83,8 @@ def independence(
     if orders:
         how += (
             " Of a sample of the training rows in their order, autocorrelations of the residuals "
-            f"of the final fit, by the pairs of rows at each distance up to {MOST_LAGS}, with "
-            "Bonferroni's correction."
+            "of the final fit and of their signs, by the pairs of rows at each distance up to "
+            f"{MOST_LAGS}, with Bonferroni's correction."
         )
     judged = [_design_effect(each) for each in cohorts if (each.weight > 0).sum() >= MIN_COHORTS]
     if periods is not None and periods.ordered and len(periods.keys) >= LEAST_PERIODS:
@@ -151,9 +151,7 @@ def _serial_correlation(
 
 def _of_rows(found: Correlogram, n_lags: int) -> tuple[CheckVerdict, str, dict[str, int | float]]:
     """Judge the autocorrelations of rows; ``n_lags`` are looked at in all orders together."""
-    from scipy.special import ndtr
-
-    certain = 2 * ndtr(-np.abs(found.z)) * n_lags < SIGNIFICANT
+    certain = found.p_value * n_lags < SIGNIFICANT
     worst = int(np.argmax(np.where(certain, np.abs(found.r), 0.0)))
     lag, r, pairs = int(found.lags[worst]), float(found.r[worst]), int(found.pairs[worst])
     chance = "" if certain.any() else "; none of the first lags is more than chance"

@@ -40,13 +40,13 @@ def repeated_rows(repeats: Repeats, X: Floats, target: Floats, *, screened: bool
     """
     if screened or repeats.columns in (0, NOT_COUNTED):
         return _unknown(
-            "Not checked: rows of screened or sparse columns, and of a cache with other columns, "
+            "Rows of screened or sparse columns, and of a cache with other columns, "
             "are not compared."
         )
     targets = chance_of_equals(of_columns(target[None]))
     if targets > EQUAL_TARGETS:
         return _unknown(
-            f"Not checked: the target is equal in {targets:.0%} of all pairs of rows, so that rows "
+            f"The target is equal in {targets:.0%} of all pairs of rows, so that rows "
             "may be equal by chance."
         )
     n, several = int(repeats.counts.sum()), repeats.counts > 1

@@ -103,7 +103,11 @@ def test_words_say_what_matters(result: TrainResult) -> None:
     ("changes", "topic", "said"),
     [
         ({"q": 0, "n_candidates": 3}, "stability", "not judged: with 3 coefficients to choose"),
-        ({"q": 0, "n_candidates": 0}, "stability", "not judged: no coefficient is penalised"),
+        (
+            {"q": 0, "n_candidates": 0},
+            "stability",
+            "not judged: no column that varies has an l1 penalty",
+        ),
         ({"bootstrap": None, "groups": 5}, "spread", "5 groups of rows are too few"),
         # A model of before: its halves were fitted at the chosen alpha.
         (

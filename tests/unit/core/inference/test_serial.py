@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 from numpy.testing import assert_allclose
 from statsmodels.tsa.stattools import acf
 
@@ -90,6 +91,20 @@ def test_the_check_tells_rows_that_follow_one_another(rho: float, verdict: str) 
     assert check.statistics["autocorrelation by position in the file"] == pytest.approx(
         rho, abs=0.06
     )
+
+
+def test_a_few_wide_rows_do_not_hide_that_neighbours_err_alike() -> None:
+    rng, found = np.random.default_rng(5), {"dependent": 0, "independent": 0}
+    for _ in range(40):
+        width = np.repeat(np.exp(rng.normal(size=11)), 20)
+        for name, rho in (("dependent", 0.5), ("independent", 0.0)):
+            e = width * scipy.signal.lfilter([1.0], [1.0, -rho], rng.normal(size=220))
+            check = independence.independence(
+                [], None, [Correlogram.of(e, RowOrder.of_files(np.zeros(220), np.arange(220.0)))]
+            )
+            found[name] += check.verdict != "fine"
+    assert found["independent"] == 0
+    assert found["dependent"] > 25  # by the errors alone, without their signs: 9
 
 
 def test_without_pairs_it_is_not_checked() -> None:
