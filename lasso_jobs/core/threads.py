@@ -41,7 +41,7 @@ class Steps:
         n_threads: int | None = None,
     ) -> None:
         self._progress = progress
-        self.n_threads = n_threads or os.cpu_count()
+        self.n_threads = n_threads
         self._stopped = Event()
         self._taken: list[None] = []  # whose append needs no lock
         self._expected = self._told = 0
@@ -95,7 +95,7 @@ def in_threads(
     >>> in_threads(abs, [-1, 2], Steps())
     [1, 2]
     """
-    pool = ThreadPoolExecutor(steps.n_threads)
+    pool = ThreadPoolExecutor(steps.n_threads or os.cpu_count())
     futures = [pool.submit(function, item) for item in items]
     waiting = set(futures)
     try:

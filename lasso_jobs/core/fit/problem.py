@@ -173,11 +173,13 @@ def dual_gap(here: Penalised, coef: Floats, gradient: Floats) -> float:
     scale = float(np.min(limit[beyond] / steepness[beyond], initial=1.0))
     slope = np.abs(scale * gradient) - l1
     limit = np.where(gradient > 0, problem.high, -problem.low)
-    best = np.zeros_like(slope)
     ridge = (l2 > 0) & (slope > 0)
-    best[ridge] = np.minimum(slope[ridge] / l2[ridge], limit[ridge])
     boxed = (l2 == 0) & (slope > 0) & np.isfinite(limit)
-    best[boxed] = limit[boxed]
-    conjugate = float(slope @ best - l2 @ best**2 / 2)
+    conjugate = 0.0
+    if ridge.any() or boxed.any():
+        best = np.zeros_like(slope)
+        best[ridge] = np.minimum(slope[ridge] / l2[ridge], limit[ridge])
+        best[boxed] = limit[boxed]
+        conjugate = float(slope @ best - l2 @ best**2 / 2)
     dual = scale * residual_target - scale**2 * residual / 2 - conjugate
     return max(residual / 2 + penalty - dual, 0.0) + hidden
