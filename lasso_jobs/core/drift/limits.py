@@ -34,7 +34,8 @@ MISSING_FLOOR = 0.05
 
 
 SEASON_GROSS = 10.0
-"""Standard deviations of a feature's rows: no season moves a mean so far, a wrong unit does."""
+"""Standard deviations of a feature's rows: no season moves a mean so far, a wrong unit does. No
+limit is more by Student's t alone, which would put that of two periods at hundreds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,17 +257,22 @@ def limits(
     probability = FALSE_ALARMS / max(n_judged, 1)
     span, freedom = baseline.matching_spans(n, night)
     student = quantile(probability, freedom)
-    width = max(quantile(probability, freedom, span.heaviness), span.extreme)
+    spread, rows = sqrt(baseline.variance_of_mean(n, span)), sqrt(baseline.variance)
+    most = SEASON_GROSS * sqrt(baseline.variance + span.between)
+    width = min(quantile(probability, freedom, span.heaviness) * spread, most)
     shift_floor, psi_floor = baseline.floors()
-    shift = max(width * sqrt(baseline.variance_of_mean(n, span)), shift_floor * prediction_sd)
+    shift = max(width, span.extreme * spread, shift_floor * prediction_sd)
     by_chance = missing + student * sqrt(span.missing_between + missing * (1 - missing) / n)
+    # Two periods do not tell how much periods differ. Still, no half of the values is lost by
+    # normal variation: by Student's t alone all of them might be.
+    by_chance = min(by_chance, (1 + missing) / 2 - MISSING_FLOOR)
     psi = _psi_limit(baseline, n, span, shares=shares, probability=probability, freedom=freedom)
     return Limits(
         shift=shift,
         gross=max(2 * shift, SHIFT_GROSS * prediction_sd),
         psi=max(psi, psi_floor),
         missing=min(max(span.missing, by_chance) + MISSING_FLOOR, 1.0),
-        of_season=max(2 * shift, SEASON_GROSS * sqrt(baseline.variance)),
+        of_season=max(2 * shift, SEASON_GROSS * rows),
     )
 
 

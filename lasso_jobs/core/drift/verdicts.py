@@ -203,7 +203,7 @@ def _reason(drift: Drift, limit: Limits, by_bins: float, undone: Cancelled | Non
     if drift.kind == "prediction":
         by_itself = f"the mean prediction moved by {drift.score_shift:+.3g}"
     if usual(drift):
-        by_itself += f", where {usual(drift):+.3g} is usual on such a day"
+        by_itself += f", where {usual(drift):+.3g} is usual"
     beyond, within = [], []
     if shift > limit.shift:
         beyond.append(f"{by_itself}, {far}beyond the limit of {limit.shift:.3g}")

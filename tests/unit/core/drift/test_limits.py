@@ -1,5 +1,7 @@
 """Limits hold what they say: how often innocent days exceed them, simulated."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -121,6 +123,7 @@ def test_few_days_have_the_limit_that_students_t_asks_for(t: int) -> None:
     )
     known = Baseline(variance=1.0, n_sampled=10_000, n_periods=t, rows=500.0, spans=(seen,))
     expected = stats.t(t - 1).isf(0.01 / 20 / 2) * shifts.std(ddof=1) * np.sqrt(1 + 1 / t)
+    expected = min(expected, limits.SEASON_GROSS * np.sqrt(1 + found.between))
     assert of(known, 10**9, sd=1e-9).shift == pytest.approx(expected, rel=1e-6)
     assert of(known, sd=1e9).shift == 1e9 * limits.SHIFT_GROSS
 
@@ -204,7 +207,29 @@ def test_the_limit_of_nulls_is_above_the_worst_day_and_above_chance() -> None:
     days = alike(missing=0.3)
     assert of(days).missing == pytest.approx(0.35)
     assert of(days, 100, missing=0.5).missing > 0.5 + 3 * 0.05
-    assert of(days, 100, missing=0.99).missing == 1.0
+    assert of(days, 100, missing=0.99).missing == 0.995
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("t", [2, 3, 5, 9])
+def test_however_few_the_days_half_of_the_values_and_a_wrong_unit_are_beyond(
+    t: int, missing: float
+) -> None:
+    day = Span(between=0.5, extreme=1.0, psi=0.5, missing=missing, missing_between=0.1)
+    few = Baseline(
+        variance=1.0,
+        n_sampled=10_000,
+        n_periods=t,
+        rows=500.0,
+        spans=(replace(day, freedom=t - 1.0),),
+    )
+    found = of(few, missing=missing)
+    assert found.shift <= 10 * np.sqrt(1.5)
+    assert found.missing <= (1 + missing) / 2 + 1e-12
+    worst = replace(day, freedom=t - 1.0, missing=0.9, extreme=40.0)  # a day of the training
+    as_training = of(replace(few, spans=(worst,)), missing=missing)
+    assert_allclose(as_training.missing, 0.95)
+    assert_allclose(as_training.shift, 40 * np.sqrt(0.5 + 0.5 / 5_000))
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.6])
