@@ -89,11 +89,21 @@ class Acknowledgement:
         return {
             "acknowledged": f"{self.feature} of {self.model} {self.model_version} {self.said}",
             **{
-                f"up to, in {series}": f"a shift of {known.feature.shift:+.3g}, "
-                f"PSI {known.feature.psi:.3g}, {known.feature.unusable:.1%} without a usable value"
+                " in ".join(filter(None, ["up to", _others(series)])): f"a shift of "
+                f"{known.feature.shift:+.3g}, PSI {known.feature.psi:.3g}, "
+                f"{known.feature.unusable:.1%} without a usable value"
                 for series, known in self.levels.items()
             },
+            "in force": self._in_force(),
         }
+
+    def _in_force(self) -> str:
+        """Which runs it changes; of those that were scored before, the verdict stays as it was."""
+        since = min(known.since for known in self.levels.values())
+        if self.until is not None and self.until < since[:10]:
+            earlier = f"what was acknowledged of {self.feature} before is taken back"
+            return f"never, as it ends before the run, {since[:10]}; {earlier}"
+        return f"for runs of {since[:10]} and later; score that again to change its verdict, too"
 
 
 def acknowledge_drift(
@@ -222,6 +232,12 @@ def _levels(facts: DriftFacts, feature: str) -> dict[str, KnownLevels]:
         )
         for row in sorted(drifting, key=lambda row: row.partition)
     }
+
+
+def _others(series: str) -> str:
+    """What partitions of a series have in common beside their nights."""
+    first, _, rest = series.partition("/")
+    return series if "=" in first else rest
 
 
 def _night(partition: str, run: Run) -> str:

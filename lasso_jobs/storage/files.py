@@ -180,7 +180,7 @@ def create(place: str, content: bytes) -> None:
                 raise
         return
     target = Path(place)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     staged = target.parent / f".staged-{uuid.uuid4().hex}"
     try:
         _to_disk(staged, content)
@@ -188,6 +188,14 @@ def create(place: str, content: bytes) -> None:
         _link(staged, target)
     finally:
         staged.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make it if need be. A file in its place is not the file that was to be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(folder)) from error
 
 
 class NoHardLinksError(OSError):

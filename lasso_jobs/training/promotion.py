@@ -201,14 +201,18 @@ def _judged(
     shown_by = evaluation.not_worse(margin)
     if shown_by is None:
         return False, (
-            f"{sign}, and not surely within {margin:.2g} of it: {told}; with "
+            f"{sign}, and not surely within {_percent(margin)} of it: {told}; with "
             f"{margin * decisive.champion_mse:.4g} added it must exceed {gain.limit:.3g} "
             "standard errors"
         )
     told = _in_words(shown_by, champion, cohort)
     if (news := _news(planned, registered, champion)) is None:
         return False, f"not worse, but it has seen no later rows: {told}"
-    return True, f"not worse by {margin:.2g} of it, and {news}: {told}"
+    return True, f"not worse by more than {_percent(margin)}, and {news}: {told}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def _news(planned: TrainPlan, registered: Registered, champion: Registered) -> str | None:

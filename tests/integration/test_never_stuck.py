@@ -129,7 +129,7 @@ def test_a_version_that_is_not_worse_follows_once_it_has_seen_later_rows(tmp_pat
     found = promotion(data, registry, margin=0.5, seed=2)
     assert found.promoted, found.reason
     assert why(registry).startswith(
-        "not worse by 0.5 of it, and it has seen later values of day: hold-out MSE"
+        "not worse by more than 50%, and it has seen later values of day: hold-out MSE"
     )
 
 

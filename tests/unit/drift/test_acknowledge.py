@@ -38,7 +38,12 @@ def test_the_command_keeps_what_was_said(nights: str, capsys: pytest.CaptureFixt
     assert (entry.feature, entry.why, entry.until) == ("price", "list prices rose", "2024-01-20")
     assert entry.levels["date/"].since == "2024-01-06"
     assert main(command) == 0
-    assert "list prices rose" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "list prices rose" in said
+    assert "up to  a shift of" in said
+    assert "for runs of 2024-01-06 and later; score that again to change its verdict" in said
+    assert main([*command, "--until", "2024-01-05"]) == 0
+    assert "never, as it ends before the run, 2024-01-06; what was" in capsys.readouterr().out
 
 
 def test_the_last_entry_of_a_feature_counts_from_its_night_until_its_day(nights: str) -> None:

@@ -318,3 +318,9 @@ def test_a_folder_is_removed_with_all_below_and_nothing_else(root: str) -> None:
     for _ in range(2):
         storage.remove_all(storage.join(root, "a"))
         assert storage.names(root) == ["ab/3"]
+
+
+def test_a_file_in_place_of_the_folder_is_not_taken_for_the_file(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    with pytest.raises(NotADirectoryError, match="log"):
+        storage.create(str(tmp_path / "log" / "00000001.json"), b"{}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lasso_jobs.core.rows import buckets as b
 from lasso_jobs.core.rows.balance import MOST_LISTED, ListedGroups
@@ -107,7 +108,7 @@ def unit_of(job: "TrainJob", period: str, listed: ListedGroups) -> SplitUnit:
     if why_not is not None:
         return SplitUnit(None, f"{period} {why_not}", listed)
     n = f"{len(listed.keys):,}" if listed.complete else f"more than {MOST_LISTED:,}"
-    held = f", {_n_held(job, listed)} of them held out" if isinstance(job.holdout, float) else ""
+    held = f", {_told_held(job, listed)}" if isinstance(job.holdout, float) else ""
     told = f"its {n} values stay together{held if listed.complete else ''}; standard errors count "
     told += f"them, not rows. {ROWS_INSTEAD}"
     return SplitUnit(period, told, listed)
@@ -127,11 +128,28 @@ def _why_rows(job: "TrainJob", listed: ListedGroups) -> str | None:
     return None
 
 
+def _told_held(job: "TrainJob", listed: ListedGroups) -> str:
+    """How many are held out, with how many rows: of unequal days these may be most of them."""
+    held = _held(job, listed)
+    share = listed.counts[held].sum() / max(listed.counts.sum(), 1)
+    told = f"{held.sum()} of them held out ({share:.0%} of the rows"
+    return (
+        f"{told}, which leaves few: another seed may hold out others)"
+        if share > 0.5
+        else f"{told})"
+    )
+
+
 def _n_held(job: "TrainJob", listed: ListedGroups) -> int:
     """How many of them the hashes hold out."""
+    return int(_held(job, listed).sum())
+
+
+def _held(job: "TrainJob", listed: ListedGroups) -> NDArray[np.bool_]:
+    """Which of them the hashes hold out."""
     if not isinstance(job.holdout, float):
-        return 0
-    return int((b.uniform(listed.keys) < listed.share_to_hold(job.holdout)).sum())
+        return np.zeros(len(listed.keys), np.bool_)
+    return b.uniform(listed.keys) < listed.share_to_hold(job.holdout)
 
 
 def _are_drawn(job: "TrainJob") -> bool:

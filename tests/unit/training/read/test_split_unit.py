@@ -39,7 +39,7 @@ def unit(folder: Path, **keys: Any) -> SplitUnit:
 @pytest.mark.parametrize(
     ("keys", "column", "because"),
     [
-        ({}, "date", f"its 11 values stay together, 5 of them held out; {TOLD}"),
+        ({}, "date", f"its 11 values stay together, 5 of them held out (45% of the rows); {TOLD}"),
         ({"search": {"split": "period"}}, "date", "its 11 values stay together"),
         ({"holdout": None}, "date", f"its 11 values stay together; {TOLD}"),
         ({"target": "x"}, "date", "its 12 values stay together, 6 of them held out"),
@@ -85,3 +85,21 @@ def test_periods_are_those_that_the_filter_leaves(
 def test_rows_that_carry_no_period_are_dealt_out_one_by_one(folder: Path) -> None:
     found = unit(folder / f"date={DAYS[0]}" / "rows.parquet")
     assert found == SplitUnit(None, "no column of periods is known; period names one")
+
+
+def test_a_hold_out_of_most_rows_is_told(tmp_path: Path) -> None:
+    """Days are drawn whatever their rows are, so that large ones may all be held out."""
+    for day in DAYS:
+        (tmp_path / f"date={day}").mkdir()
+    found = []
+    for large in DAYS:
+        for day in DAYS:
+            n = 1000 if day == large else 10
+            rows = pa.table({"x": [1.0] * n, "y": [1.0] * n})
+            pq.write_table(rows, tmp_path / f"date={day}" / "rows.parquet")
+        found.append(unit(tmp_path).because)
+    most = [text for text in found if "which leaves few: another seed may hold out others" in text]
+    assert len(most) == 6
+    assert all("6 of them held out (" in text for text in found)
+    assert all("(95% of the rows, which" in text for text in most)
+    assert all("(5% of the rows); standard" in text for text in found if text not in most)
