@@ -261,17 +261,18 @@ def _polish(here: Penalised, coef: Floats, gradient: Floats, steps: Steps) -> No
         free = np.flatnonzero(inside & ((coef != 0) | (l1 == 0)))
         slope = gradient[free] - l2[free] * coef[free] - l1[free] * np.sign(coef[free])
         matrix = problem.gram.take(free, axis=0).take(free, axis=1)
-        matrix[np.diag_indices(len(free))] += l2[free]
+        matrix.flat[:: len(free) + 1] += l2[free]
         step = _newton(matrix, slope)
         room = _room(here, coef, free, step)
         length = min(1.0, float(room.min(initial=np.inf)))
-        blocked = free[room <= length]
-        border = np.where(step < 0, problem.low[free], problem.high[free])
-        crosses = (l1[free] > 0) & (np.sign(coef[free]) * np.sign(step) < 0)
+        blocked, start = room <= length, coef[free]
         coef[free] += length * step
-        coef[blocked] = np.where(crosses, 0.0, border)[room <= length]
+        if blocked.any():
+            border = np.where(step < 0, problem.low[free], problem.high[free])
+            crosses = (l1[free] > 0) & (np.sign(start) * np.sign(step) < 0)
+            coef[free[blocked]] = np.where(crosses, 0.0, border)[blocked]
         gradient[:] = problem.covariance - problem.gram @ coef
-        if not len(blocked):
+        if not blocked.any():
             return
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.core.rows.moments import Floats, Moments
+from lasso_jobs.core.rows.moments import ROWS_AT_ONCE, Floats, Moments
 
 Scaling = Literal["standard", "robust", "minmax", "none"]
 
@@ -49,13 +49,15 @@ def per_unit(
     training: Moments, kept: NDArray[np.intp], unit: Floats, mean: Floats | None = None
 ) -> Floats:
     """Mean products of some columns per unit of each, around their means or (of means) zero."""
-    gram = training.scatter[np.ix_(kept, kept)]
-    gram /= training.weight
-    for j, (row, own) in enumerate(zip(gram, unit, strict=True)):  # no other array of this size
+    gram = np.empty((len(kept), len(kept)))
+    for start in range(0, len(kept), ROWS_AT_ONCE):  # no other array of this size
+        rows = slice(start, start + ROWS_AT_ONCE)
+        part = training.scatter.take(kept[rows], axis=0).take(kept, axis=1)
+        part /= training.weight
         if mean is not None:
-            row += mean[j] * mean
-        row /= own * unit
-    return np.asarray(gram)
+            part += np.multiply.outer(mean[rows], mean)
+        np.divide(part, np.multiply.outer(unit[rows], unit), out=gram[rows])
+    return gram
 
 
 @dataclass(frozen=True, slots=True)
