@@ -103,7 +103,7 @@ class Acknowledgement:
         if self.until is not None and self.until < since[:10]:
             earlier = f"what was acknowledged of {self.feature} before is taken back"
             return f"never, as it ends before the run, {since[:10]}; {earlier}"
-        return f"for runs of {since[:10]} and later; score that again to change its verdict, too"
+        return f"from {since[:10]} on; what is scored keeps its verdict until it is scored again"
 
 
 def acknowledge_drift(
@@ -134,7 +134,7 @@ def acknowledge_drift(
     Raises
     ------
     LassoJobsError
-        If there is no such run, or the feature does not drift in it.
+        If there is no such run, or the feature is neither to watch nor an alarm in it.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def _levels(facts: DriftFacts, feature: str) -> dict[str, KnownLevels]:
     if not drifting:
         raise JobError(
             f"run {facts.run.id[:12]}, feature {feature!r}",
-            f"does not drift ({own[-1].drift.reason})",
+            f"has the verdict {own[-1].drift.verdict} ({own[-1].drift.reason})",
             "a feature to watch or with an alarm",
             "Name one of those that drift show lists, or another --date or --run",
         )

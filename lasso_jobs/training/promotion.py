@@ -129,6 +129,8 @@ def _decision(
         return True, "the first champion"
     if rule == "always":
         return True, "the job says promote: always"
+    if (undone := _rolled_back(planned, registered.version)) is not None:
+        return False, undone
     champion = champion_of(planned.job)
     if champion is not None and (unfit := _unfit(planned, champion)) is not None:
         reason = f"v{before} can stay champion no longer: {unfit}. They were not compared"
@@ -138,6 +140,17 @@ def _decision(
         why_not = _why_not_compared(planned, champion, evaluation)
         return False, f"cannot be compared with v{before} on held-out rows: {why_not}"
     return _judged(planned, registered, champion, evaluation)
+
+
+def _rolled_back(planned: TrainPlan, version: int) -> str | None:
+    """Who took a version back, and why, if that was the last that was done with it."""
+    moves = Registry(planned.job.registry).moves(planned.job.name)
+    own = [each for each in moves if each.alias == CHAMPION and version in (each.old, each.new)]
+    if not own or own[-1].action != "rollback" or own[-1].old != version:
+        return None
+    last = own[-1]
+    by_hand = "'lasso-jobs models promote' makes it champion all the same"
+    return f"v{version} was rolled back by {last.by} on {last.at[:10]}: {last.why}. {by_hand}"
 
 
 def _unfit(planned: TrainPlan, champion: Registered) -> str | None:

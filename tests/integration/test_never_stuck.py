@@ -131,6 +131,14 @@ def test_a_version_that_is_not_worse_follows_once_it_has_seen_later_rows(tmp_pat
     assert why(registry).startswith(
         "not worse by more than 50%, and it has seen later values of day: hold-out MSE"
     )
+    # What a person took back is not undone by the same training, until they say so.
+    Registry(str(registry)).rollback("m", "too dear")
+    again = promotion(data, registry, margin=0.5, seed=2)
+    assert not again.promoted
+    assert again.reason.startswith("v4 was rolled back by ")
+    assert ": too dear. 'lasso-jobs models promote' makes it" in again.reason
+    Registry(str(registry)).promote("m@v4", "it was not")
+    assert promotion(data, registry, margin=0.5, seed=2).champion == 4
 
 
 @pytest.mark.slow

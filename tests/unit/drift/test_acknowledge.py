@@ -41,7 +41,7 @@ def test_the_command_keeps_what_was_said(nights: str, capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     assert "list prices rose" in said
     assert "up to  a shift of" in said
-    assert "for runs of 2024-01-06 and later; score that again to change its verdict" in said
+    assert "from 2024-01-06 on; what is scored keeps its verdict until it is scored again" in said
     assert main([*command, "--until", "2024-01-05"]) == 0
     assert "never, as it ends before the run, 2024-01-06; what was" in capsys.readouterr().out
 
@@ -67,7 +67,7 @@ def test_the_last_entry_of_a_feature_counts_from_its_night_until_its_day(nights:
     ("given", "words"),
     [
         ({"feature": "prices"}, "is not among what was compared"),
-        ({"date": "2024-01-03"}, "does not drift"),
+        ({"date": "2024-01-03"}, "has the verdict ok"),
         ({"until": "soon"}, "expected a date"),
         ({"why": " "}, "is empty"),
         ({"run": "no"}, "has no run"),

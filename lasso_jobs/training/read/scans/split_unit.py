@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from lasso_jobs.jobs.train import TrainJob
 
 FEWEST_PERIODS = 10
+NO_PERIODS = (
+    "no periods are known: no folder has a day in its name, as date=2024-01-31 has, and period "
+    "names no column"
+)
 ROWS_INSTEAD = "search.split: random deals out single rows"
 
 
@@ -84,7 +88,7 @@ def split_unit(job: "TrainJob", dataset: "Dataset", period: str | None) -> Split
     if split.random:
         return SplitUnit(None, "search.split is random")
     if period is None:
-        return SplitUnit(None, "no column of periods is known; period names one")
+        return SplitUnit(None, NO_PERIODS)
     if not _are_drawn(job):
         return SplitUnit(period, f"standard errors count its values. {ROWS_INSTEAD}", NOT_LISTED)
     if not _folders_tell(job, dataset, period):
@@ -124,7 +128,8 @@ def _why_rows(job: "TrainJob", listed: ListedGroups) -> str | None:
         return None
     n_left = n - _n_held(job, listed)
     if n_left < search.folds:
-        return f"has {n} values, of which {n_left} are left for {search.folds} folds"
+        fewer = f"; search.folds: {n_left} keeps them together" if n_left > 1 else ""
+        return f"has {n} values, of which {n_left} are left for {search.folds} folds{fewer}"
     return None
 
 

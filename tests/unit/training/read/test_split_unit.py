@@ -8,7 +8,7 @@ import pytest
 
 from lasso_jobs import TrainJob
 from lasso_jobs.training.plan import plan
-from lasso_jobs.training.read.scans.split_unit import SplitUnit
+from lasso_jobs.training.read.scans.split_unit import NO_PERIODS, SplitUnit
 
 DAYS = [date(2024, 1, 1) + timedelta(i) for i in range(12)]
 TOLD = "standard errors count them, not rows. search.split: random deals out single rows"
@@ -52,7 +52,11 @@ def unit(folder: Path, **keys: Any) -> SplitUnit:
             "standard errors count its values. search.split: random",
         ),
         ({"search": {"folds": 6}}, "date", "its 11 values stay together"),
-        ({"search": {"folds": 7}}, None, "date has 11 values, of which 6 are left for 7 folds"),
+        (
+            {"search": {"folds": 7}},
+            None,
+            "6 are left for 7 folds; search.folds: 6 keeps them together",
+        ),
         ({"period": "week"}, "week", "its values stay together; with fewer than 10 values, rows"),
         ({"holdout": {"where": "date > '2024-01-08'"}}, "date", "with fewer than 10 values, rows"),
     ],
@@ -84,7 +88,7 @@ def test_periods_are_those_that_the_filter_leaves(
 
 def test_rows_that_carry_no_period_are_dealt_out_one_by_one(folder: Path) -> None:
     found = unit(folder / f"date={DAYS[0]}" / "rows.parquet")
-    assert found == SplitUnit(None, "no column of periods is known; period names one")
+    assert found == SplitUnit(None, NO_PERIODS)
 
 
 def test_a_hold_out_of_most_rows_is_told(tmp_path: Path) -> None:
