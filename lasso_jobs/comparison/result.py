@@ -191,7 +191,7 @@ class Comparison:
         standing = (
             f"has an RMSE of {best.rmse:.4g}, {100 * abs(share):.1f} % {where} the "
             f"LASSO's {lasso.rmse:.4g} on the same rows and folds (MSE {best.paired.mean:+.4g}, "
-            f"corrected standard error {best.paired.standard_error:.2g}, "
+            f"corrected standard error {_rough(best.paired.standard_error)}, "
             f"p {best.paired.p_value:.2g})"
         )
         clear = best.paired.smaller
@@ -216,7 +216,7 @@ class Comparison:
         lasso = self.reference.refit
         return (
             f"It costs {best.size_bytes:,} bytes instead of {lasso.size_bytes:,}, and "
-            f"{best.seconds:.2g} s instead of {lasso.seconds:.2g} s for a fit to "
+            f"{_rough(best.seconds)} s instead of {_rough(lasso.seconds)} s for a fit to "
             f"{self.sample_rows:,} rows in memory. You would lose exact cross-validation and "
             "retraining from one read of all rows, and coefficients that a person can read."
         )
@@ -284,10 +284,15 @@ class Comparison:
             "rows": f"{every} {self.n_rows:,} in folds, {self.sample_bytes:,} bytes in memory",
             "folds": f"{self.n_folds}{times}, those of the training",
             "budget": self.budget(),
-            "all rows": f"the LASSO's CV error is {mse:.4g} (SE {error:.2g}), RMSE {mse**0.5:.4g}, "
-            f"at alpha {all_rows.alpha:.4g}",
+            "all rows": f"the LASSO's CV error is {mse:.4g} (SE {_rough(error)}), "
+            f"RMSE {mse**0.5:.4g}, at alpha {all_rows.alpha:.4g}",
             "seconds": ", ".join(f"{stage} {s:.2f}" for stage, s in self.seconds.items()),
         }
+
+
+def _rough(value: float) -> str:
+    """Two digits, or all before the point: 0.012, 12, 599."""
+    return f"{value:.0f}" if 100 <= value < 1e6 else f"{value:.2g}"
 
 
 def _short(value: object) -> str:

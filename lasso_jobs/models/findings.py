@@ -180,7 +180,7 @@ def in_words(model: Model) -> Mapping[str, str]:
 
 def _stability_in_words(stability: Stability, model: Model) -> str:
     stable, bound = int(stability.stable.sum()), stability.bound
-    n = len(stability.stable) - (model.predictor.offset is not None)
+    n = int((~np.isnan(stability.frequency)).sum())  # without an offset, and what no l1 penalty has
     halves = f"{stability.threshold:.0%} of {2 * stability.pairs} half-samples"
     if stability.q is None:  # of a model of before, whose halves were fitted at the chosen alpha
         line = f"{stable} of {n} coefficients are selected in at least {halves}"

@@ -68,6 +68,7 @@ def test_clearly_better_earns_its_keep_and_has_a_price() -> None:
     assert (found.best, found.earns_its_keep) == ("forest", True)
     assert "forest has an RMSE of 8, 20.0 % below the LASSO's 10 on the same rows" in found.text
     assert "(MSE -36, corrected standard error 20, p 0.1)" in found.text
+    assert "standard error 599, p" in comparison(row("forest", 64.0, 599.1)).conclusion().text
     assert "It costs 2,000 bytes instead of 2,000, and 0.5 s instead of 0.5 s" in found.text
     assert "one read of all rows, and coefficients" in found.text
 

@@ -59,8 +59,8 @@ class Stability:
     threshold : float
         The frequency from which on a coefficient counts as stable.
     frequency : ndarray, shape (p,)
-        Share of the halves in which the coefficient is among the first q; NaN of an offset, and
-        everywhere if q is 0. Where nothing is penalised, 1 of all that vary.
+        Share of the halves in which the coefficient is among the first q; NaN of an offset, of
+        one without an l1 penalty, which is always there, and everywhere if q is 0.
     standard_error : ndarray, shape (p,)
         By the bootstrap, in original units; NaN of an offset, and where it is not known. Without
         ``bootstrap`` it is NaN, or by the jackknife in a model of before.
@@ -197,6 +197,7 @@ def _select_in_halves(
     """Stability selection, without standard errors."""
     candidates, usable = everything.design.usable.copy(), everything.design.usable
     candidates[candidates] = everything.design.problem.l1_factor > 0
+    always = usable & ~candidates
     tied = complements(everything.design)
     candidates[[second for _, second in tied]] = False
     halves = [half for pair in _pairs(groups, wanted) for half in pair]
@@ -217,7 +218,8 @@ def _select_in_halves(
         converged = all(each for _, each in found)
     for both in tied:  # which of the two enters is decided by rounding
         selected[:, both] = selected[:, both].any(axis=1, keepdims=True)
-    frequency = selected.mean(axis=0) if q else np.where(n, np.nan, usable.astype(float))
+    frequency = selected.mean(axis=0) if q else np.where(always | (n > 0), np.nan, 0.0)
+    frequency[always] = np.nan
     if everything.design.offset is not None:  # which is neither selected nor estimated
         frequency[everything.design.offset] = np.nan
     return Stability(
