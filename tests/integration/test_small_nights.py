@@ -79,7 +79,7 @@ def test_small_nights_are_judged_with_those_before_as_one_night_of_their_rows_wo
     for last in (2, 3):
         tables = [a_day(int(n[-2:]) + 100, 40, shift) for n in NIGHTS[last - 2 : last + 1]]
         one = tmp_path / f"one-{last}"
-        path = one / "day=2024-03-01" / "sales.parquet"
+        path = one / f"day={NIGHTS[last]}" / "sales.parquet"
         path.parent.mkdir(parents=True)
         frame = pd.concat([table.to_pandas() for table in tables])
         frame.to_parquet(path, index=False)
@@ -89,7 +89,7 @@ def test_small_nights_are_judged_with_those_before_as_one_night_of_their_rows_wo
                 "data": {"path": str(one)},
                 "output": {**values["output"], "path": str(tmp_path / f"scores-{last}")},
             },
-            "2024-03-01",
+            NIGHTS[last],
             path=str(tmp_path / f"drift-{last}"),
         )
         assert results[last].verdict == together.verdict == ("alarm" if shift else "ok")

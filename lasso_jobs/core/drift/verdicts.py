@@ -158,7 +158,7 @@ def _with_share(drift: Drift, moved: Drift) -> Drift:
         return drift
     reason = drift.reason
     if abs(drift.score_shift) > drift.shift_limit:
-        reason += f"; {share:.0%} of the movement by {moved.score_shift:+.3g}"
+        reason += f"; {share:.0%} of the mean prediction's movement by {moved.score_shift:+.3g}"
     return replace(drift, shift_share=share, reason=reason)
 
 

@@ -176,7 +176,7 @@ def test_each_feature_s_share_is_told_where_the_predictions_moved() -> None:
     drifts = measured({"a": 4.0, "b": -1.0, "c": 0.1})
     found = v.judge_together(drifts, judges(drifts))
     assert found["a"].raised == found["prediction"].raised == "alarm"
-    assert "129% of the movement by +3.1" in found["a"].reason
+    assert "129% of the mean prediction's movement by +3.1" in found["a"].reason
     shares = [found[name].shift_share for name in ("a", "b", "c")]
     assert sum(shares) == pytest.approx(1.0)
     assert np.isnan(found["prediction"].shift_share)
