@@ -203,8 +203,8 @@ def first_to_enter(
 def _walked(problem: Problem, most: int) -> tuple[Path, float]:
     """The last solution along the grid with at most so many penalised columns, and its alpha.
 
-    Alphas down to where the active columns change next are passed over: at 11 columns that is four
-    solutions of five.
+    Alphas down to where the active columns change next are passed over: at 11 columns that is three
+    solutions of four.
     """
     alphas = alpha_grid(alpha_max(problem), ENTRY_ALPHAS, ENTRY_EPS)
     penalised, at = problem.l1_factor > 0, 0
