@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from lasso_jobs import TrainJob, train
 from lasso_jobs.core.inference.cohorts import estimate
 from lasso_jobs.engine.cluster import connect
+from lasso_jobs.errors import DataError
 from lasso_jobs.training.gather import TrainingData, gather
 from lasso_jobs.training.plan import plan
 from lasso_jobs.training.read.rows import read_training_rows
@@ -193,6 +194,17 @@ def test_whole_days_are_held_out_whatever_the_folds(
     assert data.reading.cohort == "sold_at"
     if "repeats" in search:
         assert len([*data.folds.splits()]) == 15
+
+
+def test_a_fold_whose_days_are_all_held_out_is_told_with_the_way_out(
+    tmp_path: Path, client: "Client"
+) -> None:
+    write_folders(tmp_path, days(12))
+    by_day = {"alphas": [0.1], "split": {"fold": "date"}}
+    with pytest.raises(DataError, match=r"no rows that count.* set holdout to null"):
+        gathered(client, job(tmp_path, search=by_day))
+    data, _ = gathered(client, job(tmp_path, search=by_day, holdout=None))
+    assert len([*data.folds.splits()]) == 12
 
 
 def test_rows_are_the_unit_of_few_periods_or_when_asked_for(tmp_path: Path) -> None:

@@ -301,12 +301,17 @@ def check_folds_have_rows(
                 planned.dataset.path,
                 f"fold {which} has no rows that count (of {moments.n_rows:,} in all)",
                 "rows with a target and a weight above zero in every fold",
-                "Name another column, or filter the rows of that fold out with data.where"
-                if reading.folds
-                else "Use fewer folds, or more data",
+                _remedy_of_empty(planned) if reading.folds else "Use fewer folds, or more data",
             )
         if weights[training].sum() <= 0:
             raise _nothing_to_train_on(planned, f"fold {which} has no rows to train on")
+
+
+def _remedy_of_empty(planned: TrainPlan) -> str:
+    other = "Name another column, or filter the rows of that fold out with data.where"
+    if planned.job.holdout is None:
+        return other
+    return f"{other}; where all of its rows are held out, set holdout to null"
 
 
 def _nothing_to_train_on(planned: TrainPlan, found: str) -> DataError:
