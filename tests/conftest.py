@@ -136,6 +136,7 @@ def training(data: Path, registry: Path) -> Values:
         "name": "sales",
         "data": {"path": str(data), "where": f"day < '{DAYS[8]}'"},
         "target": "sales",
+        "stability": None,
         "features": {"exclude": ["id", "note"]},
         "search": {"alphas": 20},
         # Out of every model, so that there is a feature which scoring need not read.

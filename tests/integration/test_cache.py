@@ -325,7 +325,13 @@ def test_a_file_replaced_by_one_of_its_size_and_time_is_read_again(
 
     if where == "s3":
         data = f"{request.getfixturevalue('bucket')}/rows.parquet"
-    job = {"name": "m", "data": {"path": data}, "target": "y", "registry": str(tmp_path / "m")}
+    job = {
+        "name": "m",
+        "data": {"path": data},
+        "target": "y",
+        "stability": None,
+        "registry": str(tmp_path / "m"),
+    }
     found = []
     for seed in (1, 1, 5) if where == "s3" else (1, 5):
         size = put(seed)

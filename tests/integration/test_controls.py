@@ -32,6 +32,7 @@ def trained(frame: pd.DataFrame, folder: Path, **keys: Any) -> TrainResult:
         "name": "m",
         "data": {"path": str(folder / "rows.parquet")},
         "target": "target",
+        "stability": None,
         "registry": str(folder / "models"),
         "holdout": None,
         **keys,

@@ -53,6 +53,7 @@ def training(data: Path, registry: Path) -> TrainJob:
             "name": "m",
             "data": {"path": str(data)},
             "target": "y",
+            "stability": None,
             "features": {"exclude": ["id"]},
             "search": {"alphas": 10, "split": {"fold": "fold"}},
             "holdout": None,
@@ -132,6 +133,7 @@ def test_a_monitoring_knows_only_the_outcomes_which_are_left(
         "actuals": {"path": str(table)},
         "keys": ["id"],
         "target": "y",
+        "stability": None,
         "period": "day",
         "registry": str(tmp_path / "models"),
     }

@@ -39,6 +39,7 @@ def trained(folder: Path, frame: pd.DataFrame, **more: Any) -> Values:
         "name": "edges",
         "data": {"path": str(folder / "rows.parquet")},
         "target": "y",
+        "stability": None,
         "features": {"exclude": ["fold"]},
         "search": {"alphas": [0.3, 0.1, 0.03], "split": {"fold": "fold"}},
         "holdout": None,

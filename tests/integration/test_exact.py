@@ -66,6 +66,7 @@ def diabetes_folder(diabetes: pd.DataFrame, tmp_path_factory: pytest.TempPathFac
         "name": "diabetes",
         "data": {"path": "diabetes.parquet"},
         "target": "target",
+        "stability": None,
         "search": {"split": {"fold": "fold"}},
         "holdout": None,
     }
@@ -224,6 +225,7 @@ def sold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             "name": "homes",
             "data": {"path": str(folder / "homes.parquet"), "where": "sold >= 2002"},
             "target": "price",
+            "stability": None,
             "features": {"exclude": ["sold"], "categorical": ["grade"]},
             "preprocess": {"missing": request.param, "max_levels": 4},
             "search": {"alphas": 15, "folds": 4, "split": {"group": "street"}},

@@ -66,6 +66,7 @@ def job(folder: Path, search: Values, holdout: Any = None, **more: Any) -> Train
             "name": "shops",
             "data": {"path": str(folder / "data")},
             "target": "y",
+            "stability": None,
             "features": {"include": ["x", "z"]},
             "search": {"alphas": ALPHAS, **search},
             "holdout": holdout,

@@ -97,6 +97,7 @@ def fitted(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> Train:
             "name": "m",
             "data": {"path": str(folder / "data"), **job.pop("data", {})},
             "target": "y",
+            "stability": None,
             "registry": str(folder / "models"),
             "search": {"alphas": 4, "folds": 2, **job.pop("search", {})},
             **job,
@@ -307,6 +308,7 @@ def registry(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name": "m",
         "data": {"path": str(folder / "data")},
         "target": "y",
+        "stability": None,
         "features": features,
         "search": {"alphas": 4, "folds": 2},
         "intervals": {"by": "flag"},
@@ -460,6 +462,7 @@ def errors(registry: Path, tmp_path: Path) -> Errors:
             "actuals": {"path": str(tmp_path / "actuals")},
             "keys": ["id"],
             "target": "y",
+            "stability": None,
             "period": "day",
             "segments": ["shop"],
             "registry": str(registry),
@@ -527,7 +530,13 @@ def test_the_plan_says_which_columns_some_files_lack_or_have_otherwise(
 
 def trained_and_scored(folder: Path, scheduler: str, job: Values, **score_job: Any) -> Model:
     """Train on ``folder/data``, score it, and check the scores against a frame of the rows."""
-    values = {"name": "m", "data": {"path": str(folder / "data")}, "target": "y", **job}
+    values = {
+        "name": "m",
+        "data": {"path": str(folder / "data")},
+        "target": "y",
+        "stability": None,
+        **job,
+    }
     values |= {"search": {"alphas": 4, "folds": 2}, "registry": str(folder / "models")}
     model = train(TrainJob.from_values(values), cluster=scheduler).model
     values = {

@@ -143,6 +143,7 @@ def gathered(client: "Client", folder: Path, **keys: Any) -> TrainingData:
     values = {
         "name": "m",
         "target": "y",
+        "stability": None,
         "features": {"include": FEATURES},
         "registry": str(folder.parent / "models"),
         "cache": False,

@@ -69,6 +69,7 @@ def trained(tmp_path: Path) -> Train:
             "name": "homes",
             "data": {"path": str(data)},
             "target": "y",
+            "stability": None,
             "features": {"include": ["size", "age", "city"]},
             "preprocess": preprocess,
             "search": {"alphas": 25, "eps": 1e-3, "split": {"fold": "fold"}},

@@ -48,7 +48,13 @@ PLACES = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rubbish")
-    job = {"name": "m", "data": {"path": "data.parquet"}, "target": "y", "search": {"alphas": 3}}
+    job = {
+        "name": "m",
+        "data": {"path": "data.parquet"},
+        "target": "y",
+        "stability": None,
+        "search": {"alphas": 3},
+    }
     (folder / "job.yaml").write_text(yaml.safe_dump(job))
     x = [float(i * 7 % 11) for i in range(80)]
     pq.write_table(pa.table({"x": x, "y": [2 * a + a % 3 for a in x]}), folder / "data.parquet")

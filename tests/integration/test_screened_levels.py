@@ -181,7 +181,7 @@ def test_the_engine_is_chosen_by_the_levels_that_a_scan_lists(files: Path, tmp_p
     assert model.certificate.screening is not None
     few = {"features": {"include": ["x", "store"], "categorical": [], "dates": {}}}
     assert trained(files, tmp_path, "auto", few).certificate.screening is None
-    values = {"name": "a", "data": {"path": str(files)}, "target": "y"}
+    values = {"name": "a", "data": {"path": str(files)}, "target": "y", "stability": None}
     assert (
         "if the listed levels" in plan(TrainJob.from_values(values)).as_values()["engine_because"]
     )
@@ -192,6 +192,7 @@ def test_levels_that_would_be_screened_are_not_compared(files: Path, tmp_path: P
         "name": "c",
         "data": {"path": str(files)},
         "target": "y",
+        "stability": None,
         "registry": str(tmp_path / "models"),
         "features": ALONE,
         "search": {"alphas": 3},

@@ -344,6 +344,7 @@ def test_the_plan_says_what_screening_will_cost(files: Path, tmp_path: Path) -> 
         "name": "wide",
         "data": {"path": str(files)},
         "target": "y",
+        "stability": None,
         "registry": str(tmp_path / "models"),
         "search": {"engine": "screened", "alphas": 5},
     }
@@ -374,7 +375,13 @@ def test_the_plan_says_why_it_screens(
 ) -> None:
     vectors = pa.FixedSizeListArray.from_arrays(np.arange(3.0 * n), n)
     pq.write_table(pa.table({"v": vectors, "y": [1.0, 2.0, 4.0]}), tmp_path / "0.parquet")
-    values: Values = {"name": "m", "data": {"path": str(tmp_path)}, "target": "y", "search": search}
+    values: Values = {
+        "name": "m",
+        "data": {"path": str(tmp_path)},
+        "target": "y",
+        "stability": None,
+        "search": search,
+    }
     said = plan(TrainJob.from_values({**values, "registry": str(tmp_path / "m")})).as_values()
     assert said["engine"] == engine
     assert said["engine_because"].startswith(because)
@@ -419,6 +426,7 @@ def test_a_perfect_fit_ends_the_search_and_people_are_told(tmp_path: Path) -> No
         "name": "perfect",
         "data": {"path": str(tmp_path / "data")},
         "target": "y",
+        "stability": None,
         "registry": str(tmp_path / "models"),
         "search": {"engine": "screened"},
     }

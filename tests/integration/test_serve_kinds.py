@@ -52,6 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name": "kinds",
         "data": {"path": str(folder / "rows.parquet")},
         "target": "y",
+        "stability": None,
         "features": {
             "exclude": ["id", "group"],
             "categorical": ["zone"],

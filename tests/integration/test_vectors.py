@@ -104,6 +104,7 @@ def job(folder: Path, **values: Any) -> TrainJob:
             "name": "m",
             "data": {"path": str(folder / "data")},
             "target": "y",
+            "stability": None,
             "features": {"exclude": ["key"]},
             "search": {"alphas": 5, "split": {"fold": "fold"}},
             "holdout": None,
@@ -334,6 +335,7 @@ def test_vectors_of_another_size_than_the_job_states_are_refused(
         "name": "m",
         "data": {"path": str(tmp_path / "data")},
         "target": "y",
+        "stability": None,
         "features": {"sizes": {"v": 4}},
     }
     with pytest.raises(
@@ -351,6 +353,7 @@ def test_a_run_is_another_where_the_names_in_a_file_are(tmp_path: Path) -> None:
         "name": "m",
         "data": {"path": str(tmp_path / "data")},
         "target": "y",
+        "stability": None,
         "features": {"names": {"v": str(names)}},
     }
     for text in ("a\nb\n", "a\nc\n", "a\nb\n"):
@@ -385,6 +388,12 @@ def test_one_index_that_no_memory_has_room_for_is_refused_by_the_plan(
     rows = [{"indices": [7, 2**31 - 1 if i == 3 else 8], "values": [1.0, 2.0]} for i in range(9)]
     table = pa.table({"v": pa.array(rows, kind), "y": np.arange(9.0)})
     pq.write_table(table, tmp_path / "0.parquet")
-    values = {"name": "m", "data": {"path": str(tmp_path)}, "target": "y", "features": features}
+    values = {
+        "name": "m",
+        "data": {"path": str(tmp_path)},
+        "target": "y",
+        "stability": None,
+        "features": features,
+    }
     with pytest.raises(DataError, match=said):
         plan(TrainJob.from_values(values))

@@ -97,6 +97,7 @@ def train_job(folder: Path, width: int, **keys: Any) -> TrainJob:
     values = {
         "name": f"wide-{width}",
         "target": "y",
+        "stability": None,
         "features": {"exclude": ["prediction*", "id", "day", "model_version"]},
         "registry": str(folder.parent / "models"),
         **keys,
@@ -150,6 +151,7 @@ def test_a_scoring_and_a_monitoring_are_planned_in_proportion(
                 "actuals": {"path": str(folder)},
                 "keys": ["id"],
                 "target": "y",
+                "stability": None,
                 "period": "day",
                 "segments": [],
                 "registry": job.registry,

@@ -50,6 +50,7 @@ def model(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Mode
             "name": "m",
             "data": {"path": str(folder / "a.parquet")},
             "target": "y",
+            "stability": None,
             "preprocess": {"max_levels": 3, "missing": "indicator"},
             "search": {"alphas": 10},
             "registry": str(folder / "models"),
@@ -90,7 +91,13 @@ def test_of_more_features_the_used_and_the_strongest_have_references(
     X[:, 7] = X[:, 0] + 0.5 * X[:, 7]
     columns = {f"x{j}": x for j, x in enumerate(X.T)}
     pq.write_table(pa.table({**columns, "y": y}), tmp_path / "a.parquet")
-    values = {"name": "m", "data": {"path": str(tmp_path)}, "target": "y", "holdout": None}
+    values = {
+        "name": "m",
+        "data": {"path": str(tmp_path)},
+        "target": "y",
+        "stability": None,
+        "holdout": None,
+    }
     values |= {"search": {"alphas": [0.5]}, "registry": str(tmp_path / "models")}
     trained = train(TrainJob.from_values(values), workers=1)
     model = trained.model

@@ -85,6 +85,7 @@ def trained(folder, vectors: bool) -> Model:
             "name": "odd",
             "data": {"path": str(folder / "a.parquet")},
             "target": "y",
+            "stability": None,
             "features": {
                 "categorical": ["Grade no."],
                 "exclude": [] if vectors else ["sold", "vector"],

@@ -20,7 +20,12 @@ def trained(folder: Path, noise: float, n: int = 200, p: int = 3, **keys: Any) -
     frame = pd.DataFrame(r.normal(size=(n, p)), columns=[f"x{j}" for j in range(p)])
     frame["y"] = 2 * frame.x0 - frame.x1 + noise * r.normal(size=n)
     frame.to_parquet(folder / "rows.parquet")
-    values = {"name": "m", "data": {"path": str(folder / "rows.parquet")}, "target": "y"}
+    values = {
+        "name": "m",
+        "data": {"path": str(folder / "rows.parquet")},
+        "target": "y",
+        "stability": None,
+    }
     job = TrainJob.from_values({**values, "registry": str(folder / "models"), **keys})
     return train(job, workers=1)
 
