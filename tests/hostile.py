@@ -69,7 +69,6 @@ def jobs(folder: Path, n: int = 400) -> dict[str, Values]:
         "actuals": {"path": str(folder / "now.parquet")},
         "keys": ["id"],
         "target": TARGET,
-        "stability": None,
         "period": PARTITION,
         "segments": [],
         "registry": registry,

@@ -307,7 +307,6 @@ def test_killed_in_its_commit_a_plain_folder_is_whole_once_anything_is_asked_of_
             "actuals": {"path": "data"},
             "keys": ["id"],
             "target": "sales",
-            "stability": None,
             "period": "day",
         }
     )

@@ -70,7 +70,6 @@ def test_a_column_of_any_name_selects_dates_partitions_and_periods(
         "actuals": {"path": scoring["data"]["path"], "where": f"{quoted(name)} > '2024-01-01'"},
         "keys": [name, "id"],
         "target": "y",
-        "stability": None,
         "period": name,
         "min_rows": 20,
         "registry": training["registry"],
@@ -135,7 +134,6 @@ def test_text_in_double_quotes_is_told_to_be_in_single_ones(tmp_path: Path) -> N
         "actuals": {"path": scoring["data"]["path"], **where},
         "keys": ["id"],
         "target": "y",
-        "stability": None,
         "period": "day",
     }
     train(TrainJob.from_values(training), workers=1)

@@ -83,7 +83,6 @@ def jobs(folder: Path) -> dict[str, Values]:
             "actuals": data,
             "keys": ["id"],
             "target": "y",
-            "stability": None,
             "period": "day",
             "segments": ["city"],
             "history": {"path": str(folder / "history")},

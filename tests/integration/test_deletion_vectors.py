@@ -133,7 +133,6 @@ def test_a_monitoring_knows_only_the_outcomes_which_are_left(
         "actuals": {"path": str(table)},
         "keys": ["id"],
         "target": "y",
-        "stability": None,
         "period": "day",
         "registry": str(tmp_path / "models"),
     }

@@ -153,7 +153,6 @@ def test_monitoring_refuses_it(column: str, file: str, tmp_path: Path) -> None:
         "scores": {"path": str(tmp_path / "scores")},
         "actuals": {"path": str(tmp_path / "actuals")},
         "target": "y",
-        "stability": None,
         "keys": ["id"],
         "period": "day",
         "registry": str(tmp_path / "models"),

@@ -165,7 +165,6 @@ def test_monitoring_sees_the_coverage(data: Path, registry: Path, tmp_path: Path
         "actuals": {"path": str(data)},
         "keys": ["id", "role"],
         "target": "y",
-        "stability": None,
         "period": "role",
         "segments": "region",
         "registry": str(registry),

@@ -462,7 +462,6 @@ def errors(registry: Path, tmp_path: Path) -> Errors:
             "actuals": {"path": str(tmp_path / "actuals")},
             "keys": ["id"],
             "target": "y",
-            "stability": None,
             "period": "day",
             "segments": ["shop"],
             "registry": str(registry),

@@ -100,7 +100,6 @@ def written(tmp_path: Path, models: Path) -> Write:
             "actuals": {"path": str(tmp_path / "actuals")},
             "keys": ["day", "id"],
             "target": "y",
-            "stability": None,
             "period": "day",
             "history": {"path": str(tmp_path / "errors")},
             "registry": str(models),

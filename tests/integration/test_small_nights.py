@@ -204,7 +204,6 @@ def test_a_night_without_rows_is_monitored_as_such(
             "actuals": {"path": str(data)},
             "keys": ["day", "id"],
             "target": "sales",
-            "stability": None,
             "period": "day",
             "history": {"path": str(tmp_path / "errors")},
             "registry": values["registry"],

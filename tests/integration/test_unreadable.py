@@ -38,7 +38,6 @@ def jobs(own_shop: Path, score_values: Values, train_values: Values, tmp_path: P
             "actuals": {"path": str(own_shop)},
             "keys": ["id"],
             "target": "sales",
-            "stability": None,
             "period": "day",
             "segments": ["store"],
             "model": "sales",

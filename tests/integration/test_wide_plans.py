@@ -151,7 +151,6 @@ def test_a_scoring_and_a_monitoring_are_planned_in_proportion(
                 "actuals": {"path": str(folder)},
                 "keys": ["id"],
                 "target": "y",
-                "stability": None,
                 "period": "day",
                 "segments": [],
                 "registry": job.registry,
