@@ -6,7 +6,8 @@ python -m benchmarks wide [--rows N] [--features P] [--true K] [--rho R] [--snr 
                      [--peers NAME ...]
 python -m benchmarks genes [--repeat R] [--peers NAME ...]
 python -m benchmarks judgements [--only NAME ...] [--simulations N]
-python -m benchmarks drift [--rows N] [--worlds TEXT] [--dir DIR] [--evidently PYTHON]
+python -m benchmarks drift [--rows N] [--worlds TEXT] [--dir DIR]
+python -m benchmarks drift-peers [--rows N] [--worlds TEXT] [--dir DIR] [--peers NAME ...]
 python -m benchmarks plan [--columns P] [--files N] [--repeat R] [--dir DIR]
 python -m benchmarks soak [--minutes N] [--seed S] [--dir DIR] [--places PLACE ...]
 python -m benchmarks estimator [--rows N] [--features P] [--repeat R]
@@ -23,7 +24,19 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from benchmarks import drift, estimator, genes, plan, scheduler, score, serve, soak, train, wide
+from benchmarks import (
+    drift,
+    drift_peers,
+    estimator,
+    genes,
+    plan,
+    scheduler,
+    score,
+    serve,
+    soak,
+    train,
+    wide,
+)
 from benchmarks.judgements.run import SIMULATIONS, judgements
 
 Command = Callable[[argparse.Namespace], None]
@@ -92,7 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--rows", type=int, default=5_000, help="of each day")
     command.add_argument("--worlds", default="", help="a part of the names of those to run")
     command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
-    command.add_argument("--evidently", help="the Python of an environment that has Evidently")
+    command = commands.add_parser("drift-peers", help=drift_peers.drift_peers.__doc__)
+    command.set_defaults(function=drift_peers.drift_peers)
+    command.add_argument("--rows", type=int, default=500, help="of each day")
+    command.add_argument("--worlds", default="", help="a part of the names of those to run")
+    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+    peers = list(drift_peers.PEERS)
+    command.add_argument("--peers", nargs="*", choices=peers, default=peers)
     command = commands.add_parser("judgements", help=judgements.__doc__)
     command.set_defaults(function=judgements)
     command.add_argument("--only", nargs="+", choices=list(SIMULATIONS), help="leave others out")

@@ -2,13 +2,10 @@
 
 Training rows come in days. The worlds go on with more days, scored by the scoring job itself, all
 in one run: days are judged in their order, each by those before it. Days of few rows are judged
-together with those before them, so that neighbours share rows, and verdicts too. Beside it,
-Evidently's default preset compares each of the first `PEER_DAYS` days with the same number of
-training rows, in a process of its own.
+together with those before them, so that neighbours share rows, and verdicts too.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -21,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from benchmarks.processes import run, table
+from benchmarks.processes import table
 from lasso_jobs import ScoreJob, TrainJob, score, train
 from lasso_jobs.core.drift.drift import Severity
 from lasso_jobs.core.drift.verdicts import worst
@@ -33,8 +30,6 @@ USED = 10
 LEVELS = ("a", "b", "c", "d", "e")
 STRONG, UNUSED = "x00", "x19"
 SMALL = 20
-PEER_DAYS = 15
-"""The preset takes two seconds for a day."""
 
 Days = NDArray[np.float64]
 Frame = dict[str, NDArray[np.generic]]
@@ -110,7 +105,6 @@ def drift(options: argparse.Namespace) -> None:
     """False alarms and days until detection in simulated worlds."""
     folder = Path(options.dir) / f"drift-{options.rows}"
     verdicts: list[list[Severity]] = []
-    folders: list[str] = []
     registries: dict[str, str] = {}
     worlds = [world for world in WORLDS if options.worlds in world.name]
     for world in worlds:
@@ -124,15 +118,8 @@ def drift(options: argparse.Namespace) -> None:
         n_rows = world.rows or options.rows
         source = _written(place / "data", TRAINING_DAYS, world.days, n_rows, world, number)
         verdicts.append(_ours(place, source, registries[kind]))
-        folders += [str(training), str(source)]
     rows = [_counted(world, days) for world, days in zip(worlds, verdicts, strict=True)]
     head = ["", "watch", "alarm", "days with a watch or alarm before", "with an alarm"]
-    if options.evidently is not None:
-        module = str(Path(__file__).parent / "peers" / "drift_evidently.py")
-        found = json.loads(run([module, str(PEER_DAYS), *folders], options.evidently).output)
-        head += ["Evidently: dataset drift", "Evidently: any column"]
-        for row, world, theirs in zip(rows, worlds, found, strict=True):
-            row += [_counted_peer(world, theirs[of]) for of in ("dataset", "any")]
     sys.stdout.write(f"{options.rows:,} rows a day\n\n{table(head, *rows)}\n")
 
 
@@ -143,12 +130,6 @@ def _counted(world: World, verdicts: list[Severity]) -> list[str]:
     first = [next((i + 1 for i, v in enumerate(after) if v in level), None) for level in levels]
     false = [f"{sum(v in level for v in before)} of {len(before)}" for level in levels]
     return [world.name, *(_day(world, day) for day in first), *false]
-
-
-def _counted_peer(world: World, days: list[bool]) -> str:
-    before, after = days[: world.start], days[world.start :]
-    first = next((i + 1 for i, drifted in enumerate(after) if drifted), None)
-    return f"{_day(world, first)}; {sum(before)} of {len(before)}"
 
 
 def _day(world: World, day: int | None) -> str:

@@ -1,9 +1,10 @@
-"""Evidently's default preset: the first days, each against as many training rows of all days.
+"""Evidently's default preset: each night against all training rows.
 
-    python benchmarks/peers/drift_evidently.py MOST TRAINING DAYS [TRAINING DAYS ...]
+    python benchmarks/peers/drift_evidently.py FOLDER [FOLDER ...]
 
-MOST days of each folder DAYS are compared. Runs with the Python of an environment that has
-Evidently, pyarrow and pandas below 3.
+Prints, for each folder with `training` and `nights`, whether each night is a drifted dataset, and
+whether it has a drifted column. Runs with the Python of an environment that has Evidently, pyarrow
+and pandas below 3.
 """
 
 import json
@@ -15,31 +16,27 @@ from evidently import Report
 from evidently.presets import DataDriftPreset
 
 SHARE = 0.5
-"""The preset calls a dataset drifted if so many of its columns are."""
+"""The preset's default: a dataset has drifted if so many of its columns have."""
 
 
-def main(most: str, *folders: str) -> None:
-    found = []
-    for training, days in zip(folders[::2], folders[1::2], strict=True):
-        found.append(_compared(training, sorted(Path(days).glob("day=*/*.parquet"))[: int(most)]))
-        sys.stderr.write(f"{days}: {json.dumps(found[-1])}\n")
-    sys.stdout.write(json.dumps(found))
+def main(*folders: str) -> None:
+    sys.stdout.write(json.dumps([_compared(Path(folder)) for folder in folders]))
 
 
-def _compared(training: str, days: list[Path]) -> dict[str, list[bool]]:
-    """By what counts as an alarm, whether each day is one."""
-    files = sorted(Path(training).glob("day=*/*.parquet"))
-    n = len(pd.read_parquet(days[0], columns=["y"]))
-    parts = [pd.read_parquet(f).sample(n // len(files) + 1, random_state=0) for f in files]
-    reference = pd.concat(parts).drop(columns="y").sample(n, random_state=0)
+def _compared(folder: Path) -> tuple[list[bool], list[bool]]:
+    reference = pd.concat(map(_read, sorted((folder / "training").glob("day=*/*.parquet"))))
     dataset, some = [], []
-    for file in days:
-        current = pd.read_parquet(file).drop(columns="y")
-        result = Report([DataDriftPreset(drift_share=SHARE)]).run(current, reference).dict()
+    for file in sorted((folder / "nights").glob("day=*/*.parquet")):
+        result = Report([DataDriftPreset()]).run(_read(file), reference).dict()
         counted = next(m for m in result["metrics"] if "DriftedColumnsCount" in m["metric_name"])
         dataset.append(bool(counted["value"]["share"] >= SHARE))
         some.append(bool(counted["value"]["count"] >= 1))
-    return {"dataset": dataset, "any": some}
+    sys.stderr.write(f"{folder}: {sum(dataset)}, {sum(some)}\n")
+    return dataset, some
+
+
+def _read(file: Path) -> pd.DataFrame:
+    return pd.read_parquet(file, partitioning=None).drop(columns="y")
 
 
 if __name__ == "__main__":
