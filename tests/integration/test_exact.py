@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from numpy.testing import assert_allclose
+from scipy.stats import chi2
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes
 from sklearn.impute import MissingIndicator, SimpleImputer
@@ -298,11 +300,16 @@ def test_nine_tenths_of_the_holdout_and_a_new_street_are_inside_the_interval(
     held = sold["fold"] < 0
     predicted = refit(sold, sold["trained"]["alpha"], ~held).predict(sold["X"][held])
     errors = np.abs(sold["y"][held] - predicted)
-    _, in_street = np.unique(sold["frame"]["street"][held], return_counts=True)
-    # A street as large as that of a house drawn at random, none of whose houses are inside.
-    new = (in_street**2).sum() / in_street.sum()
-    wanted = 0.9 * (in_street.sum() + new)
-    exact = min(error for error in errors if (errors <= error).sum() >= wanted)
+    n, streets = len(errors), sold["frame"]["street"][held].to_numpy()
+    inside = pd.Series(errors <= np.sort(errors)[ceil(0.9 * (n + 1)) - 1])
+    houses = inside.groupby(streets).agg(["sum", "size"])
+    away = houses["sum"] - inside.mean() * houses["size"]
+    k = len(houses)
+    variance = (away**2).sum() / n**2 * k / (k - 1) * (k - 1) / chi2.ppf(0.1, k - 1)
+    # Streets count at least as a house each, and houses of streets at most as houses.
+    effective = np.clip(0.09 / variance, n**2 / (houses["size"] ** 2).sum(), n)
+    assert k >= 6
+    exact = np.sort(errors)[ceil(0.9 * n * (1 + 1 / effective)) - 1]
     assert_allclose(sold["trained"]["holdout"]["interval"], exact, rtol=1e-10)
 
 

@@ -123,7 +123,8 @@ def test_a_training_is_listed_with_its_tasks_and_artifacts(
     from lasso_jobs import TrainJob
     from lasso_jobs.flows.train import train_flow
 
-    values = train_flow(TrainJob.from_values(train_values), workers=1)
+    whole = {**train_values, "stability": {"pairs": 1, "resamples": 50}}
+    values = train_flow(TrainJob.from_values(whole), workers=1)
     run = flow_run(client, "train sales")
     assert run.state.is_completed()
     names = {"plan sales", "read sales once", "choose alpha", "measure on the hold-out"}

@@ -33,7 +33,10 @@ OPTIONS = [
 def usual(names: tuple[str, ...], but: argparse.Action | None = None) -> list[str]:
     """A command with what it requires; it is wrong in nothing but what a test adds."""
     needs = [a for a in COMMANDS[names]._actions if a is not but and a.nargs != 0]
-    values = {"--date": "2024-01-10", "--format": "sql"}
+    values = {
+        **{"--date": "2024-01-10", "--format": "sql"},
+        **{"--feature": "price", "--why": "known"},
+    }
     given = [*names]
     for action in needs:
         if action.required and action.option_strings:

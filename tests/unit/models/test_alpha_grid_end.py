@@ -9,7 +9,6 @@ import pytest
 
 from lasso_jobs import TrainJob, train
 from lasso_jobs.errors import ModelError
-from lasso_jobs.training import promotion
 from lasso_jobs.training.result import TrainResult
 
 pytestmark = pytest.mark.integration
@@ -73,6 +72,5 @@ def test_a_fit_that_did_not_converge_gets_advice_that_can_be_followed(
     monkeypatch.setattr("lasso_jobs.core.fit.cross_validation.GAP_TOLERANCE", -1.0)
     result = trained(tmp_path, 1.0, search=search)
     assert result.promotion.reason.startswith(f"the fit did not converge. {advice}")
-    always = TrainJob.from_values({**result.model.job, "promote": "always"})
     with pytest.raises(ModelError, match=advice):
-        promotion.promote(always, result.registered, None)
+        trained(tmp_path, 1.0, search=search, promote="always")

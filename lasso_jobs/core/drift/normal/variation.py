@@ -181,7 +181,7 @@ def l_kurtosis(values: Floats) -> float:
     Examples
     --------
     >>> round(l_kurtosis(np.array([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0])), 3)
-    0.208
+    0.391
     """
     x, n = np.sort(values), len(values)
     i = np.arange(n)

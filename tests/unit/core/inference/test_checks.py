@@ -206,5 +206,5 @@ def test_a_width_by_the_levels_of_a_category_is_found() -> None:
 
 
 def test_too_few_rows_are_said() -> None:
-    assert "no row has a prediction" in c.too_few("linearity", 0).finding
-    assert "only 17 rows" in c.too_few("linearity", 17).finding
+    assert "No row has a prediction" in c.too_few("linearity", 0).finding
+    assert "Only 17 rows" in c.too_few("linearity", 17).finding
