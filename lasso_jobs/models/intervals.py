@@ -61,8 +61,8 @@ def why_none(holdout: Holdout | None) -> str | None:
     if holdout.cohort is not None and holdout.expected is not None:
         n, what = holdout.expected.error.n_cohorts, f"values of {holdout.cohort!r}"
     count = ""
-    if holdout.n_effective is not None and holdout.n_effective < n - 0.05:
-        count = f", which count as {holdout.n_effective:.3g} equal and independent rows"
+    if holdout.effective_size is not None and holdout.effective_size < n - 0.05:
+        count = f", which count as {holdout.effective_size:.3g} equal and independent rows"
     least = least_rows(INTERVAL_COVERAGE)
     return (
         f"no intervals: {n:,} held-out {what}{count}, and a width that covers "
@@ -72,7 +72,7 @@ def why_none(holdout: Holdout | None) -> str | None:
 
 def covers(holdout: Holdout) -> str:
     """What the intervals cover: new rows, or rows of a new cohort."""
-    if holdout.cohort is None or holdout.n_effective is None:
+    if holdout.cohort is None or holdout.effective_size is None:
         return f"{INTERVAL_COVERAGE:.0%} of new rows"
     return f"{INTERVAL_COVERAGE:.0%} of the rows of new values of {holdout.cohort!r}"
 

@@ -50,7 +50,7 @@ class Holdout:
     cohort : str or None
         The column whose values (or days) are cohorts: sets of rows that may err alike, each
         of which counts as one for the standard errors.
-    n_effective : float or None
+    effective_size : float or None
         Equal and independent rows that say as much of the intervals; None of models of before.
     warning : str or None
         That R2 is too good to be true, and of which feature that may be.
@@ -68,7 +68,7 @@ class Holdout:
     expected: Expectation | None = None
     expected_by: Mapping[str, Expectation] = field(default_factory=dict)
     cohort: str | None = None
-    n_effective: float | None = None
+    effective_size: float | None = None
     warning: str | None = None
 
 

@@ -312,7 +312,7 @@ def _holdout(
         expected=expected,
         expected_by={name: rows.expected(widths.covered, own) for name, own in own_rows.items()},
         cohort=cohort,
-        n_effective=widths.overall.n_effective,
+        effective_size=widths.overall.effective_size,
     )
 
 

@@ -90,6 +90,8 @@ JOBS: dict[str, Values] = {
         "bounds": {},
     },
 }
+# What it does is told by test_whole_periods.
+JOBS["by row"] = {**COMMON, "search": {"split": "random"}}
 ALIKE = {"name", "target", "data.path", "registry"}  # of every job, without a default
 
 

@@ -50,21 +50,21 @@ class Width:
     ----------
     half : float or None
         In the target's unit; None where no finite width has the coverage.
-    n_effective : float
+    effective_size : float
         Rows of equal weight, with nothing in common, that say as much as those that are held out.
     """
 
     half: float | None
-    n_effective: float
+    effective_size: float
 
     @property
     def of_new(self) -> float:
         """By what to multiply a share of the held-out rows, so that it is one of new rows too.
 
-        The new row is one of ``n_effective + 1``, and is taken as not covered: of n rows that
+        The new row is one of ``effective_size + 1``, and is taken as not covered: of n rows that
         count alike, the width covers k, and of new ones at least ``k / (n + 1)``.
         """
-        return self.n_effective / (self.n_effective + 1)
+        return self.effective_size / (self.effective_size + 1)
 
 
 def half_width(
@@ -84,7 +84,7 @@ def half_width(
     Examples
     --------
     >>> half_width(np.arange(1.0, 20.0), np.ones(19), coverage=0.9)
-    Width(half=18.0, n_effective=19.0)
+    Width(half=18.0, effective_size=19.0)
 
     Eight rows are too few; so are sixteen of eight days on which all rows err alike:
 
@@ -104,12 +104,12 @@ def half_width(
     n = total**2 / float(weights @ weights)
     if cohorts is not None:
         widest = sizes[order[min(place(n), len(sizes) - 1)]]
-        n = min(n, _n_effective(sizes <= widest, weights, cohorts, coverage))
+        n = min(n, _effective_size(sizes <= widest, weights, cohorts, coverage))
     last = place(n)
     return Width(None if last == len(sizes) else float(sizes[order[last]]), n)
 
 
-def _n_effective(covered: Mask, weights: Floats, cohorts: Floats, coverage: float) -> float:
+def _effective_size(covered: Mask, weights: Floats, cohorts: Floats, coverage: float) -> float:
     """How many rows say as much as those of cohorts do, by the shares of them that are covered.
 
     The variance of the share of all rows, times the residual degrees of freedom over a low quantile

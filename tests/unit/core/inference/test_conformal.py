@@ -24,7 +24,7 @@ def test_of_rows_that_count_alike_it_is_the_order_statistic_or_there_is_none(
     found = half_width(sizes, np.ones(n), coverage=percent / 100)
     assert found.half == (float(rank) if rank <= n else None)
     assert (found.half is None) == (n < least_rows(percent / 100))
-    assert found.n_effective == n
+    assert found.effective_size == n
     # Of n + 1 exchangeable rows, the last is as often among the smallest as any other.
     if found.half is not None:
         assert np.mean(sizes <= found.half) * found.of_new == pytest.approx(rank / (n + 1))
@@ -40,7 +40,7 @@ def test_with_weights_it_is_the_least_size_that_reaches_the_coverage(
     reached = [s for s in {s for s, _ in rows} if sum(w for t, w in rows if t <= s) >= wanted]
     found = half_width(*np.array(rows, float).T, coverage=0.9)
     assert found.half == (min(reached) if reached else None)
-    assert found.n_effective == pytest.approx(float(total / new))
+    assert found.effective_size == pytest.approx(float(total / new))
 
 
 def days(n: int, rows: int, alike: float, seed: int) -> tuple[Floats, Floats]:
@@ -56,8 +56,10 @@ def test_cohorts_count_as_the_rows_that_their_shares_vary_like() -> None:
     found = half_width(sizes, np.ones(600), day, coverage=0.9)
     pooled = half_width(sizes, np.ones(600), coverage=0.9)
     inside = pd.Series(sizes <= pooled.half).groupby(day).mean()
-    assert found.n_effective == pytest.approx(0.09 / (inside.var() / 20 * 19 / chi2.ppf(0.1, 19)))
-    rank = ceil(0.9 * 600 * (1 + 1 / found.n_effective))
+    assert found.effective_size == pytest.approx(
+        0.09 / (inside.var() / 20 * 19 / chi2.ppf(0.1, 19))
+    )
+    rank = ceil(0.9 * 600 * (1 + 1 / found.effective_size))
     assert found.half == np.sort(sizes)[rank - 1] > (pooled.half or 0)
 
 
@@ -81,13 +83,13 @@ def test_few_cohorts_count_as_a_row_each() -> None:
     for n in (1, 2, 5):
         sizes, day = days(n, 100, 0.0, seed=0)
         found = half_width(sizes, np.ones(len(sizes)), day, coverage=0.9)
-        assert (found.half, found.n_effective) == (None, n)
+        assert (found.half, found.effective_size) == (None, n)
 
 
 def test_cohorts_say_no_more_than_their_rows() -> None:
     sizes, day = days(50, 1, 0.0, seed=0)
     alike = half_width(sizes, np.ones(50), day, coverage=0.9)
-    assert alike.n_effective == half_width(sizes, np.ones(50), coverage=0.9).n_effective == 50
+    assert alike.effective_size == half_width(sizes, np.ones(50), coverage=0.9).effective_size == 50
 
 
 def test_rows_of_weight_zero_do_not_count() -> None:
