@@ -204,7 +204,7 @@ def test_planes_and_days(tmp_path: Path, options: dict[str, Any], label: str) ->
     fold = np.arange(len(y)) % 3
     columns = {**frame, "fold": fold, "y": y}
     options = {**options, "features": {"exclude": ["fold"], **options.get("features", {})}}
-    model = trained(tmp_path, columns, search={"alphas": 6}, **options)
+    model = trained(tmp_path, columns, search={"alphas": 12}, **options)
     names = [
         label.format(column, level)
         for column, found in zip(frame, encoder.categories_, strict=True)
