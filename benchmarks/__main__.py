@@ -100,16 +100,17 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("genes", help=genes.genes.__doc__)
     command.set_defaults(function=genes.genes)
     _beside_peers(command)
+    _add_simulations(commands)
+    return parser
+
+
+def _add_simulations(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("drift", help=drift.drift.__doc__)
     command.set_defaults(function=drift.drift)
-    command.add_argument("--rows", type=int, default=5_000, help="of each day")
-    command.add_argument("--worlds", default="", help="a part of the names of those to run")
-    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+    _of_worlds(command, rows=5_000)
     command = commands.add_parser("drift-peers", help=drift_peers.drift_peers.__doc__)
     command.set_defaults(function=drift_peers.drift_peers)
-    command.add_argument("--rows", type=int, default=500, help="of each day")
-    command.add_argument("--worlds", default="", help="a part of the names of those to run")
-    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+    _of_worlds(command, rows=500)
     peers = list(drift_peers.PEERS)
     command.add_argument("--peers", nargs="*", choices=peers, default=peers)
     command = commands.add_parser("judgements", help=judgements.__doc__)
@@ -122,7 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--dir", help="where its folders are kept, for a look at them after")
     command.add_argument("--places", nargs="+", choices=soak.PLACES, default=soak.PLACES)
-    return parser
+
+
+def _of_worlds(command: argparse.ArgumentParser, rows: int) -> None:
+    command.add_argument("--rows", type=int, default=rows, help="of each day")
+    command.add_argument("--worlds", default="", help="a part of the names of those to run")
+    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
 
 
 def _beside_peers(command: argparse.ArgumentParser) -> None:

@@ -125,8 +125,7 @@ def _effective_size(covered: Mask, weights: Floats, cohorts: Floats, coverage: f
         return least
     share = float(weights @ covered) / total
     away = np.bincount(place, weights * covered) - share * size
-    variance = float(away @ away) / total**2 * k / (k - 1)
-    bound = variance * (k - 1) / float(chdtri(k - 1, 1 - BY_CHANCE))
+    bound = float(away @ away) / total**2 * k / float(chdtri(k - 1, 1 - BY_CHANCE))
     return max(coverage * (1 - coverage) / bound, least) if bound > 0 else least
 
 
