@@ -18,7 +18,6 @@ from lasso_jobs.data.dataset import (
     WorkUnit,
 )
 from lasso_jobs.engine.cluster import connect
-from lasso_jobs.engine.tasks import tree_reduce
 
 
 def scheduler(options: argparse.Namespace) -> None:
@@ -28,9 +27,9 @@ def scheduler(options: argparse.Namespace) -> None:
     made = time.perf_counter()
     units = dataset.static_work_units()
     planned, after_plan = time.perf_counter(), _peak()
-    with connect(options.cluster, options.workers) as client:
+    with connect(options.cluster, options.workers) as workers:
         connected, cpu = time.perf_counter(), time.process_time()
-        found = tree_reduce(client, _rows, _add, units)
+        found = workers.reduce(_rows, _add, units)
         done, cpu = time.perf_counter(), time.process_time() - cpu
     if (len(units), found) != (options.units, dataset.n_rows):
         raise SystemExit(f"{found:,} rows of {len(units):,} units")

@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-from distributed import Client, LocalCluster
 
 from benchmarks.judgements.rate import Rate
 from lasso_jobs import TrainJob
+from lasso_jobs.engine.cluster import connect
+from lasso_jobs.engine.tasks import Workers
 from lasso_jobs.training.build import build
 from lasso_jobs.training.examine import examine
 from lasso_jobs.training.gather import gather
@@ -60,14 +61,9 @@ class World:
 def simulate(simulations: int) -> Iterator[Rate]:
     """The worlds below, each with an eighth of the simulations that were asked for."""
     n = max(simulations // ONE_IN, 1)
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with connect(workers=1) as workers:
         for world in WORLDS:
-            said = [_said(world, seed, client) for seed in range(n)]
+            said = [_said(world, seed, workers) for seed in range(n)]
             yield Rate(
                 judgement=world.check or "any check",
                 world=world.name,
@@ -78,7 +74,7 @@ def simulate(simulations: int) -> Iterator[Rate]:
             )
 
 
-def _said(world: World, seed: int, client: Client) -> bool:
+def _said(world: World, seed: int, workers: Workers) -> bool:
     frame = world.draw(np.random.default_rng([seed, 20]))
     with TemporaryDirectory() as folder:
         frame.to_parquet(Path(folder) / "rows.parquet")
@@ -94,7 +90,7 @@ def _said(world: World, seed: int, client: Client) -> bool:
             "weight": world.weight,
         }
         planned = plan(TrainJob.from_values(job))
-        data = gather(lambda: client, planned)
+        data = gather(lambda: workers, planned)
         selected = select(planned, data)
         model = build(planned.job, data, selected, evaluate(planned, data, selected))
         checks = examine(planned, data, selected, model).checks

@@ -28,7 +28,7 @@ from lasso_jobs.training.retrain import reason_not_to
 from lasso_jobs.training.run import run_stages as train_stages
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 START = date(2024, 1, 1)
 DAYS, NIGHTS, PER_DAY = 60, 40, 100
@@ -64,16 +64,16 @@ class Shop:
     Parameters
     ----------
     folder : Path
-    client : Client
+    workers : Workers
     """
 
     folder: Path
-    client: "Client"
+    workers: "Workers"
 
     def train(self, k: int, data: dict[str, Any] | None = None, **keys: Any) -> bool:
         """Train as of day k; whether the new version is champion."""
         job = self.job(data, **keys).on(day(k))
-        result = train_stages(job, Stages(), lambda: nullcontext(self.client))
+        result = train_stages(job, Stages(), lambda: nullcontext(self.workers))
         return result.promotion.promoted
 
     def job(self, data: dict[str, Any] | None = None, **keys: Any) -> TrainJob:
@@ -95,7 +95,7 @@ class Shop:
             }
         )
         planned = score_plan.plan(job.on(day(k)))
-        return score_stages(self.client, planned, Stages()).verdict == "alarm"
+        return score_stages(self.workers, planned, Stages()).verdict == "alarm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +188,10 @@ def simulate(simulations: int) -> Iterator[Rate]:
     simulations : int
     """
     series = max(simulations // 100, 1)
-    with connect(workers=1) as client:
+    with connect(workers=1) as workers:
         for world in MOVED:
             found = [
-                _in_new_shop(client, moved_for_good, s, data=world.data) for s in range(series)
+                _in_new_shop(workers, moved_for_good, s, data=world.data) for s in range(series)
             ]
             alarms = [alarm for nights in found for alarm in nights.alarms]
             promoted = [each for nights in found for each in nights.promoted]
@@ -199,7 +199,7 @@ def simulate(simulations: int) -> Iterator[Rate]:
             yield _rate(world.name, "trainings that became champion", world.promoted, promoted)
         for gone in (True, False):
             name = f"a leaky first model, {'gone from the data' if gone else 'excluded'}"
-            stays = [_in_new_shop(client, leaky_stays, s, gone=gone) for s in range(series)]
+            stays = [_in_new_shop(workers, leaky_stays, s, gone=gone) for s in range(series)]
             yield _rate(name, "still champion after 4 weeks: 0 %", 1.0, stays)
     for days in (5, 12, 30):
         for worse_by, asked in ((0.01, "size <= 6 %"), (0.0, "power")):
@@ -208,9 +208,9 @@ def simulate(simulations: int) -> Iterator[Rate]:
             yield _rate(name, f"not worse by 1 %: {asked}", None, passed)
 
 
-def _in_new_shop(client: "Client", world: Any, seed: int, **how: Any) -> Any:
+def _in_new_shop(workers: "Workers", world: Any, seed: int, **how: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
-        return world(Shop(Path(folder), client), seed, **how)
+        return world(Shop(Path(folder), workers), seed, **how)
 
 
 def _rate(world: str, asked: str, before: float | None, yes: list[bool]) -> Rate:

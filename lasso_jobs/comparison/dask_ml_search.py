@@ -14,7 +14,7 @@ import numpy as np
 from distributed import Client, Future, as_completed
 from numpy.typing import NDArray
 
-from lasso_jobs.engine.tasks import result_of
+from lasso_jobs.engine.dask_workers import result_of
 from lasso_jobs.errors import JobError
 from lasso_jobs.progress import StageProgress
 

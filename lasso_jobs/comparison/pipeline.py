@@ -18,7 +18,7 @@ from lasso_jobs.core.fit.design import Design, Recipe
 from lasso_jobs.core.rows import centring
 from lasso_jobs.core.rows import sample as s
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.engine.cluster import use_one_blas_thread
+from lasso_jobs.engine.blas import use_one_blas_thread
 
 MODEL = "model__estimator__"
 """What the parameters of the estimator are called in the pipeline."""

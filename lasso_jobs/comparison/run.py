@@ -34,7 +34,7 @@ from lasso_jobs.comparison.sample import TrainingSample, draw
 from lasso_jobs.core.fit.choice import CrossValidation, mean_and_error
 from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.rows.moments import Floats
-from lasso_jobs.engine.tasks import result_of
+from lasso_jobs.engine.dask_workers import DaskWorkers, result_of
 from lasso_jobs.errors import JobError, LassoJobsError
 from lasso_jobs.jobs.compare import LASSO
 from lasso_jobs.jobs.train import TrainJob
@@ -70,14 +70,15 @@ def compare(
     LassoJobsError
     """
     require_dask_ml()
-    from lasso_jobs.engine.cluster import connect
+    from lasso_jobs.engine.cluster_options import Cluster
+    from lasso_jobs.engine.dask_client import dask_client
 
     families(job, 1.0, 1)  # What is wrong in the job is said before anything is read.
     clock = Clock()
     planned = plan(job)
     _refuse_screening(planned)
     clock.lap("plan")
-    with connect(cluster, workers) as client:
+    with dask_client(Cluster.of(cluster, workers)) as client:
         clock.lap("cluster")
         return _compared(client, planned, clock, progress)
 
@@ -104,11 +105,12 @@ def _compared(
     client: "Client", planned: TrainPlan, clock: Clock, progress: Progress | None
 ) -> Comparison:
     job = planned.job
-    gathered = gather(lambda: client, planned, progress)
+    workers = DaskWorkers(client)
+    gathered = gather(lambda: workers, planned, progress)
     if gathered.screened is not None:  # as the listed levels were so many
         raise _screened("the levels of the categories")
     clock.lap("moments")
-    sample = draw(client, planned, gathered, most=job.compare.rows, progress=progress)
+    sample = draw(workers, planned, gathered, most=job.compare.rows, progress=progress)
     clock.lap("sample")
     rows = in_folds(gathered)
     recipe = recipe_of(job, gathered.columns, gathered.moments)

@@ -22,9 +22,8 @@ from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.rows import read_training_rows
 
 if TYPE_CHECKING:
-    from distributed import Client
-
     from lasso_jobs.comparison.dask_ml_search import Split
+    from lasso_jobs.engine.tasks import Workers
 
 MAX_BYTES = 512 * 2**20
 """Of the matrix of a sample: wide rows are sampled in smaller numbers."""
@@ -91,7 +90,7 @@ def _rows_in(buckets: Indices, which: Indices) -> NDArray[np.int32]:
 
 
 def draw(
-    client: "Client",
+    workers: "Workers",
     planned: TrainPlan,
     gathered: TrainingData,
     *,
@@ -105,7 +104,7 @@ def draw(
 
     Parameters
     ----------
-    client : distributed.Client
+    workers : Workers
     planned : TrainPlan
     gathered : TrainingData
     most : int
@@ -117,13 +116,11 @@ def draw(
     DataError
         If a fold has none of them.
     """
-    from lasso_jobs.engine.tasks import tree_reduce
-
     reading = gathered.reading
     size = min(most, max(1_000, MAX_BYTES // (8 * (reading.columns.n_columns + _BESIDE))))
     read = partial(_sampled, reading=reading, size=size)
     advance = of_stage(progress, "sample")
-    rows = tree_reduce(client, read, s.merge, planned.work_units, progress=advance)
+    rows = workers.reduce(read, s.merge, planned.work_units, progress=advance)
     n_rows = gathered.moments.n_rows - gathered.moments.holdout.n
     sample = TrainingSample(rows, n_rows, _gathered(rows, gathered))
     _check_folds(sample)

@@ -1,1 +1,1 @@
-"""Dask: the cluster that a job runs on, its health, and its tasks."""
+"""The workers that a job runs on, threads or a Dask cluster's, and their tasks."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from threadpoolctl import threadpool_limits
 
@@ -19,3 +20,9 @@ def one_blas_thread() -> Iterator[None]:
 
     with threadpool_limits(1):
         yield
+
+
+@cache
+def use_one_blas_thread() -> None:
+    """Limit BLAS in this process, for good: called by each task, as workers come and go."""
+    threadpool_limits(1)

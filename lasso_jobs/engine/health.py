@@ -1,8 +1,8 @@
 """Checks and watches a cluster that others run: no workers, other versions, workers that go.
 
-A worker that goes is logged, no more: Dask runs its tasks elsewhere (`tasks` says how often). The
-job ends when there has been no worker for too long, or when one comes with other versions of the
-packages that decide what a result is.
+A worker that goes is logged, no more: Dask runs its tasks elsewhere (`dask_workers` says how
+often). The job ends when there has been no worker for too long, or when one comes with other
+versions of the packages that decide what a result is.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 
 import dask
 from dask.utils import parse_timedelta
-from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin
+from distributed import Client, Future, Worker, WorkerPlugin
 from distributed.client import ClosedClientError
 from distributed.comm.core import CommClosedError
 from distributed.versions import get_versions
@@ -122,13 +122,6 @@ def scheduler_is_gone(where: str, why: str) -> ClusterError:
         "Look at the scheduler's log, and run this again: what is done is not repeated",
         transient=True,
     )
-
-
-def dashboard(client: Client) -> str | None:
-    """The address of the dashboard; None if there is none, or the cluster is this process's."""
-    local = isinstance(client.cluster, LocalCluster)
-    has_one = "dashboard" in client.scheduler_info()["services"]
-    return None if local or not has_one else client.dashboard_link
 
 
 @contextmanager

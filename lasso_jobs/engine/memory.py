@@ -2,13 +2,17 @@
 
 import ctypes
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from distributed import Client
+CONTAINER_LIMITS = tuple(
+    Path("/sys/fs/cgroup", name)
+    for name in ("memory.max", "memory.high", "memory/memory.limit_in_bytes")
+)
+"""Of control groups of the second version, and of the first; at most some of the files exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +32,17 @@ class WorkerMemory:
 
 def of_this_process() -> int:
     """The machine's memory, or less if a container's limit or a resource limit says so."""
-    from distributed.system import MEMORY_LIMIT
+    import psutil  # 10 ms, and few jobs are so large that they ask
 
-    return int(MEMORY_LIMIT)
+    limits = [int(psutil.virtual_memory().total)]
+    for file in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            limits.append(int(file.read_text()))
+    if sys.platform != "win32":
+        import resource
+
+        limits.append(resource.getrlimit(resource.RLIMIT_RSS)[0])
+    return min(limit for limit in limits if limit > 0)
 
 
 def give_back() -> None:
@@ -44,9 +56,3 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
         if trim is not None:
             trim(0)
-
-
-def of_workers(client: "Client") -> list[WorkerMemory]:
-    """The workers that there are now."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return [WorkerMemory(int(w["nthreads"]), int(w["memory_limit"] or 0)) for w in workers]

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lasso_jobs.engine.blas import one_blas_thread
-from lasso_jobs.engine.cluster import use_one_blas_thread
+from lasso_jobs.engine.blas import one_blas_thread, use_one_blas_thread
 from lasso_jobs.errors import DataError
 from lasso_jobs.estimator.matrix import MatrixRows
 from lasso_jobs.estimator.rows import Rows, check_lengths, checked_weights, pairwise

@@ -25,7 +25,6 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from lasso_jobs import escape
-from lasso_jobs.engine import health
 from lasso_jobs.engine.cluster import connect
 from lasso_jobs.progress import Progress
 
@@ -119,12 +118,12 @@ class _Progress:
 @contextmanager
 def cluster_of_run(cluster: str | None, workers: int | None) -> Iterator[Any]:
     """As `connect`; what its workers warn of is in the run's log, and a link to its dashboard."""
-    with _warnings_in_log(), connect(cluster, workers) as client:
-        link = health.dashboard(client)
+    with _warnings_in_log(), connect(cluster, workers) as started:
+        link = started.dashboard()
         if link is not None:
             log(logging.INFO, f"Dask dashboard: {link}")
             create_link_artifact(link, "Dask dashboard", "dask-dashboard", "While the cluster runs")
-        yield client
+        yield started
 
 
 @contextmanager

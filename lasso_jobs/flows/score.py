@@ -70,9 +70,9 @@ def score_flow(
     rename(_full_name(planned))
 
     def scored() -> ScoreResult:
-        with cluster_of_run(cluster, workers) as client:
+        with cluster_of_run(cluster, workers) as started:
             stages.clock.lap("cluster")
-            return run_stages(client, planned, stages, progress())
+            return run_stages(started, planned, stages, progress())
 
     values = with_new_connections(scored).as_values()
     name = planned.registered.model.name

@@ -70,13 +70,12 @@ def joined_batches(
 ) -> JoinedErrors:
     """Join all batches on a cluster, and merge them in their order."""
     from lasso_jobs.engine.cluster import connect
-    from lasso_jobs.engine.tasks import bounded_map
 
     batches, advance = planned.batches, of_stage(progress, "join")
     if not batches:
         return nothing_joined()
-    with connect(cluster, workers) as client:
-        done = dict(bounded_map(client, join, batches, planned.settings, progress=advance))
+    with connect(cluster, workers) as started:
+        done = dict(started.map(join, batches, planned.settings, progress=advance))
     return merge(done[i] for i in range(len(batches)))
 
 

@@ -24,7 +24,7 @@ from lasso_jobs.scoring.tables import quarantine_place
 from lasso_jobs.sinks.protocol import FOLDERS, sink
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 NightStatus = Literal["done", "late", "failed", "missing", "waiting"]
 NightFilter = Literal["missing", "failed", "all"]
@@ -206,12 +206,12 @@ def score_nights(
     refuse_failed_without_journal(job, only)
     for day in days:
         job.on(day)  # a job that no date fits fails here, before anything is scored
-    with connect(cluster, workers) as client:
-        return tuple(_score_if_due(client, job, day, only=only, progress=progress) for day in days)
+    with connect(cluster, workers) as started:
+        return tuple(_score_if_due(started, job, day, only=only, progress=progress) for day in days)
 
 
 def _score_if_due(
-    client: "Client", job: ScoreJob, day: str, *, only: NightFilter, progress: Progress | None
+    workers: "Workers", job: ScoreJob, day: str, *, only: NightFilter, progress: Progress | None
 ) -> NightResult:
     night = Night(day, "missing", None)
     try:
@@ -222,7 +222,7 @@ def _score_if_due(
             return NightResult(night)
         stages = Stages()
         planned = stages.run("plan", plan, job.on(day))
-        return NightResult(night, run_stages(client, planned, stages, progress))
+        return NightResult(night, run_stages(workers, planned, stages, progress))
     except NoDataError as error:
         if night.version is not None:
             return NightResult(night, error=str(error))

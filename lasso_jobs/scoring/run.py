@@ -43,7 +43,7 @@ from lasso_jobs.scoring.plan import ScorePlan, plan
 from lasso_jobs.scoring.staging import StagedRun, stage_rows
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -162,16 +162,16 @@ def score(
 
     stages = Stages()
     planned = stages.run("plan", plan, job)
-    with connect(cluster, workers) as client:
+    with connect(cluster, workers) as started:
         stages.clock.lap("cluster")
-        return run_stages(client, planned, stages, progress)
+        return run_stages(started, planned, stages, progress)
 
 
 def run_stages(
-    client: "Client", planned: ScorePlan, stages: Stages, progress: Progress | None = None
+    workers: "Workers", planned: ScorePlan, stages: Stages, progress: Progress | None = None
 ) -> ScoreResult:
     """Run the stages that follow the plan, in the one order that commands and flows share."""
-    staged = stages.run("score", stage_rows, client, planned, progress=progress)
+    staged = stages.run("score", stage_rows, workers, planned, progress=progress)
     drift = stages.run("drift", measure_drift, planned, staged)
     version = stages.run("commit", commit, planned, staged, drift_version=drift.version)
     finish(planned, drift, version)

@@ -1,6 +1,6 @@
 """Scores a run's work units on the cluster and accepts each: its rows are staged, not shown.
 
-A work unit whose worker dies is run again by `lasso_jobs.engine.tasks.bounded_map`. What a driver
+A work unit whose worker dies is run again by `lasso_jobs.engine.dask_workers`. What a driver
 accepted before it died is read from the journal, and not scored again.
 """
 
@@ -22,7 +22,7 @@ from lasso_jobs.sinks.partitions import partition_text
 from lasso_jobs.sinks.protocol import Partition
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ class StagedRun:
         return nights
 
 
-def stage_rows(client: "Client", planned: ScorePlan, progress: Progress | None = None) -> StagedRun:
+def stage_rows(
+    workers: "Workers", planned: ScorePlan, progress: Progress | None = None
+) -> StagedRun:
     """Score every work unit that the journal has not, and accept its first result.
 
     Raises
@@ -81,8 +83,6 @@ def stage_rows(client: "Client", planned: ScorePlan, progress: Progress | None =
     OutputError
         If the rows of a work unit do not add up.
     """
-    from lasso_jobs.engine.tasks import bounded_map
-
     job, journal, scored_at = planned.job, planned.journal, planned.task.run.scored_at
     accepted = journal.accepted(planned.work_units) if journal else {}
     if journal:
@@ -92,7 +92,7 @@ def stage_rows(client: "Client", planned: ScorePlan, progress: Progress | None =
     units = [planned.work_units[i] for i in rest]
     advance = of_stage(progress, "score", n_resumed)
     started, n_bytes = time.perf_counter(), 0
-    for i, scored in bounded_map(client, score_work_unit, units, planned.task, progress=advance):
+    for i, scored in workers.map(score_work_unit, units, planned.task, progress=advance):
         reconcile(units[i], scored)
         if job.bad_rows == "fail":
             refuse_too_many(job, str(units[i]), scored.rows, scored.reasons)

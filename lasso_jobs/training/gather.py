@@ -57,7 +57,7 @@ from lasso_jobs.training.screening.rounds import Screened, screen
 from lasso_jobs.training.screening.scanner import Scanner
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 MOST_GROUPS = 200
 
@@ -114,14 +114,14 @@ class TrainingData:
 
 
 def gather(
-    client: "Callable[[], Client]", planned: TrainPlan, progress: Progress | None = None
+    workers: "Callable[[], Workers]", planned: TrainPlan, progress: Progress | None = None
 ) -> TrainingData:
     """Scan the categories, the times and the groups, then read everything once.
 
     Parameters
     ----------
-    client : callable
-        Returns the client of a cluster. It is called only if something must be read: a training
+    workers : callable
+        Returns the workers. It is called only if something must be read: a training
         that finds everything in the cache starts no cluster.
     planned : TrainPlan
     progress : callable, optional
@@ -131,8 +131,8 @@ def gather(
     DataError
         If the rows cannot be trained on.
     """
-    planned, of_tokens = with_listed_tokens(AllUnits(client, planned, progress))
-    job, reads = planned.job, AllUnits(client, planned, progress)
+    planned, of_tokens = with_listed_tokens(AllUnits(workers, planned, progress))
+    job, reads = planned.job, AllUnits(workers, planned, progress)
     fold = job.search.split.fold
     known = calendar_categories(planned)
     levels = _levels(reads, known)

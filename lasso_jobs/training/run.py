@@ -27,7 +27,7 @@ from lasso_jobs.training.result import TrainResult
 from lasso_jobs.training.search import Selected, predictor_of, select
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 
 def evaluate(planned: TrainPlan, data: TrainingData, selected: Selected) -> Evaluation | None:
@@ -78,7 +78,7 @@ def train(
     1.21
     """
 
-    def open_cluster() -> "AbstractContextManager[Client]":
+    def open_cluster() -> "AbstractContextManager[Workers]":
         from lasso_jobs.engine.cluster import connect
 
         return connect(cluster, workers)
@@ -89,7 +89,7 @@ def train(
 def run_stages(
     job: TrainJob,
     stages: Stages,
-    open_cluster: "Callable[[], AbstractContextManager[Client]]",
+    open_cluster: "Callable[[], AbstractContextManager[Workers]]",
     *,
     progress: Progress | None = None,
     by: str | None = None,
@@ -102,24 +102,24 @@ def run_stages(
     stages : Stages
         Runs each of them.
     open_cluster : callable
-        Returns a context manager, whose value is a client. It is called only if something must be
-        read that is not in the cache.
+        Returns a context manager, whose value are the workers. It is called only if something must
+        be read that is not in the cache.
     progress : callable, optional
     by : str, optional
         Who promotes the model; by default the user.
     """
 
     @contextmanager
-    def timed() -> "Iterator[Client]":
-        with open_cluster() as client:
+    def timed() -> "Iterator[Workers]":
+        with open_cluster() as workers:
             stages.clock.lap("cluster")
-            yield client
+            yield workers
 
     planned = stages.run("plan", plan, job)
     # The limit is the process's, so it holds in a flow's tasks and in the threads of fits, too.
     with one_blas_thread():
-        with opened_when_needed(timed) as client:
-            data = stages.run("moments", gather, client, planned, progress=progress)
+        with opened_when_needed(timed) as workers:
+            data = stages.run("moments", gather, workers, planned, progress=progress)
         selected = stages.run("select", select, planned, data, progress=progress)
         evaluation = stages.run("evaluate", evaluate, planned, data, selected=selected)
         return stages.run(

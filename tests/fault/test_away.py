@@ -17,7 +17,6 @@ from urllib.parse import quote
 import pytest
 
 from lasso_jobs.engine.cluster import connect
-from lasso_jobs.engine.tasks import bounded_map
 from lasso_jobs.errors import ClusterError, DataError, OutputError
 from lasso_jobs.sinks import database
 
@@ -256,8 +255,8 @@ def waited(item: int) -> int:
 def mapped(cluster: Cluster, once: Callable[[], None]) -> list[int]:
     """Some tasks on the cluster; after a few of them something happens, the first time."""
     done = []
-    with connect(cluster.address) as client:
-        for _, result in bounded_map(client, waited, range(100)):
+    with connect(cluster.address) as workers:
+        for _, result in workers.map(waited, range(100)):
             done.append(result)
             if len(done) == 5:
                 once()
@@ -308,7 +307,7 @@ def test_a_cluster_that_is_not_there_may_come_and_wrong_options_stay_wrong() -> 
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ClusterError) as caught:
-        patch.setattr("lasso_jobs.engine.cluster.CONNECT_SECONDS", 1)
+        patch.setattr("lasso_jobs.engine.dask_client.CONNECT_SECONDS", 1)
         with connect(address):
             pass
     assert caught.value.transient

@@ -30,8 +30,8 @@ STAGES = ("levels", "moments", "score", "join")
 PHASES = {
     "arguments": "lasso_jobs.cli.main.build_parser",
     "plan": "lasso_jobs.scoring.run.plan",
-    "start": "lasso_jobs.engine.cluster.LocalCluster",
-    "connection": "lasso_jobs.engine.cluster.Client",
+    "start": "lasso_jobs.engine.dask_client.LocalCluster",
+    "connection": "lasso_jobs.engine.dask_client.Client",
     "rows": "lasso_jobs.scoring.run.stage_rows",
     "commit": "lasso_jobs.scoring.run.commit",
     "page": "lasso_jobs.scoring.run.finish",

@@ -310,10 +310,10 @@ def test_killed_in_its_commit_a_plain_folder_is_whole_once_anything_is_asked_of_
             "period": "day",
         }
     )
-    with connect("local", 1) as client:
+    with connect("local", 1) as workers:
 
         def score() -> None:
-            run_stages(client, plan(job.on(DAY)), Stages())
+            run_stages(workers, plan(job.on(DAY)), Stages())
 
         write_day(Path("data"), DAY, 1, 0)
         score()

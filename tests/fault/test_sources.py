@@ -67,8 +67,8 @@ def test_a_file_that_changes_after_the_plan_is_named_and_nothing_is_committed(
     path = Path(job.data.path) / f"day={SECOND}" / "sales.parquet"
     content, planned = path.read_bytes(), plan(job)
     change(path)
-    with connect("local", 1) as client, pytest.raises(DataError) as caught:
-        run_stages(client, planned, Stages())
+    with connect("local", 1) as workers, pytest.raises(DataError) as caught:
+        run_stages(workers, planned, Stages())
     assert str(caught.value).startswith(f"{path}: {said}")
     table = DeltaTable(job.output.path)
     assert table.version() == 0

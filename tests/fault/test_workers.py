@@ -23,7 +23,6 @@ from distributed import Client
 
 from lasso_jobs import ScoreJob, TrainJob, score, train
 from lasso_jobs.engine.cluster import connect
-from lasso_jobs.engine.tasks import bounded_map, tree_reduce
 from lasso_jobs.errors import ClusterError
 from lasso_jobs.outputs.verify import verify
 from lasso_jobs.scoring import staging
@@ -167,9 +166,9 @@ def add(left: int, right: int) -> int:
 
 def test_an_item_that_dask_gives_up_is_run_once_more_alone(tmp_path: Path) -> None:
     allowed = dask.config.set({"distributed.scheduler.allowed-failures": 1})
-    with allowed, connect("local-processes", 2) as client:
+    with allowed, connect("local-processes", 2) as workers:
         function = partial(dies_twice, victim=4, folder=str(tmp_path))
-        assert tree_reduce(client, function, add, range(9)) == sum(range(9))
+        assert workers.reduce(function, add, range(9)) == sum(range(9))
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -178,10 +177,10 @@ def test_the_item_that_kills_is_named_and_none_that_waited_beside_it(_: int) -> 
     allowed = dask.config.set({"distributed.scheduler.allowed-failures": 1})
     with (
         allowed,
-        connect("local-processes", 2) as client,
+        connect("local-processes", 2) as workers,
         pytest.raises(ClusterError, match=r"^5: its workers died, 2 times"),
     ):
-        list(bounded_map(client, kills, range(9), 5))
+        list(workers.map(kills, range(9), 5))
 
 
 def kills(item: int, victim: int) -> None:

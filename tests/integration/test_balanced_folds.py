@@ -50,8 +50,8 @@ def write(folder: Path, frame: pd.DataFrame, name: str = "a") -> None:
 def gathered(of: TrainJob) -> tuple[TrainingData, NDArray[np.intp]]:
     """What a training knows, and the bucket of each of its rows."""
     planned = plan(of)
-    with connect(workers=1) as client:
-        data = gather(lambda: client, planned)
+    with connect(workers=1) as workers:
+        data = gather(lambda: workers, planned)
     read = [r for unit in planned.work_units for r in read_training_rows(unit, data.reading)]
     return data, np.concatenate([each.buckets for each in read])
 

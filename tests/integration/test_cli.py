@@ -381,7 +381,7 @@ def test_a_plan_is_of_the_job_with_its_settings(here: Run, folder: Path) -> None
 def test_a_scheduler_that_does_not_answer_is_named(
     here: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.engine.cluster.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("lasso_jobs.engine.dask_client.CONNECT_SECONDS", 1)
     done = here("train", write_job(folder, job()), "--cluster", "tcp://127.0.0.1:1", folder=folder)
     line = the_line(done)
     assert "tcp://127.0.0.1:1" in line

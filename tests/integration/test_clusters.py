@@ -24,8 +24,10 @@ import yaml
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
-from lasso_jobs.engine.cluster import LOOPBACK, connect
-from lasso_jobs.engine.tasks import bounded_map
+from lasso_jobs.engine.cluster import connect
+from lasso_jobs.engine.cluster_options import Cluster
+from lasso_jobs.engine.dask_client import LOOPBACK, dask_client
+from lasso_jobs.engine.dask_workers import DaskWorkers
 from lasso_jobs.errors import ClusterError
 
 from ..certificates import dask_environment, write_certificates
@@ -78,8 +80,8 @@ def double(number: int) -> int:
     return 2 * number
 
 
-def results(client: Any, numbers: list[int]) -> list[int]:
-    return [value for _, value in sorted(bounded_map(client, double, numbers))]
+def results(workers: Any, numbers: list[int]) -> list[int]:
+    return [value for _, value in sorted(workers.map(double, numbers))]
 
 
 @pytest.mark.slow
@@ -87,18 +89,18 @@ def test_certificates_of_one_ca_are_let_in_and_all_others_refused_in_one_line(
     secure: str, certificates: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert secure.startswith("tls://127.0.0.1:")
-    with connect(cluster_file(tmp_path, secure, certificates)) as client:
-        assert client.run(os.getpid)
+    with connect(cluster_file(tmp_path, secure, certificates)) as workers:
+        assert workers.client.run(os.getpid)
     for name, value in dask_environment(certificates).items():
         monkeypatch.setenv(name, value)
     dask.config.refresh()
-    with connect(secure) as client:
-        assert client.scheduler_info()["address"] == secure
+    with connect(secure) as workers:
+        assert workers.client.scheduler_info()["address"] == secure
     monkeypatch.undo()
     dask.config.refresh()
     with pytest.raises(ClusterError, match="there is no certificate for it"), connect(secure):
         pass
-    monkeypatch.setattr("lasso_jobs.engine.cluster.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("lasso_jobs.engine.dask_client.CONNECT_SECONDS", 2)
     theirs = write_certificates(tmp_path / "theirs")
     wrong = {
         "another CA": theirs,
@@ -151,15 +153,15 @@ def test_no_workers_or_workers_of_other_versions_end_a_job_in_one_line(
         worker.enter_context(dask_process("worker", *common, *named, folder=tmp_path))
         wait_for({"lasting"}, address)
         # One that comes while a job runs is refused, too; the job would last for minutes.
-        with refused() as late, connect(address) as client, odd():
-            list(bounded_map(client, linger, range(2000)))
+        with refused() as late, connect(address) as workers, odd():
+            list(workers.map(linger, range(2000)))
         assert "\n" not in str(late.value)
         wait_for({"lasting"}, address)
         # The scheduler's own setting is to wait for ever.
         with patience(), pytest.raises(ClusterError, match="no worker for 1 sec"):  # noqa: SIM117
-            with connect(address) as client:
-                assert results(client, [1, 2]) == [2, 4]
-                for done, _ in bounded_map(client, linger, range(100)):
+            with connect(address) as workers:
+                assert results(workers, [1, 2]) == [2, 4]
+                for done, _ in workers.map(linger, range(100)):
                     if done == 20:  # with workers, a job may last longer than that
                         worker.close()
         assert "is gone; its" in caplog.text
@@ -185,8 +187,8 @@ def warned(number: int) -> int:
 def test_what_workers_warn_of_reaches_the_driver(
     scheduler: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with connect(scheduler) as client:
-        assert len(list(bounded_map(client, warned, [1, 3]))) == 2
+    with connect(scheduler) as workers:
+        assert len(list(workers.map(warned, [1, 3]))) == 2
         deadline = time.monotonic() + 30
         while "partition 3 is odd" not in caplog.text and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -230,8 +232,8 @@ def test_a_packages_cluster_gets_its_options_and_workers_and_is_closed(
     path = tmp_path / "slurm.yaml"
     values = {"kind": "slurm", "workers": workers, "options": {"queue": "long"}}
     path.write_text(yaml.safe_dump(values))
-    with connect(str(path)) as client:
-        assert results(client, list(range(5))) == [0, 2, 4, 6, 8]
+    with connect(str(path)) as started:
+        assert results(started, list(range(5))) == [0, 2, 4, 6, 8]
     assert Packaged.closed
     path.write_text(yaml.safe_dump({**values, "options": {"queue": "full"}}))
     with pytest.raises(ClusterError, match=r"did not start it .RuntimeError: the queue is full"):
@@ -273,14 +275,21 @@ def test_other_users_of_this_machine_can_neither_run_code_nor_look(
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(distributed.dashboard, name, module, raising=False)
     before = listening(os.getpid())
-    with connect(kind, 2) as client:
-        assert results(client, [1, 2, 3]) == [2, 4, 6]
+    with dask_client(Cluster.of(kind, 2)) as client:
+        assert results(DaskWorkers(client), [1, 2, 3]) == [2, 4, 6]
         addresses = listening(os.getpid()) - before
         own = client.scheduler_info()
     assert {ip for ip, _ in addresses} <= {"127.0.0.1"}
     assert own["address"].startswith("tls://" if kind == "local-processes" else "inproc://")
     assert all(worker.startswith(own["address"][:5]) for worker in own["workers"])
     assert shown == []
+
+
+def test_threads_listen_on_nothing() -> None:
+    before = listening(os.getpid())
+    with connect("local", 2) as threads:
+        assert results(threads, [1, 2, 3]) == [2, 4, 6]
+        assert listening(os.getpid()) == before
 
 
 def is_refused(port: int, certificate: Path | None = None) -> bool:
@@ -305,7 +314,7 @@ def test_a_scheduler_of_worker_processes_lets_nobody_else_in(tmp_path: Path) -> 
     certificate = tmp_path / "others.pem"
     certificate.write_text(others.tls_client_key + others.tls_client_cert)
     before = listening(os.getpid())
-    with connect("local-processes", 1) as client:
+    with dask_client(Cluster.of("local-processes", 1)) as client:
         for _, port in listening(os.getpid()) - before:
             assert is_refused(port) and is_refused(port, certificate)
             for path in ("status", "info/main/workers.html", "json/counts.json", "metrics"):
@@ -314,7 +323,7 @@ def test_a_scheduler_of_worker_processes_lets_nobody_else_in(tmp_path: Path) -> 
         security: Any = client.security
         own.write_text(security.tls_client_key + security.tls_client_cert)
         assert not is_refused(int(client.scheduler.address.rpartition(":")[2]), own)
-        assert results(client, [1]) == [2]
+        assert results(DaskWorkers(client), [1]) == [2]
 
 
 def test_workers_in_another_folder_are_told_of(scheduler: str, cli: Any, tmp_path: Path) -> None:

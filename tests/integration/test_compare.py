@@ -292,9 +292,9 @@ def test_a_weighted_ridge_has_the_errors_of_refits_by_hand(
 
 def test_the_sample_is_the_rows_of_the_smallest_hashes_that_are_in_folds(folder: Path) -> None:
     planned = plan(job(folder, {"families": ["ridge"]}))
-    with connect("local", 2) as client:
-        gathered = gather(lambda: client, planned)
-        found = draw(client, planned, gathered, most=50)
+    with connect("local", 2) as workers:
+        gathered = gather(lambda: workers, planned)
+        found = draw(workers, planned, gathered, most=50)
     parts = [
         (remix(rows.hashes), rows.buckets, rows.target)
         for unit in planned.work_units

@@ -262,8 +262,8 @@ def test_an_output_that_never_committed_is_cleaned_and_its_neighbours_are_not(
     monkeypatch.chdir(original)
     for name in ("out/scores", "out/scores-quarantine"):
         shutil.rmtree(original / name)
-    with connect("local", 1) as client:
-        stage_rows(client, plan.plan(job.on(DAY)))
+    with connect("local", 1) as workers:
+        stage_rows(workers, plan.plan(job.on(DAY)))
     mine = original / "out/scores-quarantine" / "mine.parquet"
     shutil.copy(next(mine.parent.rglob("*.parquet")), mine)
     vacuum("out/scores", 0, remove=True)  # the journal

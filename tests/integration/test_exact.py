@@ -236,8 +236,8 @@ def sold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         }
     )
     planned = plan(job)
-    with connect(workers=1) as client:
-        data = gather(lambda: client, planned)
+    with connect(workers=1) as workers:
+        data = gather(lambda: workers, planned)
     reading = data.reading
     read = [rows for part in planned.work_units for rows in read_training_rows(part, reading)]
     bucket = np.concatenate([rows.buckets for rows in read])

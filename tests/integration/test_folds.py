@@ -77,8 +77,8 @@ def job(folder: Path, search: Values, holdout: Any = None, **more: Any) -> Train
 
 
 def gathered(job: TrainJob) -> TrainingData:
-    with connect("local", 1) as client:
-        return gather(lambda: client, plan(job))
+    with connect("local", 1) as workers:
+        return gather(lambda: workers, plan(job))
 
 
 def buckets(job: TrainJob, found: TrainingData) -> pd.Series:

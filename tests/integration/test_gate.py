@@ -62,8 +62,8 @@ def job(data: Path, registry: Path, *features: str, **keys: object) -> TrainJob:
 def evaluated(training: TrainJob) -> tuple[Evaluation, Any]:
     """A comparison with the champion, and the challenger that was compared."""
     planned = plan.plan(training)
-    with connect(workers=1) as client:
-        gathered = gather.gather(lambda: client, planned)
+    with connect(workers=1) as workers:
+        gathered = gather.gather(lambda: workers, planned)
     selected = stages.select(planned, gathered)
     evaluation = stages.evaluate(planned, gathered, selected)
     assert evaluation is not None

@@ -301,8 +301,8 @@ def test_checks_see_the_residuals_of_a_model_without_an_intercept(
     folder: Path, tmp_path: Path
 ) -> None:
     planned = training.plan(job(folder, registry=str(tmp_path / "models"), stability=None))
-    with connect(workers=1) as client:
-        data = gather(lambda: client, planned)
+    with connect(workers=1) as workers:
+        data = gather(lambda: workers, planned)
     selected = run.select(planned, data)
     evaluation = run.evaluate(planned, data, selected)
     model = run.build(planned.job, data, selected, evaluation)

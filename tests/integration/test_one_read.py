@@ -17,7 +17,7 @@ from lasso_jobs.training.gather import TrainingData, gather
 from lasso_jobs.training.plan import plan
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 pytestmark = pytest.mark.integration
 N = 2_400
@@ -134,12 +134,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator["Client"]:
-    with connect(workers=1) as client:
-        yield client
+def workers() -> Iterator["Workers"]:
+    with connect(workers=1) as started:
+        yield started
 
 
-def gathered(client: "Client", folder: Path, **keys: Any) -> TrainingData:
+def gathered(workers: "Workers", folder: Path, **keys: Any) -> TrainingData:
     values = {
         "name": "m",
         "target": "y",
@@ -150,31 +150,31 @@ def gathered(client: "Client", folder: Path, **keys: Any) -> TrainingData:
         **keys,
         "data": {"path": str(folder), **keys.get("data", {})},
     }
-    return gather(lambda: client, plan(TrainJob.from_values(values)))
+    return gather(lambda: workers, plan(TrainJob.from_values(values)))
 
 
 @pytest.mark.parametrize("case", [*CASES, *FEW])
 def test_needed_columns_are_read_once_and_what_is_listed_once_more(
-    case: str, folders: dict[int, Path], client: "Client"
+    case: str, folders: dict[int, Path], workers: "Workers"
 ) -> None:
     n, (keys, more, listed) = (N, CASES[case]) if case in CASES else (300, FEW[case])
     sizes = stored_bytes(folders[n])
     needed = sum(sizes[name] for name in [*FEATURES, "y", *more.split()])
     before = sum(sizes[name] for name in listed.split())
-    found = gathered(client, folders[n], **keys).counts
+    found = gathered(workers, folders[n], **keys).counts
     assert found.bytes_read == needed + before
     if not listed:
         assert found.bytes_read <= 1.05 * needed
 
 
-def test_groups_are_listed_until_they_are_many(tmp_path: Path, client: "Client") -> None:
+def test_groups_are_listed_until_they_are_many(tmp_path: Path, workers: "Workers") -> None:
     frame = table(6 * MOST_LISTED)
     # The first row group of each file, of two, has as many as are listed, and then one more.
     frame["g"] = np.arange(len(frame))
     folder = write(tmp_path / "many", frame)
     keys: dict[str, Any] = {"search": {"split": {"group": "g"}}}
     sizes = stored_bytes(folder)
-    found = gathered(client, folder, **keys)
+    found = gathered(workers, folder, **keys)
     assert found.reading.listed == ()
     assert found.counts.bytes_read < sum(sizes[name] for name in [*FEATURES, "y", "g"]) + 0.6 * (
         sizes["y"] + sizes["g"]
@@ -183,14 +183,14 @@ def test_groups_are_listed_until_they_are_many(tmp_path: Path, client: "Client")
 
 @pytest.mark.parametrize("nulls", [False, True])
 def test_only_parts_of_dates_that_rows_have_are_levels(
-    nulls: bool, tmp_path: Path, client: "Client"
+    nulls: bool, tmp_path: Path, workers: "Workers"
 ) -> None:
     frame = table(N)
     frame = frame[~frame["at"].dt.day_of_week.isin([2, 5])]
     if nulls:
         frame.loc[frame.index[::7], "at"] = None
     folder = write(tmp_path / "dates", frame)
-    found = gathered(client, folder, features=DATES)
+    found = gathered(workers, folder, features=DATES)
     month, weekday = found.columns.categories
     expected = frame.dropna(subset="y")["at"].dropna().dt
     null = (None,) if nulls else ()

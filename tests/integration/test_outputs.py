@@ -110,8 +110,8 @@ def test_bad_rows_are_quarantined_beside(values: Values, own_shop: Path) -> None
 
 def test_a_commit_that_is_repeated_does_nothing_twice(values: Values) -> None:
     planned = plan.plan(ScoreJob.from_values(values))
-    with connect("local", 1) as client:
-        staged = stage_rows(client, planned)
+    with connect("local", 1) as workers:
+        staged = stage_rows(workers, planned)
     assert [commit(planned, staged, -1) for _ in range(2)] == [0, 0]
     assert len(committed(values)) == 12 * 150
 
@@ -127,8 +127,8 @@ def test_a_commit_that_empties_the_quarantine_may_be_repeated(
     assert score(job, workers=1).rows_quarantined == 1
     pq.write_table(table, path)
     planned = plan.plan(job)
-    with connect("local", 1) as client:
-        staged = stage_rows(client, planned)
+    with connect("local", 1) as workers:
+        staged = stage_rows(workers, planned)
     assert [commit(planned, staged, -1) for _ in range(2)] == [1, 1]
     assert len(committed(values)) == 150
     sink = protocol.sink(values["output"]["format"])
@@ -196,8 +196,8 @@ def test_a_night_that_loses_every_row_keeps_its_former_ones(
 def test_of_two_runs_of_a_night_the_second_to_commit_is_refused(values: Values) -> None:
     job = ScoreJob.from_values(values).on(FIRST)
     planned = plan.plan(job)
-    with connect("local", 1) as client:
-        staged = stage_rows(client, planned)
+    with connect("local", 1) as workers:
+        staged = stage_rows(workers, planned)
     winner = score(ScoreJob.from_values({**values, "late": "report"}).on(FIRST), workers=1)
     with pytest.raises(OutputError, match="another run committed the same partitions meanwhile"):
         commit(planned, staged, -1)
@@ -213,8 +213,8 @@ def test_a_run_that_was_stopped_goes_on_where_the_output_is_a_folder(
     job = ScoreJob.from_values(own).on(FIRST)
     path, format_ = own["output"]["path"], own["output"]["format"]
     planned = plan.plan(job)
-    with connect("local", 1) as client:
-        staged = stage_rows(client, planned)
+    with connect("local", 1) as workers:
+        staged = stage_rows(workers, planned)
     assert len(staged.units) == 3
     result = score(job, workers=1)
     folder = format_ in protocol.FOLDERS
@@ -233,8 +233,8 @@ def test_a_staged_file_that_is_damaged_is_made_again(own: Values, small_work_uni
         return
     job = ScoreJob.from_values(own).on(FIRST)
     planned = plan.plan(job)
-    with connect("local", 1) as client:
-        staged = stage_rows(client, planned)
+    with connect("local", 1) as workers:
+        staged = stage_rows(workers, planned)
     (file,) = staged.units[1].files
     storage.write(protocol.folder_sink(format_).place_of(path, file.path), b"x" * file.size_bytes)
     assert score(job, workers=1).work_units_resumed == 2
@@ -272,8 +272,8 @@ def test_vacuum_spares_a_plain_folder_whose_next_run_has_begun(
     output = {"path": str(tmp_path / "s"), "format": "parquet", "partition_by": "day"}
     job = ScoreJob.from_values({**score_values, "output": output})
     score(job.on(FIRST), workers=1)
-    with connect("local", 1) as client:
-        stage_rows(client, plan.plan(job.on(SECOND)))
+    with connect("local", 1) as workers:
+        stage_rows(workers, plan.plan(job.on(SECOND)))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(OutputError, match="format: parquet"):
         vacuum(output["path"], 0, remove=True)

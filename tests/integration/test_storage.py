@@ -173,8 +173,8 @@ def test_nights_in_a_bucket(
         "drift": {"path": drift},
     }
     job = ScoreJob.from_values(values)
-    with connect("local", 1) as client:
-        stage_rows(client, score_plan.plan(job.on(FIRST)))
+    with connect("local", 1) as workers:
+        stage_rows(workers, score_plan.plan(job.on(FIRST)))
     assert [nights.find_night(job, day).status for day in DAYS] == ["failed", "missing"]
     first, second = nights.score_nights(job, DAYS, workers=1)
     assert (first.fate, second.fate) == ("scored", "scored")
@@ -191,8 +191,8 @@ def test_nights_in_a_bucket(
     pq.write_table(table, buffer)
     storage.write(f"{uri}/data/day={SECOND}/sales.parquet", buffer.getvalue().to_pybytes())
     assert nights.find_night(job, SECOND).status == "late"
-    with connect("local", 1) as client:
-        left = stage_rows(client, score_plan.plan(job.on(SECOND)))
+    with connect("local", 1) as workers:
+        left = stage_rows(workers, score_plan.plan(job.on(SECOND)))
     (orphan,) = left.units[0].files
     assert vacuum(root).orphans == ()
     (journal,) = vacuum(root, 0, remove=True).journals

@@ -23,13 +23,13 @@ from lasso_jobs.training.plan import plan
 from lasso_jobs.training.read.rows import read_training_rows
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def client() -> "Iterator[Client]":
+def workers() -> "Iterator[Workers]":
     with connect(workers=1) as opened:
         yield opened
 
@@ -73,10 +73,10 @@ def job(folder: Path, **keys: Any) -> TrainJob:
     return TrainJob.from_values({**values, **keys})
 
 
-def gathered(client: "Client", of: TrainJob) -> tuple[TrainingData, NDArray[np.intp]]:
+def gathered(workers: "Workers", of: TrainJob) -> tuple[TrainingData, NDArray[np.intp]]:
     """What a training knows, and the bucket of each of its rows, in the order of the files."""
     planned = plan(of)
-    data = gather(lambda: client, planned)
+    data = gather(lambda: workers, planned)
     read = [r for unit in planned.work_units for r in read_training_rows(unit, data.reading)]
     return data, np.concatenate([each.buckets for each in read])
 
@@ -89,11 +89,11 @@ def by_day(frame: pd.DataFrame, buckets: NDArray[np.intp]) -> "pd.Series[int]":
 
 
 def test_errors_are_those_of_scikit_learn_with_whole_days_in_folds(
-    tmp_path: Path, client: "Client"
+    tmp_path: Path, workers: "Workers"
 ) -> None:
     frame = write_folders(tmp_path, days(14))
     training = job(tmp_path)
-    data, buckets = gathered(client, training)
+    data, buckets = gathered(workers, training)
     held, X, y = buckets == data.reading.n_buckets, frame[["x0", "x1", "x2"]], frame.y
     assert 3 <= (by_day(frame, buckets) == data.reading.n_buckets).sum() < 14 - 5
     result = train(training, workers=1)
@@ -121,15 +121,15 @@ def test_errors_are_those_of_scikit_learn_with_whole_days_in_folds(
 
 @pytest.mark.parametrize("write", [write_folders, write_file])
 def test_more_days_move_no_other_day(
-    write: Callable[[Path, pd.DataFrame], pd.DataFrame], tmp_path: Path, client: "Client"
+    write: Callable[[Path, pd.DataFrame], pd.DataFrame], tmp_path: Path, workers: "Workers"
 ) -> None:
     period = {} if write is write_folders else {"period": "day"}
     training = job(tmp_path, **period)
     before_all = write(tmp_path, days(40))
-    few, found = gathered(client, training)
+    few, found = gathered(workers, training)
     before = by_day(before_all, found)
     write(tmp_path, days(52, first=-12))
-    more, found = gathered(client, training)
+    more, found = gathered(workers, training)
     after = by_day(days(52, first=-12), found)
     moved = before[before != after[before.index]]
     # Only days that were held out beyond the share come back, once others are.
@@ -140,14 +140,14 @@ def test_more_days_move_no_other_day(
 
 
 def test_a_training_of_more_days_reads_only_these(
-    tmp_path: Path, client: "Client", monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, workers: "Workers", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lasso_jobs.data.dataset.UNIT_FILES", 1)  # few files share a work unit
     write_folders(tmp_path, days(80))
-    gather(lambda: client, plan(job(tmp_path, cache=True)))
+    gather(lambda: workers, plan(job(tmp_path, cache=True)))
     write_folders(tmp_path, days(3, first=80))
     planned = plan(job(tmp_path, cache=True))
-    data = gather(lambda: client, planned)
+    data = gather(lambda: workers, planned)
     assert 0 < data.counts.bytes_read < planned.n_bytes * 6 / 83
 
 
@@ -155,14 +155,14 @@ def test_a_training_of_more_days_reads_only_these(
 @pytest.mark.parametrize("n_buckets", [60, 5])
 @pytest.mark.parametrize("n_days", [10, 11, 25])
 def test_few_days_fill_every_fold(
-    n_days: int, n_buckets: int, tmp_path: Path, client: "Client", monkeypatch: pytest.MonkeyPatch
+    n_days: int, n_buckets: int, tmp_path: Path, workers: "Workers", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if n_buckets == 5:  # as with very many columns
         monkeypatch.setattr("lasso_jobs.core.rows.buckets.MAX_STATE_BYTES", 0)
     frame = days(n_days)
     frame.loc[frame.day == frame.day.max(), "y"] = None  # its outcomes are not known yet
     write_folders(tmp_path, frame)
-    data, buckets = gathered(client, job(tmp_path, search={"folds": 5, "alphas": [0.1]}))
+    data, buckets = gathered(workers, job(tmp_path, search={"folds": 5, "alphas": [0.1]}))
     if n_days == 10:
         assert data.unit.because == "date has 9 values, fewer than 10"
         return
@@ -180,14 +180,14 @@ def test_few_days_fill_every_fold(
     [{"split": {"fold": "part"}}, {"split": {"time": "sold_at"}, "folds": 3}, {"repeats": 3}],
 )
 def test_whole_days_are_held_out_whatever_the_folds(
-    search: dict[str, Any], tmp_path: Path, client: "Client"
+    search: dict[str, Any], tmp_path: Path, workers: "Workers"
 ) -> None:
     frame = days(30)
     frame["part"] = np.arange(len(frame)) % 3
     frame["sold_at"] = pd.to_datetime(frame.day) + pd.to_timedelta(np.arange(len(frame)) % 24, "h")
     write_file(tmp_path, frame.drop(columns="day"))
     training = job(tmp_path, search={"alphas": [0.1], **search}, period="sold_at")
-    data, buckets = gathered(client, training)
+    data, buckets = gathered(workers, training)
     held = pd.Series(buckets == data.reading.n_buckets).groupby(frame.day.to_numpy())
     assert (held.nunique() == 1).all()
     assert 3 <= held.first().sum() < 15
@@ -197,13 +197,13 @@ def test_whole_days_are_held_out_whatever_the_folds(
 
 
 def test_a_fold_whose_days_are_all_held_out_is_told_with_the_way_out(
-    tmp_path: Path, client: "Client"
+    tmp_path: Path, workers: "Workers"
 ) -> None:
     write_folders(tmp_path, days(12))
     by_day = {"alphas": [0.1], "split": {"fold": "date"}}
     with pytest.raises(DataError, match=r"no rows that count.* set holdout to null"):
-        gathered(client, job(tmp_path, search=by_day))
-    data, _ = gathered(client, job(tmp_path, search=by_day, holdout=None))
+        gathered(workers, job(tmp_path, search=by_day))
+    data, _ = gathered(workers, job(tmp_path, search=by_day, holdout=None))
     assert len([*data.folds.splits()]) == 12
 
 
@@ -218,11 +218,11 @@ def test_rows_are_the_unit_of_few_periods_or_when_asked_for(tmp_path: Path) -> N
     assert result.model.kept_together is None
 
 
-def test_rows_without_a_period_are_one(tmp_path: Path, client: "Client") -> None:
+def test_rows_without_a_period_are_one(tmp_path: Path, workers: "Workers") -> None:
     frame = days(20)
     frame.loc[frame.index % 40 == 0, "day"] = None
     write_file(tmp_path, frame)
-    data, buckets = gathered(client, job(tmp_path, period="day"))
+    data, buckets = gathered(workers, job(tmp_path, period="day"))
     assert data.unit.because.startswith("its 21 values stay together")
     assert len(np.unique(buckets[frame.day.isna()])) == 1
 

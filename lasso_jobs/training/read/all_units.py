@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from lasso_jobs.engine.memory import of_this_process, of_workers
+from lasso_jobs.engine.memory import of_this_process
 from lasso_jobs.progress import Progress, of_stage
 from lasso_jobs.storage.files import is_uri
 from lasso_jobs.training.memory import Squares, refuse_too_large
@@ -13,7 +13,7 @@ from lasso_jobs.training.plan import TrainPlan
 from lasso_jobs.training.read.cached_read import CachedRead, Caching
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 Result = TypeVar("Result")
 
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 class AllUnits:
     """Reads all work units of a plan, and merges what they leave."""
 
-    client: "Callable[[], Client]"
+    workers: "Callable[[], Workers]"
     planned: TrainPlan
     progress: Progress | None
 
@@ -52,21 +52,19 @@ class AllUnits:
         cached = read.load(units)
         if cached is not None:
             return cached
-        from lasso_jobs.engine.tasks import tree_reduce
-
         advance = of_stage(self.progress, stage)
-        client = self.client()
+        workers = self.workers()
         if squares is not None:
-            self._refuse_small_workers(client, squares)
-        result = tree_reduce(client, read, merge, units, progress=advance)
+            self._refuse_small_workers(workers, squares)
+        result = workers.reduce(read, merge, units, progress=advance)
         if len(units) > 1:
             read.store(units, result)
         return result
 
-    def _refuse_small_workers(self, client: "Client", squares: Squares) -> None:
+    def _refuse_small_workers(self, workers: "Workers", squares: Squares) -> None:
         """Refuse what no worker holds; what waits to be merged, workers put on their disks."""
         path, n_units = self.planned.dataset.path, len(self.planned.work_units)
-        for worker in of_workers(client):
+        for worker in workers.memory():
             n, limit = worker.n_threads, worker.limit_bytes
             if limit:
                 needed, whose = n * squares.thread_bytes, f"in a worker of {n} threads"

@@ -11,7 +11,7 @@ from lasso_jobs.core.rows.buckets import BucketMoments
 from lasso_jobs.core.rows.marginals import Marginals, side_by_side
 from lasso_jobs.data.columns.kinds import type_of_elements
 from lasso_jobs.data.dataset import WorkUnit
-from lasso_jobs.engine.memory import give_back, of_this_process, of_workers
+from lasso_jobs.engine.memory import give_back, of_this_process
 from lasso_jobs.progress import of_stage
 from lasso_jobs.training.memory import WORTH_A_LOOK, Squares, refuse_too_large
 from lasso_jobs.training.plan import TrainPlan
@@ -37,7 +37,7 @@ from lasso_jobs.training.screening.pairs_scan import (
 )
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from lasso_jobs.engine.tasks import Workers
 
 SHARE_TO_KEEP = 0.3
 """Of the workers' memory: decoded rows take no more of it, or each scan reads the files again."""
@@ -76,13 +76,11 @@ class Scanner:
 
     def columns(self) -> Marginals:
         """Scan every column by itself, and keep the rows where memory holds them."""
-        client, units = self.reads.client(), self.planned.work_units
+        workers, units = self.reads.workers(), self.planned.work_units
         self._sources = list(units)
-        if self._kept_bytes() <= SHARE_TO_KEEP * _memory_bytes(client):
+        if self._kept_bytes() <= SHARE_TO_KEEP * _memory_bytes(workers):
             self._kept = True
-            self._sources = [
-                client.submit(_keep, unit, self.reading, self._dtype, pure=False) for unit in units
-            ]
+            self._sources = workers.keep(_keep, units, self.reading, self._dtype)
         scan, parts = ColumnsScan.of(self.reading), list[tuple[slice, Marginals]]()
         for each in scan.by_group() if self._kept else [scan]:
             found: ColumnSummary = self._reduced(each, merge_columns, "columns")
@@ -158,11 +156,9 @@ class Scanner:
             refuse_too_large(path, squares.driver_bytes, of_this_process(), "in the driver")
 
     def _reduced(self, function: Callable[[Any], Any], merge: Callable[..., Any], name: str) -> Any:
-        from lasso_jobs.engine.tasks import tree_reduce
-
         give_back()
         advance = of_stage(self.reads.progress, name)
-        return tree_reduce(self.reads.client(), function, merge, self._sources, progress=advance)
+        return self.reads.workers().reduce(function, merge, self._sources, progress=advance)
 
     @property
     def _dtype(self) -> str:
@@ -183,15 +179,12 @@ class Scanner:
         return dataset.n_rows * of_row + of_entries
 
 
-def _memory_bytes(client: "Client") -> int:
-    limits = [worker.limit_bytes for worker in of_workers(client)]
+def _memory_bytes(workers: "Workers") -> int:
+    limits = [worker.limit_bytes for worker in workers.memory()]
     return sum(limits) if limits and all(limits) else of_this_process()
 
 
 def _keep(unit: WorkUnit, reading: Reading, dtype: str) -> KeptUnit:
-    from lasso_jobs.engine.cluster import use_one_blas_thread
-
-    use_one_blas_thread()
     kept = KeptUnit.of(unit, reading, dtype)
     give_back()
     return kept

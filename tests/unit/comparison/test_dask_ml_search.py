@@ -11,7 +11,8 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
 
 from lasso_jobs.comparison.dask_ml_search import SearchSpace, search, send
-from lasso_jobs.engine.cluster import connect
+from lasso_jobs.engine.cluster_options import Cluster
+from lasso_jobs.engine.dask_client import dask_client
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(90, 4))
@@ -39,7 +40,7 @@ def expected() -> np.ndarray:
 
 def test_scores_are_scikit_learns_and_progress_counts_every_fit() -> None:
     seen: list[tuple[int, int]] = []
-    with connect("local", 2) as client:
+    with dask_client(Cluster.of("local", 2)) as client:
         found = search(
             client,
             Ridge(),
@@ -54,14 +55,14 @@ def test_scores_are_scikit_learns_and_progress_counts_every_fit() -> None:
 
 
 def test_all_settings_are_tried_if_as_many_are_to_be_drawn() -> None:
-    with connect("local", 2) as client:
+    with dask_client(Cluster.of("local", 2)) as client:
         many = replace(SPACE, iterations=4)
         found = search(client, Ridge(), many, send(client, X, Y, SPLITS), scoring=score)
     np.testing.assert_allclose(found.by_fold, expected(), rtol=1e-12)
 
 
 def test_a_fit_that_raises_ends_the_search() -> None:
-    with connect("local", 2) as client, pytest.raises(ValueError, match="alpha"):
+    with dask_client(Cluster.of("local", 2)) as client, pytest.raises(ValueError, match="alpha"):
         rows = send(client, X, Y, SPLITS)
         search(client, Ridge(), SearchSpace([{"alpha": [-1.0]}]), rows, scoring=score)
 
@@ -70,7 +71,7 @@ def test_a_fit_that_raises_ends_the_search() -> None:
 @pytest.mark.fault
 def test_a_worker_that_dies_is_made_up_for() -> None:
     killed: list[int] = []
-    with connect("local-processes", 2) as client:
+    with dask_client(Cluster.of("local-processes", 2)) as client:
         pids = client.run(os.getpid)
 
         def kill(done: int, total: int) -> None:

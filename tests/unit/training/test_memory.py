@@ -13,6 +13,7 @@ from lasso_jobs import TrainJob, train
 from lasso_jobs.core.rows import buckets as b
 from lasso_jobs.core.rows.folds import KFold
 from lasso_jobs.engine.memory import WorkerMemory
+from lasso_jobs.engine.threads import Threads
 from lasso_jobs.errors import DataError
 from lasso_jobs.jobs.train import PreprocessOptions
 from lasso_jobs.training import gather, memory, plan
@@ -97,7 +98,7 @@ def test_a_worker_that_is_too_small_is_refused(
     # Each file is a row group of 400 rows.
     needed = 2 * Squares(N_LEVELS + 4, 60, 5, block_rows=400).thread_bytes
     for limit in (needed - 1, needed):
-        monkeypatch.setattr(all_units, "of_workers", lambda _, n=limit: [WorkerMemory(2, n)])
+        monkeypatch.setattr(Threads, "memory", lambda _, n=limit: [WorkerMemory(2, n)])
         if limit < needed:
             assert "in a worker of 2 threads" in refused(job)
     with pytest.raises(AssertionError, match="a row was read"):

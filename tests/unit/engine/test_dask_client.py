@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lasso_jobs.engine.cluster import _never_half_done
+from lasso_jobs.engine.dask_client import _never_half_done
 
 
 class Opened:
