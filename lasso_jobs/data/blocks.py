@@ -235,7 +235,7 @@ class Later:
         """A column as float64, null being NaN."""
         if self._has(name):
             return numbers(self.table.column(name))
-        with _planned(self.group.piece.file):
+        with _still_planned(self.group.piece.file):
             return numbers(self.group.read([name]).column(name))[self.rows]
 
     def several(self, names: Sequence[str]) -> NDArray[Any]:
@@ -244,7 +244,7 @@ class Later:
             return matrix(self.table.select(names))
         if any(map(self._has, names)):
             return np.stack([self(name) for name in names])
-        with _planned(self.group.piece.file):
+        with _still_planned(self.group.piece.file):
             return matrix(self.group.read(names))[:, self.rows]
 
     def _has(self, name: str) -> bool:
@@ -270,6 +270,13 @@ def _planned(file: FileIdentity) -> Iterator[None]:
     place, or its bytes change. Of an object, the store sends no other than the planned one.
     """
     _check_unchanged(file)
+    with _still_planned(file):
+        yield
+
+
+@contextmanager
+def _still_planned(file: FileIdentity) -> Iterator[None]:
+    """Check that what is read of an open file is of the planned one, once it has been read."""
     try:
         yield
     except (DataError, pa.ArrowException, OSError) as error:

@@ -55,6 +55,8 @@ def dask_client(options: Cluster) -> Iterator[Client]:
     config = {
         "distributed.scheduler.no-workers-timeout": f"{health.no_workers_seconds()}s",
         "distributed.admin.system-monitor.interval": "10s",
+        # Nobody looks at where the workers' threads are, which Dask looks up each 10 milliseconds.
+        "distributed.worker.profile.enabled": False,
         # Dask's HTTP servers cannot be left out, but show nothing: logs and calls hold data.
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],

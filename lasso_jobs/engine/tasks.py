@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
 from lasso_jobs.engine.blas import use_one_blas_thread
-from lasso_jobs.engine.memory import WorkerMemory
+from lasso_jobs.engine.memory import WorkerMemory, keep_what_is_freed
 from lasso_jobs.progress import StageProgress
 
 Item = TypeVar("Item")
@@ -138,4 +138,5 @@ class Tree(Generic[Result]):
 def run_task(function: Callable[..., Result], *arguments: Any) -> Result:
     """Run a function on one BLAS thread, as every task does."""
     use_one_blas_thread()
+    keep_what_is_freed()
     return function(*arguments)

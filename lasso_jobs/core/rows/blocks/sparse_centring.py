@@ -26,7 +26,8 @@ class SparseSets:
         Where the columns are in the matrix.
     others : ndarray of intp
         Where those that are laid out are.
-    matrix : csr_array, shape (n, q)
+    matrix : csr_array, shape (n, q), or None
+        None without columns.
     mean, low, high : ndarray, shape (n_sets, q)
     """
 
@@ -63,13 +64,14 @@ class SparseSets:
         n_sets : int
         weights : ndarray, shape (n,), optional
         """
-        from scipy.sparse import csr_array, hstack
-
         places = np.concatenate([np.empty(0, np.intp), *(each.places for each in columns)])
         others = np.delete(np.arange(n_values), places)
         if not columns:
-            none, matrix = np.empty((n_sets, 0)), csr_array((len(order), 0))
-            return cls(places=places, others=others, matrix=matrix, mean=none, low=none, high=none)
+            none = np.empty((n_sets, 0))
+            return cls(places=places, others=others, matrix=None, mean=none, low=none, high=none)
+        # Not loaded in vain: every worker's first task would wait a fifth of a second for it.
+        from scipy.sparse import hstack
+
         matrix = hstack([each.by_row() for each in columns], format="csr")[order]
         known = [each.spread(buckets, n_sets, weights) for each in columns]
         mean, low, high = (np.hstack(parts) for parts in zip(*known, strict=True))
@@ -82,6 +84,8 @@ class SparseSets:
 
     def values(self, rows: NDArray[np.intp]) -> Floats:
         """The columns in some rows, laid out."""
+        if self.matrix is None:
+            return np.empty((0, len(rows)))
         return np.asarray(self.matrix[rows].toarray().T, float)
 
     def beside(
