@@ -1,7 +1,9 @@
 """Measure beside limits and peers, in one run, taking turns; print medians and ratios.
 
-python -m benchmarks train|score|retrain|startup|memory [--rows N] [--features P] [--repeat R]
-                     [--dir DIR] [--peers NAME ...]
+python -m benchmarks all [--rows N] [--repeat R] [--dir DIR] [--only CASE ...]
+python -m benchmarks check [--from FILE] [as all]
+python -m benchmarks traces [--rows N] [--dir DIR] [--only CASE ...]
+python -m benchmarks CASE [--rows N] [--features P] [--repeat R] [--dir DIR] [--peers NAME ...]
 python -m benchmarks wide [--rows N] [--features P] [--true K] [--rho R] [--snr S] [--repeat R]
                      [--peers NAME ...]
 python -m benchmarks genes [--repeat R] [--peers NAME ...]
@@ -16,55 +18,18 @@ python -m benchmarks scheduler [--units N] [--features P] [--cluster CLUSTER] [-
 """
 
 import argparse
-import os
-import platform
 import sys
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
-import psutil
-
-from benchmarks import (
-    drift,
-    drift_peers,
-    estimator,
-    genes,
-    plan,
-    scheduler,
-    score,
-    serve,
-    soak,
-    train,
-    wide,
-)
+from benchmarks import drift, drift_peers, estimator, genes, plan, scheduler, serve, soak, wide
+from benchmarks.bars import run, traces
+from benchmarks.bars.cases import CASES
 from benchmarks.judgements.run import SIMULATIONS, judgements
-
-Command = Callable[[argparse.Namespace], None]
-VERSIONS = ("numpy", "numba", "pyarrow", "dask", "scikit-learn", "dask-ml", "duckdb", "polars")
-
-# Rows, features, peers.
-COMMANDS: dict[str, tuple[Command, int, int, list[str]]] = {
-    "train": (train.train, 2_000_000, 100, ["scikit-learn"]),
-    "score": (score.score, 2_000_000, 100, list(score.PEERS)),
-    "retrain": (train.retrain, 2_000_000, 100, []),
-    "startup": (train.startup, 10_000, 20, []),
-    "memory": (train.memory, 20_000_000, 50, []),
-}
-CHOICES = {"train": train.PEERS, "score": score.PEERS}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     commands = parser.add_subparsers(required=True)
-    for name, (function, rows, features, peers) in COMMANDS.items():
-        command = commands.add_parser(name, help=function.__doc__)
-        command.set_defaults(function=function)
-        command.add_argument("--rows", type=int, default=rows)
-        command.add_argument("--features", type=int, default=features)
-        command.add_argument("--repeat", type=int, default=3)
-        command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
-        if name in CHOICES:
-            command.add_argument("--peers", nargs="*", choices=list(CHOICES[name]), default=peers)
+    _add_cases(commands)
     command = commands.add_parser("estimator", help=estimator.estimator.__doc__)
     command.set_defaults(function=estimator.estimator)
     command.add_argument("--rows", type=int, default=2_000_000)
@@ -104,6 +69,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_cases(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for case in CASES.values():
+        command = commands.add_parser(case.name, help=case.says)
+        command.set_defaults(function=run.one_case, case=case)
+        command.add_argument("--rows", type=int, default=case.rows)
+        command.add_argument("--features", type=int, default=case.features)
+        command.add_argument("--repeat", type=int, default=3)
+        command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+        if case.peers:
+            peers = list(case.peers)
+            command.add_argument("--peers", nargs="*", choices=peers, default=peers)
+    for name, function, named in (
+        ("all", run.all_cases, CASES),
+        ("check", run.check, CASES),
+        ("traces", traces.traces, traces.TRACED),
+    ):
+        command = commands.add_parser(name, help=function.__doc__)
+        command.set_defaults(function=function)
+        rows_help = "of the case train; the other cases have as many times fewer"
+        command.add_argument("--rows", type=int, default=run.STANDARD_ROWS, help=rows_help)
+        command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
+        command.add_argument("--only", nargs="+", choices=list(named), help="leave others out")
+        if name != "traces":
+            command.add_argument("--repeat", type=int, default=5)
+        if name == "check":
+            command.add_argument("--from", dest="file", help="a bars.json to judge instead")
+
+
 def _add_simulations(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("drift", help=drift.drift.__doc__)
     command.set_defaults(function=drift.drift)
@@ -138,21 +131,9 @@ def _beside_peers(command: argparse.ArgumentParser) -> None:
     command.add_argument("--peers", nargs="*", choices=peers, default=peers)
 
 
-def _machine() -> str:
-    found = []
-    for name in VERSIONS:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    memory = psutil.virtual_memory().total / 2**30
-    cores = f"{os.cpu_count()} cores, {memory:.0f} GiB"
-    return f"{cores}; Python {platform.python_version()}, {', '.join(found)}"
-
-
 def main() -> None:
     options = _parser().parse_args()
-    sys.stdout.write(f"{_machine()}\n")
+    sys.stdout.write(f"{run.machine()}\n")
     options.function(options)
 
 

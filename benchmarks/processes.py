@@ -21,24 +21,28 @@ class Run:
     """A finished process: all that it wrote, its time, and the peak memory of it and its children.
 
     Resident pages of files count, so that readers by memory map look larger than they are. Its
-    processor time, with that of children that it waited for, depends less on what else runs.
+    processor time, with that of children that it waited for, depends less on what else runs, which
+    had ``others_seconds`` of the processors meanwhile.
     """
 
     output: str
     seconds: float
     peak_bytes: int
     cpu_seconds: float
+    others_seconds: float
+    minor_faults: int
+    involuntary_switches: int
 
 
 Inner = Callable[[Run], float]
 
 
-def run(arguments: Sequence[str], python: str = sys.executable) -> Run:
-    """Run ``python ARGUMENTS``."""
+def run(arguments: Sequence[str], python: str | None = None) -> Run:
+    """Run ``python ARGUMENTS``, with this interpreter if no other is named."""
     peak, done = 0, threading.Event()
     with tempfile.TemporaryFile("w+") as output:
-        start, before = time.perf_counter(), _cpu_of_children()
-        process = subprocess.Popen([python, *arguments], stdout=output)
+        start, before, busy = time.perf_counter(), _of_children(), _busy_seconds()
+        process = subprocess.Popen([python or sys.executable, *arguments], stdout=output)
         parent = psutil.Process(process.pid)
 
         def watch() -> None:
@@ -55,12 +59,33 @@ def run(arguments: Sequence[str], python: str = sys.executable) -> Run:
         if status:
             raise SystemExit(f"{' '.join(arguments)} failed")
         output.seek(0)
-        return Run(output.read(), seconds, peak, _cpu_of_children() - before)
+        used = _of_children()
+        return Run(
+            output=output.read(),
+            seconds=seconds,
+            peak_bytes=peak,
+            cpu_seconds=_cpu(used) - _cpu(before),
+            others_seconds=max(0.0, _busy_seconds() - busy - _cpu(used) + _cpu(before)),
+            minor_faults=used.ru_minflt - before.ru_minflt,
+            involuntary_switches=used.ru_nivcsw - before.ru_nivcsw,
+        )
 
 
-def _cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _of_children() -> resource.struct_rusage:
+    return resource.getrusage(resource.RUSAGE_CHILDREN)
+
+
+def _cpu(used: resource.struct_rusage) -> float:
     return used.ru_utime + used.ru_stime
+
+
+def _busy_seconds() -> float:
+    """Processor seconds of the whole machine, but for this process; a few ticks are rounding."""
+    times = psutil.cpu_times()
+    # Guests are in ``user`` already.
+    idle = ("idle", "iowait", "guest", "guest_nice")
+    busy = sum(getattr(times, name) for name in times._fields if name not in idle)
+    return float(busy) - time.process_time()
 
 
 def _tree_bytes(parent: psutil.Process) -> int:
@@ -84,7 +109,7 @@ def take_turns(
     for i in range(repeat):
         for name, arguments in cases.items():
             sys.stderr.write(f"{i + 1} of {repeat}: {name}\n")
-            runs[name].append(run(arguments, (pythons or {}).get(name, sys.executable)))
+            runs[name].append(run(arguments, (pythons or {}).get(name)))
     return runs
 
 

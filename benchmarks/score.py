@@ -1,54 +1,64 @@
 """Scoring with three features in ten, and the drift of all, beside DuckDB and Polars."""
 
-import argparse
 import json
 import shutil
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 from benchmarks import data
-from benchmarks.processes import Run, installed, median, peak, run, table, take_turns
-from benchmarks.train import write_job
+from benchmarks.bars.case import Bar, Case, Command, Setting
+from benchmarks.processes import run
+from benchmarks.train import limit, trains, write_job
 from lasso_jobs import load_model
 
-PEERS = {"duckdb": "score_duckdb", "polars": "score_polars"}
+PEERS = ("duckdb", "polars")
+OURS, WATCHED, POLARS = "lasso-jobs", "lasso-jobs, drift", "polars, drift"
 
 
-def score(options: argparse.Namespace) -> None:
-    """Our scoring, the limits, and the peers that are installed."""
-    folder = Path(options.dir) / f"train-{options.rows}x{options.features}"
-    source = data.write(folder / "data", options.rows, options.features)
-    names, used = data.names(options.features), max(1, 3 * options.features // 10)
+def _score(setting: Setting) -> Mapping[str, Command]:
+    folder = setting.folder / f"train-{setting.rows}x{setting.features}"
+    source = data.write(folder / "data", setting.rows, setting.features)
+    names, used = data.names(setting.features), max(1, 3 * setting.features // 10)
     # An alpha that leaves no coefficient but those that are not penalised.
     free = dict.fromkeys(names[:used], 0.0)
     search = {"alphas": [1e12]}
     job = write_job(folder, source, "scorer", penalty_factors=free, search=search)
-    run(["-m", "lasso_jobs", "train", str(job), "--json"])
+    run(trains(job).arguments)
     model = _plain_model(folder, names)
     out = folder / "scores"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    cases = {
-        f"read {used} + write": ["copy", str(source), str(used), str(out)],
-        "read all": ["read", str(source), str(options.features)],
+    commands = {
+        "read some + write": limit("copy", source, used, str(out)),
+        "read all": limit("read", source, setting.features),
     }
-    cases = {name: ["-m", "benchmarks.limit", *arguments] for name, arguments in cases.items()}
-    for name, drift in (("lasso-jobs", None), ("lasso-jobs, drift", "all")):
+    for name, drift in ((OURS, None), (WATCHED, "all")):
         file = str(_score_job(folder, source, out / name, drift))
-        cases[name] = ["-m", "lasso_jobs", "score", file, "--json"]
-    for peer in (name for name in options.peers if installed(name)):
-        module = ["-m", f"benchmarks.peers.{PEERS[peer]}", str(source), str(model)]
-        cases[peer] = [*module, str(out / f"{peer}.parquet")]
-        cases[f"{peer}, drift"] = [*module, str(out / f"{peer}-drift.parquet"), "drift"]
-    runs = take_turns(cases, options.repeat)
-    rows = [(n, median(r, _inner), median(r), f"{peak(r):,.0f}") for n, r in runs.items()]
-    sys.stdout.write(
-        f"{options.rows:,} rows, {used} of {options.features} features used\n\n"
-        + table(("", "seconds of the work", "whole process", "peak MiB"), *rows)
-        + "\n"
-    )
+        commands[name] = Command(["-m", "lasso_jobs", "score", file, "--json"], "score")
+    for peer in filter(setting.wants, PEERS):
+        module = ["-m", f"benchmarks.peers.score_{peer}", str(source), str(model)]
+        commands[peer] = Command([*module, str(out / f"{peer}.parquet")], "total")
+        drift_of = [*module, str(out / f"{peer}-drift.parquet"), "drift"]
+        commands[f"{peer}, drift"] = Command(drift_of, "total")
+    return commands
+
+
+CASE = Case(
+    "score",
+    "Our scoring, the limits, and the peers that are installed.",
+    2_000_000,
+    100,
+    _score,
+    (
+        Bar("scoring, work, beside DuckDB", (OURS, "score"), 1.0, ("duckdb", "total")),
+        Bar("scoring, whole, beside DuckDB", (OURS, "whole"), 1.5, ("duckdb", "whole")),
+        Bar("with drift, work, beside Polars", (WATCHED, "score"), 0.9, (POLARS, "total")),
+        Bar("with drift, whole, beside Polars", (WATCHED, "whole"), 1.2, (POLARS, "whole")),
+    ),
+    peers=PEERS,
+)
 
 
 def _plain_model(folder: Path, names: list[str]) -> Path:
@@ -77,12 +87,3 @@ def _score_job(folder: Path, source: Path, target: Path, drift: str | None) -> P
     path = folder / f"{target.name}.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
-
-
-def _inner(run: Run) -> float:
-    """Seconds of the work itself: our score stage, a peer's queries, or what a limit prints."""
-    found = json.loads(run.output)
-    if isinstance(found, float):
-        return found
-    seconds = found["seconds"]
-    return float(seconds["score"] if "score" in seconds else seconds["total"])

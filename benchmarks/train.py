@@ -1,135 +1,159 @@
-"""Training: the pass beside its limit, the whole process beside its peers; memory; a retrain."""
+"""Training: beside its limits and scikit-learn, of ten times the rows, of few, and again."""
 
-import argparse
 import json
 import shutil
-import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks import data
-from benchmarks.processes import Run, installed, median, peak, run, table, take_turns
+from benchmarks.bars.case import Bar, Case, Command, Setting
+from benchmarks.processes import Run, run
 
-PEERS = {"scikit-learn": "train_sklearn", "dask-ml": "train_dask_ml"}
-LIMITS = ("read", "product")
+WHOLE = ("local", "whole")
+PRODUCT, ANEW = ("product", "work"), ("33 files, anew", "moments")
 
 
-def train(options: argparse.Namespace) -> None:
-    """Read, read and multiply, our pass on threads and on processes, we and peers as a whole."""
-    folder = _folder(options)
-    source = data.write(folder / "data", options.rows, options.features)
-    job = str(write_job(folder, source))
-    ours = ["-m", "lasso_jobs", "train", job, "--json"]
-    cases: dict[str, list[str]] = {
-        name: ["-m", "benchmarks.limit", name, str(source), str(options.features)]
-        for name in LIMITS
+def _train(setting: Setting) -> Mapping[str, Command]:
+    folder = setting.folder / f"train-{setting.rows}x{setting.features}"
+    source = data.write(folder / "data", setting.rows, setting.features)
+    ours = trains(write_job(folder, source))
+    processes = [*ours.arguments, "--cluster", "local-processes"]
+    commands = {
+        "read": limit("read", source, setting.features),
+        "product": limit("product", source, setting.features),
+        "local": ours,
+        "local-processes": Command(processes, "moments"),
     }
-    cases |= {"local": ours, "local-processes": [*ours, "--cluster", "local-processes"]}
-    peers = [name for name in options.peers if installed(name)]
-    cases |= {name: ["-m", f"benchmarks.peers.{PEERS[name]}", str(source)] for name in peers}
-    runs = take_turns(cases, options.repeat)
-    limit = median(runs["product"], _printed)
-    inner = [
-        ("read", median(runs["read"], _printed)),
-        ("read + symmetric product", limit),
-        ("pass, local threads", median(runs["local"], _pass)),
-        ("pass, local processes", median(runs["local-processes"], _pass)),
-        ("path and diagnostics", median(runs["local"], _select)),
-    ]
-    _say(f"{options.rows:,} rows x {options.features} features, medians of {options.repeat}\n")
-    _say(table(("inside", "seconds", "x limit"), *((n, s, s / limit) for n, s in inner)) + "\n")
-    whole = median(runs["local"])
-    rows = [
-        (name, median(runs[name]), median(runs[name]) / whole, f"{peak(runs[name]):,.0f}")
-        for name in ("local", "local-processes", *peers)
-    ]
-    _say(table(("whole process", "seconds", "x local", "peak MiB"), *rows) + "\n")
-    if "scikit-learn" in peers:
-        found = json.loads(runs["scikit-learn"][0].output)
-        _say(
-            f"largest difference of a coefficient per sd from scikit-learn's, at its alpha: "
-            f"{_difference(folder, source, found):.2g}"
-        )
+    if setting.wants("scikit-learn"):
+        commands["scikit-learn"] = Command(["-m", "benchmarks.peers.train_sklearn", str(source)])
+    return commands
 
 
-def _difference(folder: Path, source: Path, theirs: dict[str, Any]) -> float:
-    job = write_job(folder, source, "at-their-alpha", search={"alphas": [theirs["alpha"]]})
-    ours = json.loads(run(["-m", "lasso_jobs", "train", str(job), "--json"]).output)
-    return max(abs(ours["per_sd"][name] - value) for name, value in theirs["per_sd"].items())
+def _off_by(setting: Setting, runs: Mapping[str, Run]) -> str:
+    """How far our coefficients are from scikit-learn's at its alpha."""
+    if "scikit-learn" not in runs:
+        return ""
+    theirs = json.loads(runs["scikit-learn"].output)
+    folder = setting.folder / f"train-{setting.rows}x{setting.features}"
+    search = {"alphas": [theirs["alpha"]]}
+    job = write_job(folder, folder / "data", "at-their-alpha", search=search)
+    ours = json.loads(run(trains(job).arguments).output)
+    off = max(abs(ours["per_sd"][name] - value) for name, value in theirs["per_sd"].items())
+    return (
+        f"largest difference of a coefficient per sd from scikit-learn's, at its alpha: {off:.2g}"
+    )
 
 
-def memory(options: argparse.Namespace) -> None:
-    """Peak memory of a training of all rows, and of a tenth of them."""
-    cases = {}
-    for rows in (options.rows // 10, options.rows):
-        folder = Path(options.dir) / f"train-{rows}x{options.features}"
+def _memory(setting: Setting) -> Mapping[str, Command]:
+    commands = {}
+    for rows in (setting.rows // 10, setting.rows):
+        folder = setting.folder / f"train-{rows}x{setting.features}"
         # Row groups of the same size, whatever the number of rows.
-        source = data.write(folder / "data", rows, options.features, max(1, rows // 1_000_000))
-        cases[f"{rows:,} rows"] = [
-            "-m",
-            "lasso_jobs",
-            "train",
-            str(write_job(folder, source)),
-            "--json",
-        ]
-    runs = take_turns(cases, options.repeat)
-    rows_of = [(n, median(r), median(r, _pass), f"{peak(r):,.0f}") for n, r in runs.items()]
-    _say(table(("lasso-jobs train", "seconds", "pass", "peak MiB"), *rows_of))
+        source = data.write(folder / "data", rows, setting.features, max(1, rows // 1_000_000))
+        commands["all rows" if rows == setting.rows else "a tenth"] = trains(
+            write_job(folder, source)
+        )
+    return {"product": limit("product", source, setting.features), **commands}
 
 
-def retrain(options: argparse.Namespace) -> None:
-    """Train on 32 files, then with one more, then with other folds; and on all from nothing."""
-    folder = _folder(options, "retrain")
-    staged = data.write(folder / "all", options.rows, options.features, 33)
-    files = sorted(staged.glob("*.parquet"))
-    cases = ("32 files", "33 files", "33 files, 10 folds", "33 files, anew")
-    found: dict[str, list[Run]] = {name: [] for name in cases}
-    for i in range(options.repeat):
-        for name in (f"models-run-{i}", f"data-{i}"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name, n in (("32 files", 32), ("33 files", 33)):
-            source = folder / f"data-{i}"
-            source.mkdir(exist_ok=True)
-            for file in files[:n]:
-                link = source / file.name
-                if not link.exists():
-                    link.hardlink_to(file)
-            job = write_job(folder, source, f"run-{i}", cache=True)
-            found[name].append(run(["-m", "lasso_jobs", "train", str(job), "--json"]))
-        folds = ["--set", "search.folds=10"]
-        found[cases[2]].append(run(["-m", "lasso_jobs", "train", str(job), "--json", *folds]))
-        job = write_job(folder, staged, f"anew-{i}")
-        found["33 files, anew"].append(run(["-m", "lasso_jobs", "train", str(job), "--json"]))
-    full = median(found["33 files, anew"], _pass)
-    rows = [
-        (name, median(r, _pass), median(r, _pass) / full, f"{median(r, _bytes):,.0f}", median(r))
-        for name, r in found.items()
-    ]
-    _say(table(("pass over", "seconds", "x anew", "bytes read", "whole process"), *rows))
+def _retrain(setting: Setting) -> Mapping[str, Command]:
+    folder = setting.folder / f"retrain-{setting.rows}x{setting.features}"
+    staged = data.write(folder / "all", setting.rows, setting.features, 33)
+    files, window = sorted(staged.glob("*.parquet")), folder / "window"
+    job = write_job(folder, window, "run", cache=True)
 
+    # A link changes a file's times, so that those which stay are not linked once more.
+    def first_time() -> None:
+        for gone in (folder / "models-run", window):
+            shutil.rmtree(gone, ignore_errors=True)
+        window.mkdir()
+        for file in files[:32]:
+            (window / file.name).hardlink_to(file)
 
-def startup(options: argparse.Namespace) -> None:
-    """The smallest things: the import, the help, and a training of few rows."""
-    folder = Path(options.dir) / "startup"
-    source = data.write(folder / "data", options.rows, options.features, 1)
-    job = str(write_job(folder, source))
-    cases = {
-        "python -c pass": ["-c", "pass"],
-        "import lasso_jobs": ["-c", "import lasso_jobs"],
-        "lasso-jobs --help": ["-m", "lasso_jobs", "--help"],
-        f"lasso-jobs train, {options.rows:,} x {options.features}": [
-            "-m",
-            "lasso_jobs",
-            "train",
-            job,
-            "--json",
-        ],
+    return {
+        "32 files": trains(job, before=first_time),
+        "33 files": trains(job, before=lambda: (window / files[32].name).hardlink_to(files[32])),
+        "33 files, 10 folds": trains(job, "--set", "search.folds=10"),
+        "33 files, first gone": trains(job, before=(window / files[0].name).unlink),
+        "33 files, anew": trains(write_job(folder, staged, "anew")),
     }
-    runs = take_turns(cases, options.repeat)
-    rows = [(name, median(r), f"{peak(r):,.0f}") for name, r in runs.items()]
-    _say(table(("whole process", "seconds", "peak MiB"), *rows))
+
+
+def _startup(setting: Setting) -> Mapping[str, Command]:
+    folder = setting.folder / "startup"
+    shape = f"{setting.rows}x{setting.features}"
+    source = data.write(folder / shape, setting.rows, setting.features, 1)
+    return {
+        "python -c pass": Command(["-c", "pass"]),
+        "import lasso_jobs": Command(["-c", "import lasso_jobs"]),
+        "lasso-jobs --help": Command(["-m", "lasso_jobs", "--help"]),
+        "lasso-jobs train": trains(write_job(folder, source)),
+    }
+
+
+CASES = (
+    Case(
+        "train",
+        "Read, read and multiply, our pass on threads and processes, scikit-learn as a whole.",
+        2_000_000,
+        100,
+        _train,
+        (
+            Bar("pass, local threads", ("local", "moments"), 1.2, PRODUCT),
+            Bar("pass, local processes", ("local-processes", "moments"), 1.35, PRODUCT),
+            Bar("whole training beside the product's process", WHOLE, 1.8, ("product", "whole")),
+            Bar("whole training beside scikit-learn", WHOLE, 0.1, ("scikit-learn", "whole")),
+        ),
+        peers=("scikit-learn",),
+        also=_off_by,
+    ),
+    Case(
+        "memory",
+        "The pass over ten times the rows, and the peak memory of all of them and of a tenth.",
+        20_000_000,
+        50,
+        _memory,
+        (
+            Bar("pass, local threads, 20M rows", ("all rows", "moments"), 1.2, PRODUCT),
+            Bar("peak MB of ten times the rows", ("all rows", "peak"), 1.15, ("a tenth", "peak")),
+            Bar("peak MB of a training", ("all rows", "peak"), 700),
+        ),
+    ),
+    Case(
+        "retrain",
+        "Train on 32 files, with one more, with other folds, with one gone; all from nothing.",
+        2_000_000,
+        100,
+        _retrain,
+        (
+            Bar("pass, 1 new file of 33", ("33 files", "moments"), 0.1, ANEW),
+            Bar("pass, 1 file of 33 gone", ("33 files, first gone", "moments"), 0.1, ANEW),
+            Bar("other folds from the cache, seconds", ("33 files, 10 folds", "whole"), 1.0),
+        ),
+    ),
+    Case(
+        "startup",
+        "The smallest things: the import, the help, and a training of few rows.",
+        10_000,
+        20,
+        _startup,
+        (Bar("training of 10,000 x 20, seconds", ("lasso-jobs train", "whole"), 1.3),),
+    ),
+)
+
+
+def limit(mode: str, source: Path, columns: int, *more: str) -> Command:
+    """What no implementation beats."""
+    return Command(["-m", "benchmarks.limit", mode, str(source), str(columns), *more], "work")
+
+
+def trains(job: Path, *more: str, before: Callable[[], object] | None = None) -> Command:
+    """A training, whose work is the pass."""
+    arguments = ["-m", "lasso_jobs", "train", str(job), "--json", *more]
+    return Command(arguments, "moments", before)
 
 
 def write_job(folder: Path, source: Path, name: str = "bench", **more: Any) -> Path:
@@ -147,27 +171,3 @@ def write_job(folder: Path, source: Path, name: str = "bench", **more: Any) -> P
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
-
-
-def _folder(options: argparse.Namespace, what: str = "train") -> Path:
-    return Path(options.dir) / f"{what}-{options.rows}x{options.features}"
-
-
-def _printed(run: Run) -> float:
-    return float(run.output)
-
-
-def _pass(run: Run) -> float:
-    return float(json.loads(run.output)["seconds"]["moments"])
-
-
-def _select(run: Run) -> float:
-    return float(json.loads(run.output)["seconds"]["select"])
-
-
-def _bytes(run: Run) -> float:
-    return float(json.loads(run.output)["bytes_read"])
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.bars.case import Bar, Case, Command, Setting
 from benchmarks.environments import python_of
 from benchmarks.processes import median, peak, run, table, take_turns
 from benchmarks.train import write_job
@@ -32,7 +33,7 @@ HEAD = ("whole process", "seconds", "x lasso-jobs", "processor s", "peak MiB", "
 
 def wide(options: argparse.Namespace) -> None:
     """Search the alphas until the errors turn: we, and peers on the alphas that we tried."""
-    shape = f"{options.rows}x{options.features}-{options.true}-{options.rho:g}-{options.snr:g}"
+    shape = _shape(options)
     title = f"{options.rows:,} rows x {options.features:,} columns, {options.true} true"
     if options.entries is None:
         beside_peers(_data(Path(options.dir) / f"wide-{shape}" / "data", options), title, options)
@@ -44,23 +45,16 @@ def wide(options: argparse.Namespace) -> None:
     beside_peers(_sparse_data(folder / "data", options), title, options, features=sizes)
 
 
+def _shape(options: argparse.Namespace) -> str:
+    return f"{options.rows}x{options.features}-{options.true}-{options.rho:g}-{options.snr:g}"
+
+
 def beside_peers(
     source: Path, title: str, options: argparse.Namespace, features: Mapping[str, Any] | None = None
 ) -> None:
     """Ours, then all in turns; a table of their time, memory, alpha and coefficients."""
     folder = source.parent
-    # Whoever compares searches does without the refits that show how stable a model is.
-    job = str(write_job(folder, source, features=features or {}, stability=None))
-    ours = ["-m", "lasso_jobs", "train", job, "--json"]
-    first = json.loads(run(ours).output)
-    tried = folder / "alphas.json"
-    tried.write_text(json.dumps(first["cv"]["alphas"]))
-    cases, pythons = {"lasso-jobs": ours}, {}
-    for name in options.peers:
-        python = python_of(Path(options.dir) / "environments" / name, *PEERS[name])
-        if python is not None:
-            cases[name] = [str(PEER), name, str(source), str(tried)]
-            pythons[name] = python
+    first, cases, pythons = _searches(source, Path(options.dir), options.peers, features)
     runs = take_turns(cases, options.repeat, pythons)
     screening = first["certificate"]["screening"]
     said = "all pairs" if screening is None else f"{screening['n_scans']} scans of all columns, "
@@ -86,6 +80,54 @@ def beside_peers(
     stages = json.loads(runs["lasso-jobs"][0].output)["seconds"]
     told = ", ".join(f"{stage} {value:.1f}" for stage, value in stages.items())
     sys.stdout.write(f"stages of one run: {told}\n")
+
+
+def _searches(
+    source: Path, folder: Path, peers: Sequence[str], features: Mapping[str, Any] | None = None
+) -> tuple[Any, dict[str, list[str]], dict[str, str]]:
+    """A first run of ours; ours and the peers', by name; and the peers' interpreters."""
+    # Whoever compares searches does without the refits that show how stable a model is.
+    job = str(write_job(source.parent, source, features=features or {}, stability=None))
+    ours = ["-m", "lasso_jobs", "train", job, "--json"]
+    first = json.loads(run(ours).output)
+    tried = source.parent / "alphas.json"
+    tried.write_text(json.dumps(first["cv"]["alphas"]))
+    cases, pythons = {"lasso-jobs": ours}, {}
+    for name in peers:
+        python = python_of(folder / "environments" / name, *PEERS[name])
+        if python is not None:
+            cases[name] = [str(PEER), name, str(source), str(tried)]
+            pythons[name] = python
+    return first, cases, pythons
+
+
+def _beside_adelie(setting: Setting) -> Mapping[str, Command]:
+    shape = argparse.Namespace(
+        rows=setting.rows, features=setting.features, true=20, rho=0.0, snr=1.0
+    )
+    source = _data(setting.folder / f"wide-{_shape(shape)}" / "data", shape)
+    peers = [peer for peer in CASE.peers if setting.peers is None or peer in setting.peers]
+    _, cases, pythons = _searches(source, setting.folder, peers)
+    return {name: Command(arguments, python=pythons.get(name)) for name, arguments in cases.items()}
+
+
+CASE = Case(
+    "wide-adelie",
+    "4,000 x 10,000 beside adelie, which has the alphas at which our search stopped.",
+    4_000,
+    10_000,
+    _beside_adelie,
+    (
+        Bar(
+            "4,000 x 10,000 beside adelie, whole",
+            ("lasso-jobs", "whole"),
+            0.5,
+            ("adelie", "whole"),
+            known="the screened search has been as fast as adelie's so far, no faster",
+        ),
+    ),
+    peers=("adelie",),
+)
 
 
 def _difference(folder: Path, source: Path, theirs: dict[str, Any]) -> float:
