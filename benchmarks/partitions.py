@@ -89,7 +89,7 @@ def _scheduler(folder: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(dir=folder) as place:
         found = Path(place) / "scheduler.json"
         where = ["--scheduler-file", str(found), "--no-dashboard"]
-        worker = ["--nthreads", "1", "--local-directory", place]
+        worker = ["--nthreads", "1", "--no-nanny", "--local-directory", place]
         commands = [[*dask, "scheduler", *where, "--host", "127.0.0.1", "--port", "0"]]
         commands += [[*dask, "worker", *where, *worker]] * WORKERS
         try:

@@ -35,7 +35,7 @@ def _score(setting: Setting) -> Mapping[str, Command]:
         "read all": limit("read", source, setting.features),
     }
     for name, drift in ((OURS, None), (WATCHED, "all")):
-        file = str(_score_job(folder, source, out / name, drift))
+        file = str(score_job(folder, source, out / name, drift))
         commands[name] = Command(["-m", "lasso_jobs", "score", file, "--json"], "score")
     for peer in filter(setting.wants, PEERS):
         module = ["-m", f"benchmarks.peers.score_{peer}", str(source), str(model)]
@@ -74,12 +74,13 @@ def _plain_model(folder: Path, names: list[str]) -> Path:
     return path
 
 
-def _score_job(folder: Path, source: Path, target: Path, drift: str | None) -> Path:
+def score_job(folder: Path, source: Path, target: Path, drift: str | None, **output: str) -> Path:
+    """A job file of the model ``scorer``."""
     values = {
         "model": "scorer@v1",
         "data": {"path": str(source)},
         "keys": ["row_id"],
-        "output": {"path": str(target)},
+        "output": {"path": str(target), **output},
         "registry": str(folder / "models-scorer"),
     }
     if drift:

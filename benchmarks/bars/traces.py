@@ -22,22 +22,22 @@ from benchmarks.processes import run, table
 STANDARD_ROWS = 2_000_000
 TRACED = ("train", "retrain", "startup", "score")
 RATE = 200
-ROWS, OTHER, WAITS = "rows", "other", "waits"
+ROWS, OTHER, WAITS = "rows: other", "other", "waits"
 SMALLEST = 0.005
 """Classes with a smaller share are told as other."""
 
 IMPORTS = re.compile(r"<frozen importlib|<frozen runpy>.*_get_module_details")
 WAITING = re.compile(
-    r"^(_worker \(concurrent|_worker \(distributed|wait \(threading|select \(selectors|"
-    r"_wait_for_tstate_lock|acquire \(|poll \(|_try_wait|wait \(subprocess|waitpid)"
+    r"\b(_worker \((concurrent|distributed)|(_work|map) \(lasso_jobs/engine|wait \(threading|"
+    r"select \(selectors|_wait_for_tstate_lock \(|_try_wait \(|acquire \(threading)"
 )
-# Frames are "function (path:line)". The first that matches, from the outermost frame on.
+# Frames are "Class.function (path:line)". The first that matches, from the outermost frame on.
 STAGES = (
     ("compiled code is loaded", r"\(numba/"),
-    ("shutdown", r"^(_shutdown|_run_exitfuncs|_python_exit|_exit) "),
-    ("plan", r"\(lasso_jobs/(training|scoring)/plan\.py"),
+    ("shutdown", r"\b(_shutdown|_run_exitfuncs|_python_exit) \("),
+    ("plan", r"\(lasso_jobs/((training|scoring)/plan|data/discover)"),
     ("cluster", r"\(lasso_jobs/engine/(cluster|dask_client|health)"),
-    ("rows: merge", r"^(merge|merged|merge_all) \(lasso_jobs/"),
+    ("rows: merge", r"\b(merge|merged|merge_all) \(lasso_jobs/"),
     (ROWS, r"\(lasso_jobs/(training/(gather|read/)|scoring/(staging|rows|task))"),
     ("drift", r"\(lasso_jobs/drift/"),
     ("commit", r"\(lasso_jobs/(scoring/(commit|marker|journal|record)|sinks/)"),
@@ -49,18 +49,18 @@ STAGES = (
 )
 # The first that matches, from the innermost frame on.
 PARTS = (
-    ("rows: merge", r"^(merge|merged|merge_all) \(lasso_jobs/"),
-    ("rows: centre", r"^(centre|_of_observed) \(lasso_jobs/core/"),
-    ("rows: multiply", r"^(_of_set|moments) \(lasso_jobs/core/rows/centring"),
-    ("rows: lay out, sort", r"\(lasso_jobs/core/rows/(blocks/|columns)"),
+    ("rows: merge", r"\b(merge|merged|merge_all) \(lasso_jobs/"),
+    ("rows: centre", r"\b(centre|_of_observed) \(lasso_jobs/core/"),
+    ("rows: multiply", r"\b(_of_set|moments) \(lasso_jobs/core/rows/centring"),
+    ("rows: lay out, sort", r"\(lasso_jobs/core/rows/(blocks/|columns)|\btake \(numpy/"),
     ("rows: hash, sample", r"\(lasso_jobs/core/rows/(buckets|repeats|sample)"),
-    ("rows: check", r"^_?check\w* \("),
+    ("rows: check", r"\b_?check\w* \(lasso_jobs/"),
     ("rows: convert", r"\(lasso_jobs/data/arrays"),
     ("rows: drift", r"\(lasso_jobs/(core/drift|drift)/"),
     ("rows: predict", r"\(lasso_jobs/(core/fit/predict|models/predict)"),
-    ("rows: write", r"^_staged \(|\(lasso_jobs/sinks/"),
+    ("rows: write", r"\b_staged \(|\(lasso_jobs/sinks/"),
     ("rows: decode", r"\(lasso_jobs/data/(blocks|parquet_file)|\(pyarrow/"),
-    ("rows: schedule", r"\(lasso_jobs/engine/"),
+    ("rows: journal", r"\(lasso_jobs/scoring/journal"),
 )
 DASK = ("Dask", r"\((distributed|tornado|asyncio|dask)/")
 
@@ -150,7 +150,7 @@ def classified(lines: Iterable[str]) -> Counter[str]:
 
     >>> work = "train (lasso_jobs/training/run.py:3);gather (lasso_jobs/training/gather.py:1)"
     >>> classified([f"{work};read (lasso_jobs/data/blocks.py:9) 4", f"{work} 1"])
-    Counter({'rows: decode': 4, 'rows': 1})
+    Counter({'rows: decode': 4, 'rows: other': 1})
     >>> classified(
     ...     ["plan (lasso_jobs/training/plan.py:5);_load (<frozen importlib._bootstrap>:7) 2"]
     ... )
@@ -164,22 +164,16 @@ def classified(lines: Iterable[str]) -> Counter[str]:
 
 
 def _class_of(frames: Sequence[str]) -> str:
-    if WAITING.match(frames[-1]):
+    if WAITING.search(frames[-1]):
         return WAITS
-    if any(IMPORTS.search(frame) for frame in frames[_after_start(frames) :]):
+    if any(IMPORTS.search(frame) for frame in frames):
         return "imports"
+    if len(frames) == 1 and frames[0].startswith("process "):
+        return "interpreter"
     stage = _first(frames, STAGES)
     if stage == ROWS:
         return _first(frames[::-1], PARTS) or ROWS
     return stage or _first(frames, (DASK,)) or OTHER
-
-
-def _after_start(frames: Sequence[str]) -> int:
-    """How many frames run the program itself, which is no import."""
-    n = 0
-    while n < len(frames) and "<frozen runpy>" in frames[n]:
-        n += 1
-    return n
 
 
 def _first(frames: Sequence[str], classes: Sequence[tuple[str, str]]) -> str | None:

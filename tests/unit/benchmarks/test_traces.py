@@ -16,17 +16,25 @@ SUMMARISE = "summarise (lasso_jobs/training/read/row_summary.py:88)"
     ("stack", "expected"),
     [
         (f"{THREAD};{SUMMARISE};read (lasso_jobs/data/blocks.py:60)", "rows: decode"),
-        (f"{THREAD};{SUMMARISE};centre (lasso_jobs/core/rows/centring.py:85)", "rows: centre"),
-        (f"{THREAD};{SUMMARISE};_of_set (lasso_jobs/core/rows/centring.py:140)", "rows: multiply"),
+        (
+            f"{THREAD};{SUMMARISE};Centring.centre (lasso_jobs/core/rows/centring.py:85)",
+            "rows: centre",
+        ),
+        (
+            f"{THREAD};{SUMMARISE};Centring._of_set (lasso_jobs/core/rows/centring.py:140)",
+            "rows: multiply",
+        ),
         (
             f"{THREAD};{SUMMARISE};check_finite (lasso_jobs/training/read/numbers.py:2)",
             "rows: check",
         ),
         (f"{THREAD};merge (lasso_jobs/training/read/row_summary.py:251)", "rows: merge"),
         (f"{THREAD};{SUMMARISE};_find_and_load (<frozen importlib._bootstrap>:1176)", "imports"),
-        (f"{GATHER};wait (threading.py:320)", "waits"),
+        (f"{GATHER};Condition.wait (threading.py:320)", "waits"),
         (f"{SELECT};merge (lasso_jobs/core/rows/moments.py:155)", "select"),
         (f"{SELECT};compile (numba/core/dispatcher.py:9)", "select"),
+        (f"{THREAD};Threads._work (lasso_jobs/engine/threads.py:140)", "waits"),
+        ('process 7:"python -m lasso_jobs"', "interpreter"),
         (f"{THREAD};loads (distributed/protocol.py:3)", "Dask"),
         ("_run_module_as_main (<frozen runpy>:198);main (elsewhere.py:1)", "other"),
     ],
