@@ -23,7 +23,7 @@ from benchmarks.processes import run
 from benchmarks.train import trains, write_job
 
 PARTITIONS, FILES, WORKERS = 1_000, 20, 2
-START_SECONDS = 60
+START_SECONDS, STOP_SECONDS = 60, 10
 
 
 def _partitions(setting: Setting) -> Mapping[str, Command]:
@@ -103,10 +103,14 @@ def _scheduler(folder: Path) -> Iterator[str]:
                     time.sleep(0.1)
             yield json.loads(found.read_text())["address"]
         finally:
+            # The workers first: one whose scheduler is gone may wait for it.
             for process in reversed(started):
                 process.terminate()
-            for process in started:
-                process.wait()
+                try:
+                    process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-SAMPLE_SECONDS = 0.02
+SAMPLE_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
