@@ -70,7 +70,7 @@ class LassoCV(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     dual_gap_ : float
         Of the final fit, in squared units of y.
     n_iter_ : int
-        Sweeps of coordinate descent of the final fit, from the alpha before.
+        Sweeps of coordinate descent of the final fit; 1 if it was solved directly.
     fill_ : ndarray, shape (n_features,)
         What NaN is filled with; only where ``missing="mean"``.
     n_features_in_ : int
@@ -185,7 +185,7 @@ class LassoCV(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.mse_path_ = cv.fold_mse.T
         self.coef_, self.intercept_ = final.coef, final.intercept
         self.dual_gap_ = final.dual_gap * final.design.problem.variance
-        self.n_iter_ = int(final.path.n_iter[at])
+        self.n_iter_ = max(int(final.path.n_iter[at]), 1)
         if self.missing == "mean":
             self.fill_ = final.design.location[: len(final.coef)]
         if not (final.converged and cv.converged):

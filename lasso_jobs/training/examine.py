@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
-from lasso_jobs.core.fit.one_alpha import Fit, refit
+from lasso_jobs.core.fit.one_alpha import Fit
 from lasso_jobs.core.fit.predict import Predictor
 from lasso_jobs.core.fit.squared_error import evaluate
+from lasso_jobs.core.fit.walk.refits import refit
 from lasso_jobs.core.inference import checks as c
 from lasso_jobs.core.inference import shape
 from lasso_jobs.core.inference.collinearity import features_of, inflation

@@ -16,10 +16,11 @@ from lasso_jobs.core.fit.choice import (
     has_turned,
     mean_and_error,
 )
-from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max, solve_path
-from lasso_jobs.core.fit.problem import GAP_TOLERANCE
+from lasso_jobs.core.fit.lasso import alpha_grid, alpha_max
+from lasso_jobs.core.fit.problem import GAP_TOLERANCE, Path
 from lasso_jobs.core.fit.relaxed import mixed
 from lasso_jobs.core.fit.squared_error import evaluate
+from lasso_jobs.core.fit.walk.paths import Paths
 from lasso_jobs.core.rows.folds import Fold
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.sample import Sample
@@ -175,7 +176,6 @@ class _Part:
     ``dual_gap`` and ``kkt`` are by alpha, the worse of the fit's and its relaxed fit's.
     """
 
-    last: Floats
     n_nonzero: NDArray[np.int64]
     mse: Floats
     dual_gap: Floats
@@ -188,22 +188,8 @@ class _Part:
         return replace(self, **{name: getattr(self, name)[..., :n] for name in by_alpha})
 
 
-def _solved(
-    recipe: d.Recipe,
-    alphas: Floats,
-    fold: Fold | None,
-    start: Floats | None,
-    *,
-    rows: Moments,
-    gammas: Sequence[float],
-    sample: Sample | None,
-    steps: Steps,
-) -> _Part:
-    """Fit along the alphas to all rows, or to a fold's training; then measure on its test."""
-    if fold is not None:
-        rows, sample = fold.training, sample and sample.only(fold.buckets)
-    design = d.fit(recipe, rows, sample)
-    path = solve_path(design.problem, alphas, start, steps=steps)
+def _measured(design: d.Design, path: Path, fold: Fold | None, gammas: Sequence[float]) -> _Part:
+    """What is kept of fits to all rows, or to a fold's training, measured on its test."""
     coef, relaxed = mixed(design.problem, path.coef, gammas)
     mse: Floats = np.empty(0)
     bound = 0.0
@@ -213,7 +199,6 @@ def _solved(
         mse, bound = errors.mse.reshape(coef.shape[:2]), float(errors.bound.max(initial=0.0))
     fits = [path, relaxed] if len(relaxed.coef) else [path]
     return _Part(
-        last=path.coef[-1],
         n_nonzero=np.count_nonzero(coef, axis=2),
         mse=mse,
         dual_gap=np.max([each.dual_gap for each in fits], axis=0),
@@ -239,6 +224,10 @@ class _Curve:
         For each block of alphas, the fits to all rows, then those to each fold.
     n_left_out : int
         Alphas that an early stop left out.
+    designs : list of Design
+        Of all rows, then of each fold's training.
+    paths : Paths or None
+        Their fits, which go on from block to block.
     """
 
     recipe: d.Recipe
@@ -250,6 +239,8 @@ class _Curve:
     alphas: Floats = field(default_factory=lambda: np.empty(0))
     blocks: list[list[_Part]] = field(default_factory=list)
     n_left_out: int = 0
+    designs: list[d.Design] = field(default_factory=list)
+    paths: Paths | None = None
 
     def walk(self, alphas: Floats) -> None:
         """Fit along a grid, until its end or an early stop."""
@@ -275,22 +266,22 @@ class _Curve:
 
     def _fits(self, alphas: Floats) -> list[_Part]:
         splits = [None, *self.folds]
-        starts = [part.last for part in self.blocks[-1]] if self.blocks else [None] * len(splits)
-
-        def solve(k: int) -> _Part:
-            return _solved(
-                self.recipe,
-                alphas,
-                splits[k],
-                starts[k],
-                rows=self.rows,
-                gammas=self.search.gammas,
-                sample=self.sample,
-                steps=self.steps,
-            )
-
+        if self.paths is None:
+            self.designs = in_threads(self._designed, splits, self.steps)
+            self.paths = Paths([design.problem for design in self.designs])
         self.steps.expect(len(splits) * len(alphas))
-        return in_threads(solve, range(len(splits)), self.steps)
+        paths = self.paths.solve(alphas, self.steps)
+
+        def measure(k: int) -> _Part:
+            return _measured(self.designs[k], paths[k], splits[k], self.search.gammas)
+
+        return in_threads(measure, range(len(splits)), self.steps)
+
+    def _designed(self, fold: Fold | None) -> d.Design:
+        if fold is None:
+            return d.fit(self.recipe, self.rows, self.sample)
+        sample = self.sample and self.sample.only(fold.buckets)
+        return d.fit(self.recipe, fold.training, sample)
 
     def _append(self, alphas: Floats, parts: list[_Part]) -> None:
         self.alphas = np.concatenate([self.alphas, alphas])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit.problem import (
     KKT_TOLERANCE,
+    RANK_TOLERANCE,
     Path,
     Penalised,
     Problem,
@@ -31,11 +32,10 @@ follow from one product afterwards."""
 FIRST_TOLERANCE = 1e-7
 """Sweeps are cheap beside the direct solution, which then finds the signs right at once."""
 
-RANK_TOLERANCE = 1e-12
 ROUNDING = 1e-14
 """Of a gradient, as a share of the target's deviation; far below what the conditions may miss."""
-PARALLEL = 1e-12
-"""A gradient that follows its penalty to this share never crosses it: that of an active twin."""
+MOST_ROUNDS = 30
+"""Of direct solutions before the first sweep. Columns that depend on others need sweeps."""
 
 
 def alpha_max(problem: Problem) -> float:
@@ -119,60 +119,24 @@ def solve_path(
         strong = (2 * alpha - (alpha if previous is None else previous)) * problem.l1_factor
         path.n_iter[i], worst = _solve(here, coef, gradient, strong=strong, steps=steps)
         path.coef[i] = coef
-        path.dual_gap[i] = dual_gap(here, coef, gradient) / problem.variance
+        path.dual_gap[i] = float(dual_gap(here, coef, gradient)) / problem.variance
         path.kkt[i] = worst / np.sqrt(problem.variance)
         previous = float(alpha)
         steps.take()
     return path
 
 
-def next_change(problem: Problem, coef: Floats, alpha: float) -> tuple[float, Floats]:
-    """The largest smaller alpha at which another set of columns may be active than at this one.
-
-    Until then the active coefficients are linear in alpha, as in the homotopy of Osborne, Presnell
-    & Turlach (2000), "A new approach to variable selection in least squares problems". With bounds
-    or a ridge part they are not, and it is ``alpha`` itself. Also returned is what each coefficient
-    gains as alpha falls by 1, shape (p,).
+def solve_one(here: Penalised, coef: Floats, gradient: Floats, steps: Steps) -> float:
+    """Solve in place at one alpha, from a solution nearby; return the worst violation that is left.
 
     Parameters
     ----------
-    problem : Problem
-    coef : ndarray, shape (p,)
-        The solution at ``alpha``.
-    alpha : float
-
-    Examples
-    --------
-    >>> one, free = np.ones(2), np.full(2, np.inf)
-    >>> problem = Problem(
-    ...     gram=np.eye(2),
-    ...     covariance=np.array([0.9, -0.3]),
-    ...     variance=1.0,
-    ...     l1_factor=one,
-    ...     l2_factor=0 * one,
-    ...     low=-free,
-    ...     high=free,
-    ... )
-    >>> change, gain = next_change(problem, np.array([0.4, 0.0]), 0.5)
-    >>> round(change, 12), gain.tolist()
-    (0.3, [1.0, 0.0])
+    here : Penalised
+    coef, gradient : ndarray, shape (p,)
+    steps : Steps
     """
-    factor, gain = problem.l1_factor, np.zeros_like(coef)
-    if problem.l2_factor.any() or np.isfinite([problem.low, problem.high]).any():
-        return alpha, gain
-    here = Penalised(problem, alpha * factor, problem.l2_factor)
-    zero = (coef == 0) & (factor > 0)
-    active = np.flatnonzero(~zero)
-    gram = problem.gram[active]
-    step = _newton(gram[:, active], factor[active] * np.sign(coef[active]))
-    falls = float(_room(here, coef, active, step).min(initial=np.inf))
-    gradient, moved = problem.covariance - coef[active] @ gram, step @ gram
-    for side in (1, -1):
-        gap, closing = here.l1 - side * gradient, factor - side * moved
-        enters = zero & (closing > PARALLEL * factor)
-        falls = min(falls, float((gap[enters] / closing[enters]).min(initial=np.inf)))
-    gain[active] = step
-    return min(alpha, max(alpha - falls, 0.0)), gain
+    strong = np.zeros_like(coef)
+    return _solve(here, coef, gradient, strong=strong, steps=steps)[1]
 
 
 def _solve(
@@ -185,6 +149,9 @@ def _solve(
     """
     problem = here.problem
     scale = float(np.sqrt(problem.variance))
+    worst = _active_set(here, coef, gradient, steps)
+    if worst <= KKT_TOLERANCE * scale:
+        return 0, worst
     candidates = (coef != 0) | (np.abs(gradient) >= strong)
     sweeps, tol, worst = 0, FIRST_TOLERANCE, np.inf
     while sweeps < MAX_SWEEPS:
@@ -247,42 +214,76 @@ def _sweep(
     return sweeps
 
 
-def _polish(here: Penalised, coef: Floats, gradient: Floats, steps: Steps) -> None:
+def _active_set(here: Penalised, coef: Floats, gradient: Floats, steps: Steps) -> float:
+    """Solve in place for the active coefficients, and let those in that violate their conditions.
+
+    From a solution nearby this takes a few direct solutions and no sweep. Return the worst
+    violation that is left: of dependent columns, that may be all of it.
+    """
+    tol = KKT_TOLERANCE * float(np.sqrt(here.problem.variance))
+    entering: NDArray[np.bool_] | None = None
+    for _ in range(MOST_ROUNDS):
+        _polish(here, coef, gradient, steps, entering=entering)
+        violation = kkt_violation(here, coef, gradient)
+        worst = float(violation.max())
+        if worst <= tol:
+            break
+        before, entering = entering, violation > tol
+        if before is not None and np.array_equal(before, entering):
+            break
+    return worst
+
+
+def _polish(
+    here: Penalised,
+    coef: Floats,
+    gradient: Floats,
+    steps: Steps,
+    *,
+    entering: NDArray[np.bool_] | None = None,
+) -> None:
     """Minimise over the free coefficients directly, for as long as none changes its sign.
 
     A Newton step solves exactly within an orthant. One that would leave it stops at the border,
     where the coefficient becomes 0 (or its bound) and is free no longer. Linearly dependent
     columns have many solutions: those that depend on others keep what coordinate descent gave them.
+    ``entering`` are free as well, from zero into the direction of their gradients.
     """
     problem, l1, l2 = here.problem, here.l1, here.l2
+    sign = np.sign(coef)
+    unbound = (coef > problem.low) & (coef < problem.high) & ((coef != 0) | (l1 == 0))
+    if entering is not None:
+        sign = np.where(entering & (coef == 0), np.sign(gradient), sign)
+        unbound |= entering
     for _ in range(2 + len(coef)):
         steps.check()
-        inside = (coef > problem.low) & (coef < problem.high)
-        free = np.flatnonzero(inside & ((coef != 0) | (l1 == 0)))
-        slope = gradient[free] - l2[free] * coef[free] - l1[free] * np.sign(coef[free])
+        free = np.flatnonzero(unbound)
+        slope = gradient[free] - l2[free] * coef[free] - l1[free] * sign[free]
         matrix = problem.gram.take(free, axis=0).take(free, axis=1)
         matrix.flat[:: len(free) + 1] += l2[free]
         step = _newton(matrix, slope)
-        room = _room(here, coef, free, step)
+        if step is None and entering is not None:
+            return  # which of the dependent columns may enter is descent's to say
+        if step is None:
+            step = _independent(matrix, slope)
+        start, crosses = coef[free], (l1[free] > 0) & (sign[free] * np.sign(step) < 0)
+        border = np.where(step < 0, problem.low[free], problem.high[free])
+        border[crosses] = 0.0
+        room = np.full(len(free), np.inf)
+        np.divide(border - start, step, out=room, where=step != 0)
         length = min(1.0, float(room.min(initial=np.inf)))
-        blocked, start = room <= length, coef[free]
+        blocked = room <= length
         coef[free] += length * step
-        if blocked.any():
-            border = np.where(step < 0, problem.low[free], problem.high[free])
-            crosses = (l1[free] > 0) & (np.sign(start) * np.sign(step) < 0)
-            coef[free[blocked]] = np.where(crosses, 0.0, border)[blocked]
+        coef[free[blocked]] = border[blocked]
+        unbound[free[blocked]] = False
         gradient[:] = problem.covariance - problem.gram @ coef
         if not blocked.any():
             return
 
 
-def _newton(matrix: Floats, slope: Floats) -> Floats:
-    """Solve for a step; of a singular system, for independent columns alone.
-
-    Rare columns have many twins: in each fold of 20,000 rows by 200,000 sparse columns, 117 of 840
-    active ones. Without a step for the others, descent took 800 sweeps an alpha.
-    """
-    from scipy.linalg.lapack import dpotrs, dpstrf
+def _newton(matrix: Floats, slope: Floats) -> Floats | None:
+    """Solve for a step; None of a singular system."""
+    from scipy.linalg.lapack import dpotrs
 
     if not len(slope):
         return slope
@@ -292,21 +293,22 @@ def _newton(matrix: Floats, slope: Floats) -> Floats:
             return np.asarray(dpotrs(lower.T, slope)[0])
     except np.linalg.LinAlgError:
         pass
+    return None
+
+
+def _independent(matrix: Floats, slope: Floats) -> Floats:
+    """Solve a singular system for independent columns alone.
+
+    Rare columns have many twins: in each fold of 20,000 rows by 200,000 sparse columns, 117 of 840
+    active ones. Without a step for the others, descent took 800 sweeps an alpha.
+    """
+    from scipy.linalg.lapack import dpotrs, dpstrf
+
     upper, order, rank, _ = dpstrf(matrix, tol=RANK_TOLERANCE)
     independent, step = order[:rank] - 1, np.zeros(len(slope))
     upper = upper[:rank, :rank]
     step[independent] = dpotrs(upper, slope[independent])[0]
     return step
-
-
-def _room(here: Penalised, coef: Floats, free: NDArray[np.intp], step: Floats) -> Floats:
-    """How many steps each free coefficient can take before it reaches zero or a bound."""
-    problem, start = here.problem, coef[free]
-    border = np.where(step < 0, problem.low[free], problem.high[free])
-    border = np.where((here.l1[free] > 0) & (np.sign(start) * np.sign(step) < 0), 0.0, border)
-    room = np.full(len(free), np.inf)
-    np.divide(border - start, step, out=room, where=step != 0)
-    return room
 
 
 def _null_gradient(problem: Problem) -> Floats:

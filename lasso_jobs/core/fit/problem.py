@@ -9,6 +9,7 @@ G is the correlation matrix of the features, c their covariances with the target
 ``1/(2n) ||y - Xw||^2 + alpha ||w||_1`` and its Elastic Net, up to the constant var(y)/2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core.rows.moments import Floats
 
 KKT_TOLERANCE = 1e-12
+RANK_TOLERANCE = 1e-12
 GAP_TOLERANCE = 1e-9
 """A fit has converged when its duality gap is below this share of var(y)."""
 
@@ -47,6 +49,13 @@ class Problem:
     low: Floats
     high: Floats
 
+    @property
+    def plain(self) -> bool:
+        """Whether there is neither a ridge part nor a bound, and something to be fitted."""
+        limited = np.isfinite(self.low).any() or np.isfinite(self.high).any()
+        some = self.variance > 0 and len(self.covariance) > 0
+        return bool(some and not limited and not self.l2_factor.any())
+
     def unpenalised(self, columns: NDArray[np.bool_]) -> "Problem":
         """Least squares on some of the columns, within their bounds."""
         zero = np.zeros(np.count_nonzero(columns))
@@ -74,7 +83,7 @@ class Path:
     kkt : ndarray, shape (n_alphas,)
         Largest violation of the optimality conditions, as a share of the target's deviation.
     n_iter : ndarray of int, shape (n_alphas,)
-        Sweeps of coordinate descent.
+        Sweeps of coordinate descent; 0 if it was solved directly.
     """
 
     coef: Floats
@@ -140,8 +149,50 @@ class Penalised:
     l2: Floats
 
 
-def kkt_violation(here: Penalised, coef: Floats, gradient: Floats) -> Floats:
-    """Violation of each coefficient's optimality condition."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problems:
+    """Problems of as many columns, along some alphas, without their matrices.
+
+    Parameters
+    ----------
+    covariance, low, high : ndarray, shape (n, 1, p)
+    variance : ndarray, shape (n, 1)
+    """
+
+    covariance: Floats
+    variance: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class AllPenalised:
+    """Problems at their alphas, as `Penalised` is one.
+
+    Parameters
+    ----------
+    problem : Problems
+    l1, l2 : ndarray, shape (n, n_alphas, p)
+    """
+
+    problem: Problems
+    l1: Floats
+    l2: Floats
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem], alphas: Floats) -> "AllPenalised":
+        """Some problems at alphas of their own, of shape (n, n_alphas)."""
+
+        def each(name: str) -> Floats:
+            return np.array([getattr(problem, name) for problem in problems])[:, None]
+
+        stacked = Problems(**{name: each(name) for name in Problems.__slots__})
+        steps = alphas[:, :, None]
+        return cls(stacked, steps * each("l1_factor"), steps * each("l2_factor"))
+
+
+def kkt_violation(here: Penalised | AllPenalised, coef: Floats, gradient: Floats) -> Floats:
+    """Violation of each coefficient's optimality condition, of the shape of ``coef``."""
     problem, l1, l2 = here.problem, here.l1, here.l2
     slope = gradient - l2 * coef
     violation = np.where(
@@ -153,33 +204,45 @@ def kkt_violation(here: Penalised, coef: Floats, gradient: Floats) -> Floats:
     return violation
 
 
-def dual_gap(here: Penalised, coef: Floats, gradient: Floats) -> float:
+def dual_gap(here: Penalised | AllPenalised, coef: Floats, gradient: Floats) -> Floats:
     """Gap to the dual objective at the residual, scaled until it is feasible.
 
     The Fenchel dual at ``s r`` (r the residual) is
     ``s r'y - s^2 r'r / 2 - sum_j h*_j(s g_j)`` with ``h*_j`` the conjugate of penalty plus bounds;
     it is finite everywhere but where an unbounded coefficient has no ridge part.
+
+    Parameters
+    ----------
+    here : Penalised or AllPenalised
+    coef, gradient : ndarray, shape (..., p)
+
+    Returns
+    -------
+    ndarray, shape (...,)
     """
     problem, l1, l2 = here.problem, here.l1, here.l2
-    penalty = float(l1 @ np.abs(coef) + l2 @ coef**2 / 2)
-    residual_target = problem.variance - float(problem.covariance @ coef)
-    residual = residual_target - float(gradient @ coef)
-    unlimited = np.where(gradient > 0, np.isinf(problem.high), np.isinf(problem.low)) & (l2 == 0)
-    steepness, limit, size = np.abs(gradient[unlimited]), l1[unlimited], np.abs(coef[unlimited])
+    penalty = (l1 * np.abs(coef) + l2 * coef**2 / 2).sum(axis=-1)
+    residual_target = problem.variance - (problem.covariance * coef).sum(axis=-1)
+    residual = residual_target - (gradient * coef).sum(axis=-1)
+    high, low = np.isinf(problem.high), np.isinf(problem.low)
+    unlimited = np.where(gradient > 0, high, low) & (l2 == 0)
+    steepness = np.abs(gradient)
     # Without the slack, an unpenalised coefficient's gradient, which the solver leaves at up to
     # the KKT tolerance, would scale to 0. What the slack hides is worth its product with coef.
-    beyond = steepness > limit + 2 * KKT_TOLERANCE * np.sqrt(problem.variance)
-    hidden = float(np.where(beyond, 0.0, np.maximum(steepness - limit, 0.0)) @ size)
-    scale = float(np.min(limit[beyond] / steepness[beyond], initial=1.0))
-    slope = np.abs(scale * gradient) - l1
+    slack = 2 * KKT_TOLERANCE * np.sqrt(problem.variance)
+    beyond = unlimited & (steepness > l1 + np.asarray(slack)[..., None])
+    excess = np.where(unlimited & ~beyond, np.maximum(steepness - l1, 0.0), 0.0)
+    hidden = (excess * np.abs(coef)).sum(axis=-1)
+    share = np.ones(np.broadcast_shapes(steepness.shape, l1.shape))
+    np.divide(l1, steepness, out=share, where=beyond)
+    scale = share.min(axis=-1, initial=1.0)
+    slope = np.abs(scale[..., None] * gradient) - l1
     limit = np.where(gradient > 0, problem.high, -problem.low)
     ridge = (l2 > 0) & (slope > 0)
     boxed = (l2 == 0) & (slope > 0) & np.isfinite(limit)
-    conjugate = 0.0
-    if ridge.any() or boxed.any():
-        best = np.zeros_like(slope)
-        best[ridge] = np.minimum(slope[ridge] / l2[ridge], limit[ridge])
-        best[boxed] = limit[boxed]
-        conjugate = float(slope @ best - l2 @ best**2 / 2)
+    best = np.where(boxed, limit, 0.0)
+    np.divide(slope, l2, out=best, where=ridge)
+    np.minimum(best, limit, out=best, where=ridge)
+    conjugate = (slope * best - l2 * best**2 / 2).sum(axis=-1)
     dual = scale * residual_target - scale**2 * residual / 2 - conjugate
-    return max(residual / 2 + penalty - dual, 0.0) + hidden
+    return np.asarray(np.maximum(residual / 2 + penalty - dual, 0.0) + hidden)

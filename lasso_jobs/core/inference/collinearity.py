@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import design as d
-from lasso_jobs.core.fit.lasso import RANK_TOLERANCE
+from lasso_jobs.core.fit.problem import RANK_TOLERANCE
 from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.core.rows.moments import Floats, Moments
 

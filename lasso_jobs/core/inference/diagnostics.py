@@ -8,8 +8,7 @@ import numpy as np
 from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.cross_validation import PathSearch
-from lasso_jobs.core.fit.lasso import RANK_TOLERANCE
-from lasso_jobs.core.fit.problem import Problem
+from lasso_jobs.core.fit.problem import RANK_TOLERANCE, Problem
 from lasso_jobs.core.fit.squared_error import evaluate
 from lasso_jobs.core.inference.collinearity import (
     MAX_CORRELATIONS,

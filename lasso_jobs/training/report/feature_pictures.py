@@ -13,13 +13,12 @@ from lasso_jobs.models.model import Model
 from lasso_jobs.pages import svg
 from lasso_jobs.pages.page import limit, number
 from lasso_jobs.training.read.sampled_rows import SampledRows
-from lasso_jobs.training.report.residual_pictures import Picture, middle
+from lasso_jobs.training.report.residual_pictures import Picture, middle, shaded
 
 MOST_FEATURES = 9
 MOST_LEVELS = 7
 MOST_LETTERS = 5
 CELLS = 28
-SHADES = 8
 NO_LEVELS: tuple[str, ...] = ()
 
 
@@ -142,22 +141,8 @@ def _means(rows: FeatureOfRows) -> list[svg.Point]:
 
 
 def _cells(plot: svg.Plot, rows: FeatureOfRows, n_across: int) -> list[Markup]:
-    """One path for each shade: a cell is some twenty letters, and a page some hundred kB."""
-    counts, x_edges, y_edges = np.histogram2d(
-        rows.x, rows.y, (n_across, CELLS), (plot.x, plot.y), weights=rows.weight
-    )
-    shades = np.minimum(1 + (SHADES * np.sqrt(counts / (counts.max() or 1.0))).astype(int), SHADES)
-    shades[counts == 0] = 0
-    paths = []
-    for shade in range(1, SHADES + 1):
-        corners = []
-        for i, j in zip(*np.nonzero(shades == shade), strict=True):
-            left, top = plot.at(float(x_edges[i]), float(y_edges[j + 1]))
-            right, bottom = plot.at(float(x_edges[i + 1]), float(y_edges[j]))
-            corners.append((left, top, right - left, bottom - top))
-        if corners:
-            paths.append(svg.rects(corners, f"cell d{shade}"))
-    return paths
+    found = np.histogram2d(rows.x, rows.y, (n_across, CELLS), (plot.x, plot.y), weights=rows.weight)
+    return shaded(plot, *found)
 
 
 def _short(label: str) -> str:

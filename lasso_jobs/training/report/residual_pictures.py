@@ -13,6 +13,7 @@ from lasso_jobs.pages import svg
 from lasso_jobs.pages.page import limit, number
 
 CELLS = 32
+SHADES = 8
 MOST_FEATURES = 9
 MOST_NOT_SELECTED = 4
 MOST_CATEGORIES = 6
@@ -73,21 +74,40 @@ def _density(key: str, title: str, values: _Cells, line: Markup) -> Picture:
     plot, x, y = values.plot, values.x, values.y
     counts, x_edges, y_edges = np.histogram2d(x, y, CELLS, (plot.x, plot.y))
     outside = len(x) - int(counts.sum())
-    cells = []
-    for i, j in zip(*np.nonzero(counts), strict=True):
-        left, top = plot.at(x_edges[i], y_edges[j + 1])
-        right, bottom = plot.at(x_edges[i + 1], y_edges[j])
-        shade = min(1 + int(8 * np.sqrt(counts[i, j] / counts.max())), 8)
-        cells.append(svg.rect(left, top, right - left, bottom - top, kind=f"cell d{shade}"))
     parts = [
         plot.y_axis([(v, limit(v)) for v in svg.ticks(*plot.y)]),
         plot.x_axis([(v, limit(v)) for v in svg.ticks(*plot.x)], values.x_name),
-        *cells,
+        *shaded(plot, counts, x_edges, y_edges),
         line,
     ]
     said = f"{len(x):,} rows; correlation {number(_correlation(x, y), 3)}."
     note = f"{outside:,} of {len(x):,} rows lie outside." if outside else ""
     return Picture(title, plot.figure(key, title, said, parts), note)
+
+
+def shaded(plot: svg.Plot, counts: Floats, x_edges: Floats, y_edges: Floats) -> list[Markup]:
+    """The cells of two values, one path for each shade.
+
+    A cell is some twenty letters, and a page some hundred kB.
+
+    Parameters
+    ----------
+    plot : Plot
+    counts, x_edges, y_edges : ndarray
+        As numpy's ``histogram2d`` has them.
+    """
+    shades = np.minimum(1 + (SHADES * np.sqrt(counts / (counts.max() or 1.0))).astype(int), SHADES)
+    shades[counts == 0] = 0
+    paths = []
+    for shade in range(1, SHADES + 1):
+        corners = []
+        for i, j in zip(*np.nonzero(shades == shade), strict=True):
+            left, top = plot.at(float(x_edges[i]), float(y_edges[j + 1]))
+            right, bottom = plot.at(float(x_edges[i + 1]), float(y_edges[j]))
+            corners.append((left, top, right - left, bottom - top))
+        if corners:
+            paths.append(svg.rects(corners, f"cell d{shade}"))
+    return paths
 
 
 def _distribution(residuals: Floats) -> Picture:

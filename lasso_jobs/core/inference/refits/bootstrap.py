@@ -26,15 +26,18 @@ standard errors were off by 14 % for clear coefficients and by 70 % for those of
 these are off by 11 % and 31 % (`benchmarks.judgements.how_sure`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import one_alpha
-from lasso_jobs.core.fit.design import Recipe
-from lasso_jobs.core.fit.lasso import solve_path
+from lasso_jobs.core.fit.design import Design, Recipe
+from lasso_jobs.core.fit.problem import Problem
 from lasso_jobs.core.fit.relaxed import mixed
+from lasso_jobs.core.fit.walk import refits
+from lasso_jobs.core.fit.walk.paths import settle
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.inference.terms import Ranks, Terms
 from lasso_jobs.core.rows.buckets import row_hashes, text_key, uniform
@@ -117,23 +120,29 @@ class _Truth:
         in_units = [design.original_units(each[None])[0][0] for each in (kept, penalised)]
         return cls(coef=in_units[0], estimate=in_units[1], score=score)
 
-    def refitted(self, found: one_alpha.Fit, gamma: float) -> tuple[Floats, bool]:
-        """The LASSO's coefficients in a resample whose target has this truth.
+    def refitted(self, found: Sequence[one_alpha.Fit], gamma: float) -> tuple[Floats, bool]:
+        """The LASSO's coefficients in resamples whose target has this truth, shape (n, p).
 
         Parameters
         ----------
-        found : Fit
-            To the resample as it is.
+        found : sequence of Fit
+            To the resamples as they are.
         gamma : float
         """
-        design, problem = found.design, found.design.problem
-        usable, unit = design.usable, design.unit[design.usable]
+        problems = [self._with_truth(fit.design) for fit in found]
+        alphas, near = np.array([fit.alpha for fit in found]), [fit.path.coef[-1] for fit in found]
+        paths, coef = settle(problems, alphas, near), []
+        for fit, problem, path in zip(found, problems, paths, strict=True):
+            mixtures, _ = mixed(problem, path.coef, [gamma])
+            coef.append(fit.design.original_units(mixtures[0])[0][0])
+        return np.array(coef), all(bool(path.converged.all()) for path in paths)
+
+    def _with_truth(self, design: Design) -> Problem:
+        problem, usable = design.problem, design.usable
+        unit = design.unit[usable]
         moved = (self.coef - self.estimate)[usable] * unit
         covariance = problem.covariance + problem.gram @ moved - self.score[usable] / unit
-        problem = replace(problem, covariance=covariance)
-        path = solve_path(problem, [found.alpha], found.path.coef[-1])
-        mixtures, _ = mixed(problem, path.coef, [gamma])
-        return design.original_units(mixtures[0])[0][0], bool(path.converged.all())
+        return replace(problem, covariance=covariance)
 
 
 def bootstrap(
@@ -170,16 +179,17 @@ def bootstrap(
         return None
     steps = (steps or Steps()).expect(resamples)
     truth = _Truth.of(everything, sum(group.n for group in groups.moments))
+    times = draws(len(groups.moments), resamples, seed)
 
-    def refit(times: NDArray[np.intp]) -> tuple[Floats, Floats, bool]:
-        rows, sample = groups.drawn(times), groups.sample_drawn(times)
-        found = one_alpha.refit(everything, recipe, rows, gamma=gamma, sample=sample)
+    def refit(part: slice) -> tuple[Floats, Floats, bool]:
+        rows = groups.drawn(times[part])
+        found = refits.refits(everything, recipe, rows, gamma=gamma, steps=steps)
         of_truth, converged = truth.refitted(found, gamma)
-        steps.take()
-        return found.coef, of_truth, found.converged and converged
+        converged = converged and all(fit.converged for fit in found)
+        return np.array([fit.coef for fit in found]), of_truth, converged
 
-    found = in_threads(refit, draws(len(groups.moments), resamples, seed), steps)
-    coef, of_truth = (np.array([each[i] for each in found]) for i in range(2))
+    found = in_threads(refit, groups.batches(resamples), steps)
+    coef, of_truth = (np.concatenate([each[i] for each in found]) for i in range(2))
     error, frequency = coef.std(axis=0, ddof=1), (coef != 0).mean(axis=0)
     low, high = _interval(everything, coef, of_truth - truth.coef)
     error[error == 0] = low[frequency == 0] = high[frequency == 0] = np.nan

@@ -1,11 +1,12 @@
 """Merges the buckets of the training rows into the few groups that fits are repeated with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.core.fit.walk.refits import TrainingRows
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.moments import Moments
 from lasso_jobs.core.rows.sample import Sample
@@ -13,6 +14,9 @@ from lasso_jobs.core.rows.sample import Sample
 MAX_GROUPS, MAX_GROUPS_OF_MANY, MANY_COLUMNS = 60, 20, 250
 """So many groups, and of more than `MANY_COLUMNS` columns fewer: with 500, 200 resamples of 60
 groups take 6 s to merge."""
+
+BATCH, BATCH_BYTES = 50, 32 * 2**20
+"""So many fits are solved at once, or fewer if their moments take more memory than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +57,44 @@ class ResamplingGroups:
 
     def merged(self, which: Iterable[int] | None = None) -> Moments:
         """The moments of some groups together; by default of all."""
-        groups = self.moments if which is None else [self.moments[g] for g in which]
-        return m.pooled(groups, [1] * len(groups))
+        groups = range(len(self.moments)) if which is None else which
+        (found,) = m.pooled(self.moments, self._times([groups]))
+        return found
+
+    def _times(self, sets: Sequence[Iterable[int]]) -> NDArray[np.intp]:
+        times = np.zeros((len(sets), len(self.moments)), np.intp)
+        for often, groups in zip(times, sets, strict=True):
+            often[list(groups)] = 1
+        return times
+
+    def of_sets(self, sets: Sequence[Sequence[int]]) -> list[TrainingRows]:
+        """The rows of some sets of groups, each of which is in a set at most once."""
+        rows = m.pooled(self.moments, self._times(sets))
+        return [
+            TrainingRows(each, self.sample_of(groups))
+            for each, groups in zip(rows, sets, strict=True)
+        ]
 
     def sample_of(self, which: Iterable[int]) -> Sample | None:
         """The sampled rows of some groups."""
         return self.sample and self.sample.only(which)
 
-    def drawn(self, times: NDArray[np.intp]) -> Moments:
-        """The moments of a resample that has each group so many times."""
-        return m.pooled(self.moments, times.tolist())
+    def drawn(self, times: Sequence[NDArray[np.intp]]) -> list[TrainingRows]:
+        """The rows of resamples, each of which has each group so many times."""
+        rows = m.pooled(self.moments, np.array(times))
+        return [
+            TrainingRows(each, self._sample_drawn(often))
+            for each, often in zip(rows, times, strict=True)
+        ]
 
-    def sample_drawn(self, times: NDArray[np.intp]) -> Sample | None:
-        """The sampled rows of a resample."""
+    def _sample_drawn(self, times: NDArray[np.intp]) -> Sample | None:
         if self.sample is None:
             return None
         often = np.append(times, 0)[self.sample.buckets]  # -1 is of no group
         return self.sample.taken(np.repeat(np.arange(len(often)), often))
+
+    def batches(self, n: int) -> Iterator[slice]:
+        """Parts of so many fits, whose moments are in memory together."""
+        q = len(self.moments[0].mean)
+        size = int(np.clip(BATCH_BYTES // (8 * q * q), 1, BATCH))
+        return (slice(start, start + size) for start in range(0, n, size))

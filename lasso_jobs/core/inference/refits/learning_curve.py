@@ -14,6 +14,8 @@ from lasso_jobs.core.fit import design as d
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.cross_validation import PathSearch, cross_validate
 from lasso_jobs.core.fit.squared_error import evaluate
+from lasso_jobs.core.fit.walk.paths import FEW_COLUMNS
+from lasso_jobs.core.fit.walk.refits import refit
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.folds import k_folds
@@ -62,7 +64,7 @@ def learning_curve(
         Of no rows if there is none.
     final : Fit
         To all rows, at the chosen alpha. All rows that are not held out keep it, as do a single
-        group, and more than `lasso_jobs.core.fit.one_alpha.FEW_COLUMNS` columns, whose paths would
+        group, and more than `lasso_jobs.core.fit.walk.paths.FEW_COLUMNS` columns, whose paths would
         take as long as the whole search.
     search : PathSearch, optional
         How each size chooses its alpha; if None, all have the chosen one.
@@ -77,7 +79,7 @@ def learning_curve(
     sizes = {int(np.ceil(len(training_groups) * share)) for share in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)}
     n_rows, errors, alphas, training = [], [], [], m.empty(q)
     own = None if search is None else replace(search, gammas=(gamma,))
-    few_columns = len(final.coef) <= one_alpha.FEW_COLUMNS
+    few_columns = len(final.coef) <= FEW_COLUMNS
     for size, group in enumerate(training_groups, 1):
         training = m.merge(training, group)
         if size in sizes:
@@ -85,7 +87,7 @@ def learning_curve(
             if own is not None and few_columns and 1 < size < len(groups.moments):
                 alpha = _chosen(recipe, groups, training, search=own, size=size)
             near = replace(final, alpha=alpha)
-            fit = one_alpha.refit(near, recipe, training, gamma=gamma, sample=sample)
+            fit = refit(near, recipe, training, gamma=gamma, sample=sample)
             sets = (training, test)
             errors.append([evaluate(fit.design, fit.coef[None], s).mse[0] for s in sets])
             n_rows.append(training.n)

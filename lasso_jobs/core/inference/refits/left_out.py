@@ -9,7 +9,6 @@ are each worth little. Only the strongest are left out, as each takes a fit.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,10 +16,10 @@ import numpy as np
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.fit.squared_error import evaluate
+from lasso_jobs.core.fit.walk import refits
 from lasso_jobs.core.inference.terms import Ranks, Terms
 from lasso_jobs.core.rows.moments import Floats, Moments
 from lasso_jobs.core.rows.sample import Sample
-from lasso_jobs.core.threads import Steps, in_threads
 
 MOST_LEFT_OUT = 20
 """Terms that are left out one by one."""
@@ -122,30 +121,26 @@ def _losses(
     """The error with all terms, and its rises; folds count by the weight of their rows."""
     found, weights = [], []
     for trial in trials:
-        full = _mse(trial.fit, trial.test)
-        without = partial(_mse_without, recipe, trial, gamma)
-        found.append([full, *(mse - full for mse in in_threads(without, list(names), Steps()))])
+        found.append(_errors(recipe, trial, names, gamma=gamma))
         weights.append(trial.test.weight)
     mean = np.average(np.array(found), axis=0, weights=weights)
-    return float(mean[0]), mean[1:]
+    return float(mean[0]), mean[1:] - mean[0]
 
 
-def _mse_without(recipe: Recipe, trial: Trial, gamma: float, name: str) -> float:
-    design = trial.fit.design
+def _errors(recipe: Recipe, trial: Trial, names: Sequence[str], *, gamma: float) -> list[float]:
+    """The error of a trial's fit, then those without each term."""
+    design, coef = trial.fit.design, trial.fit.coef
     terms = Terms.of(design.grouping.columns, recipe.indicators, recipe.offset)
-    left_out = terms.mask(terms.names.index(name), len(trial.fit.coef))
-    if not trial.fit.coef[left_out].any():
-        return _mse(trial.fit, trial.test)
-    fit = one_alpha.refit(
+    left_out = [terms.mask(terms.names.index(name), len(coef)) for name in names]
+    used = [out for out in left_out if coef[out].any()]
+    fits = refits.refits_without(
         trial.fit,
         replace(recipe, grouping=design.grouping),
-        trial.training,
+        refits.TrainingRows(trial.training, trial.sample),
+        used,
         gamma=gamma,
-        sample=trial.sample,
-        without=left_out,
     )
-    return _mse(fit, trial.test)
-
-
-def _mse(fit: one_alpha.Fit, rows: Moments) -> float:
-    return float(evaluate(fit.design, fit.coef[None], rows).mse[0])
+    models = np.array([coef, *(fit.coef for fit in fits)])
+    full, *others = evaluate(design, models, trial.test).mse.tolist()
+    without = iter(others)
+    return [full, *(next(without) if coef[out].any() else full for out in left_out)]

@@ -1,7 +1,7 @@
 """Measures how far the selection and the coefficients depend on the rows.
 
 All fits are to groups of buckets, so that no row is read. Of many columns, the fits are those of
-`lasso_jobs.core.fit.one_alpha`: only columns that can matter are solved for, and the optimality
+`lasso_jobs.core.fit.walk.refits`: only columns that can matter are solved for, and the optimality
 conditions of all others are checked.
 
 Stability selection. The groups of rows are cut at random into complementary halves. In each half
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.fit.walk import refits
 from lasso_jobs.core.inference.collinearity import complements
 from lasso_jobs.core.inference.refits.bootstrap import Bootstrap, bootstrap
 from lasso_jobs.core.inference.refits.false_selections import (
@@ -207,15 +208,14 @@ def _select_in_halves(
     if q:
         steps.expect(len(halves))
 
-        def first(half: Half) -> tuple[NDArray[np.bool_], bool]:
-            rows, sample = groups.merged(half), groups.sample_of(half)
-            fit = one_alpha.first_to_enter(everything, recipe, rows, q, sample=sample)
-            steps.take()
-            return (fit.coef != 0) & usable, fit.converged
+        def first(part: slice) -> list[one_alpha.Fit]:
+            rows = groups.of_sets(halves[part])
+            return refits.first_to_enter(everything, recipe, rows, q, steps=steps)
 
-        found = in_threads(first, halves, steps)
-        selected = np.array([each for each, _ in found])
-        converged = all(each for _, each in found)
+        batches = groups.batches(len(halves))
+        found = [fit for fits in in_threads(first, batches, steps) for fit in fits]
+        selected = np.array([(fit.coef != 0) & usable for fit in found])
+        converged = all(fit.converged for fit in found)
     for both in tied:  # which of the two enters is decided by rounding
         selected[:, both] = selected[:, both].any(axis=1, keepdims=True)
     frequency = selected.mean(axis=0) if q else np.where(always | (n > 0), np.nan, 0.0)

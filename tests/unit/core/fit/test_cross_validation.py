@@ -20,6 +20,7 @@ from lasso_jobs.core.fit import relaxed as relaxed_module
 from lasso_jobs.core.fit.choice import CrossValidation
 from lasso_jobs.core.fit.cross_validation import PathSearch
 from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.fit.walk import paths
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.columns import Category, Columns
 from lasso_jobs.core.rows.folds import k_folds
@@ -386,6 +387,7 @@ def test_a_fit_that_was_cut_short_is_not_called_converged(
     moments_of: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = table()
+    monkeypatch.setattr(paths, "walkable", lambda _: False)
     monkeypatch.setattr(lasso, "MAX_SWEEPS", 1)
     monkeypatch.setattr(lasso, "_polish", lambda *_, **__: False)
     cv = cross_validate(data.recipe(), data.moments(moments_of), SEARCH)

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +10,15 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Lasso
 from sklearn.preprocessing import StandardScaler
 
-from lasso_jobs.core.fit import cross_validation
 from lasso_jobs.core.fit.choice import CrossValidation
-from lasso_jobs.core.fit.cross_validation import EPS, EPS_OF_FEW_ROWS, PathSearch
+from lasso_jobs.core.fit.cross_validation import EPS, EPS_OF_FEW_ROWS, PathSearch, cross_validate
 from lasso_jobs.core.fit.design import Recipe
-from lasso_jobs.core.fit.problem import GAP_TOLERANCE, Path, Problem
+from lasso_jobs.core.fit.problem import GAP_TOLERANCE, Path
+from lasso_jobs.core.fit.walk.paths import Paths
 from lasso_jobs.core.rows import moments as m
 from lasso_jobs.core.rows.folds import k_folds
 from lasso_jobs.core.rows.moments import Moments
+from lasso_jobs.core.threads import Steps
 
 Floats = NDArray[np.float64]
 Rows = Callable[..., Moments]
@@ -35,7 +35,7 @@ def searched(
     X: Floats, y: Floats, search: PathSearch, moments_of: Rows, recipe: Recipe
 ) -> CrossValidation:
     parts = [moments_of(X[k::5], y[k::5]) for k in range(5)]
-    return cross_validation.cross_validate(
+    return cross_validate(
         recipe, m.merge_all(parts, parts[0].n_values), k_folds(parts), search=search
     )
 
@@ -113,14 +113,16 @@ def test_only_the_chosen_l1_ratio_goes_on(moments_of: Rows, recipe_of: RecipeOf)
 
 def spoil(monkeypatch: pytest.MonkeyPatch, below: Callable[[float], bool]) -> None:
     """As if the fits at some alphas had not converged."""
-    solve = cross_validation.solve_path
+    solve = Paths.solve
 
-    def spoilt(problem: Problem, alphas: Floats, start: Floats | None = None, **more: Any) -> Path:
-        path = solve(problem, alphas, start, **more)
+    def spoilt(paths: Paths, alphas: Floats, steps: Steps | None = None) -> list[Path]:
         wrong = np.array([below(alpha) for alpha in alphas])
-        return Path(path.coef, path.dual_gap + 1e-6 * wrong, path.kkt, path.n_iter)
+        return [
+            Path(path.coef, path.dual_gap + 1e-6 * wrong, path.kkt, path.n_iter)
+            for path in solve(paths, alphas, steps)
+        ]
 
-    monkeypatch.setattr(cross_validation, "solve_path", spoilt)
+    monkeypatch.setattr(Paths, "solve", spoilt)
 
 
 def test_only_fits_that_could_be_chosen_must_converge(

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.fit.squared_error import evaluate
+from lasso_jobs.core.fit.walk.refits import refit
 from lasso_jobs.core.inference import diagnostics as dg
 from lasso_jobs.core.rows import centring
 from lasso_jobs.core.rows.columns import Columns
@@ -196,7 +197,7 @@ def test_refits_of_many_columns_are_those_of_the_whole_problem() -> None:
     near = one_alpha.fit(recipe, moments(values, y), np.array([0.4]))
     half = moments(values[:90], y[:90])
     found, whole = (
-        one_alpha.refit(near, recipe, half),
+        refit(near, recipe, half),
         one_alpha.fit(recipe, half, np.array([0.4])),
     )
     assert found.design.usable.sum() < whole.design.usable.sum() == 600

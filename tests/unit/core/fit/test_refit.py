@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.fit.walk.paths import FEW_COLUMNS
+from lasso_jobs.core.fit.walk.refits import NEAR, refit
 from lasso_jobs.core.rows.moments import Moments
 
 Floats = NDArray[np.float64]
 Rows = Callable[..., Moments]
 RecipeOf = Callable[..., Recipe]
 
-P = one_alpha.FEW_COLUMNS + 20
+P = FEW_COLUMNS + 20
 ALPHA = 0.2
 RECIPES = {
     "lasso": {},
@@ -46,21 +48,21 @@ def test_it_is_the_fit_of_the_whole_problem(
     """With the shift, columns enter that were far from it."""
     recipe, other = recipe_of(P, **options), moments_of(*rows(1, shift))
     near = one_alpha.fit(recipe, moments_of(*rows()), np.array([ALPHA]))
-    found = one_alpha.refit(near, recipe, other)
+    found = refit(near, recipe, other)
     whole = one_alpha.fit(recipe, other, np.array([ALPHA]))
     assert found.converged
     assert found.design.usable.sum() < whole.design.usable.sum()
     assert_array_equal(found.coef != 0, whole.coef != 0)
     assert_allclose(found.standardised, whole.standardised, rtol=0, atol=1e-10)
     assert found.intercept == pytest.approx(whole.intercept, rel=1e-10)
-    far = (near.standardised == 0) & (near.nearness() < one_alpha.NEAR * ALPHA)
+    far = (near.standardised == 0) & (near.nearness() < NEAR * ALPHA)
     assert not shift or np.any(found.coef[far])
 
 
 def test_a_relaxed_fit_is_that_of_the_whole_problem(moments_of: Rows, recipe_of: RecipeOf) -> None:
     recipe, other = recipe_of(P), moments_of(*rows(1))
     near = one_alpha.fit(recipe, moments_of(*rows()), np.array([ALPHA]), gamma=0.5)
-    found = one_alpha.refit(near, recipe, other, gamma=0.5)
+    found = refit(near, recipe, other, gamma=0.5)
     whole = one_alpha.fit(recipe, other, np.array([ALPHA]), gamma=0.5)
     assert_allclose(found.standardised, whole.standardised, rtol=0, atol=1e-10)
 
@@ -71,8 +73,8 @@ def test_what_depends_on_all_columns_is_solved_whole(
 ) -> None:
     recipe, some = recipe_of(P, **options), moments_of(*rows())
     near = one_alpha.fit(recipe, some, np.array([ALPHA]))
-    found = one_alpha.refit(near, recipe, some)
-    assert_array_equal(found.coef, near.coef)
+    found = refit(near, recipe, some)
+    assert_allclose(found.coef, near.coef, rtol=1e-10, atol=1e-14)
     assert found.design.usable.all()
 
 

@@ -323,7 +323,18 @@ def test_sets_that_count_several_times_are_their_rows_repeated(nulls: list[int])
     rows = [with_gaps(4, n, nulls, seed=n) + 5 * n for n in (3, 7, 20, 6)]
     times = (2, 0, 1, 3)
     repeated = np.hstack([np.tile(part, k) for part, k in zip(rows, times, strict=True)])
-    found = m.pooled([of_rows(part) for part in rows], times)
+    found, none = m.pooled([of_rows(part) for part in rows], np.array([times, (0, 0, 0, 0)]))
     assert_same(found, of_rows(repeated), rtol=1e-11)
     assert found.n_values == 4
-    assert m.pooled([of_rows(part) for part in rows], (0, 0, 0, 0)).n == 0
+    assert (none.n, none.weight) == (0, 0.0)
+
+
+def test_sets_of_columns_far_from_zero_keep_their_digits() -> None:
+    """And of one that is constant in most parts, and very far away in another."""
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(3, 20)) + 1e5 for _ in range(6)]
+    rows[5][2] += 1e7
+    times = np.array([(1, 0, 2, 1, 0, 0), (0, 1, 0, 0, 3, 1)])
+    for often, found in zip(times, m.pooled([of_rows(part) for part in rows], times), strict=True):
+        exact = np.hstack([np.tile(part, k) for part, k in zip(rows, often, strict=True)])
+        assert relative_to_deviations(found.scatter, exact_scatter(exact)) < 1e-10

@@ -11,8 +11,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import lasso_path
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
-from lasso_jobs.core.fit import one_alpha
 from lasso_jobs.core.fit.design import Recipe
+from lasso_jobs.core.fit.walk import paths
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
 from lasso_jobs.core.inference.refits.stability import (
     Stability,
@@ -75,7 +75,7 @@ def last_with(X: Floats, y: Floats, q: int) -> NDArray[np.bool_]:
     X, y = X - X.mean(axis=0), y - y.mean()
     # The penalty is relative to the scaler, and the grid to where the first column enters.
     largest = np.abs(X.T @ y).max() / len(y)
-    alphas = np.geomspace(largest, largest * one_alpha.ENTRY_EPS, one_alpha.ENTRY_ALPHAS)
+    alphas = np.geomspace(largest, largest * paths.ENTRY_EPS, paths.ENTRY_ALPHAS)
     _, coefs, _ = lasso_path(X, y, alphas=alphas, tol=1e-12, max_iter=10**6)
     chosen = np.abs(coefs.T) > 1e-9
     return np.asarray(chosen[np.flatnonzero((chosen.sum(axis=1) <= q).cumprod())[-1]])
@@ -245,7 +245,7 @@ def test_of_many_columns_the_first_to_enter_are_those_of_all(
     data = Table(n=400, p=30, nulls=False)
     parts, recipe = data.moments(moments_of), recipe_of(30)
     whole = assessed(recipe, parts, pairs=4, expected_false=4.0)
-    monkeypatch.setattr("lasso_jobs.core.fit.one_alpha.FEW_COLUMNS", 10)
+    monkeypatch.setattr("lasso_jobs.core.fit.walk.refits.FEW_COLUMNS", 10)
     some = assessed(recipe, parts, pairs=4, expected_false=4.0)
     assert whole.mean_selected > 5
     assert_allclose(some.frequency, whole.frequency)

@@ -1,0 +1,1 @@
+"""Walks the solutions of many problems at once."""
