@@ -25,14 +25,16 @@ def add_command(commands: cli.Commands) -> None:
 def show_plan(options: argparse.Namespace) -> int:
     """Print the plan of a training or scoring job."""
     from lasso_jobs.jobs.base import load_yaml
-    from lasso_jobs.jobs.score import ScoreJob
-    from lasso_jobs.jobs.train import TrainJob
-    from lasso_jobs.scoring import plan as score_plan
-    from lasso_jobs.training import plan as train_plan
 
     if "model" in load_yaml(options.job):
+        from lasso_jobs.jobs.score import ScoreJob
+        from lasso_jobs.scoring import plan as score_plan
+
         values = score_plan.plan(cli.read_job(ScoreJob, options)).as_values()
     else:
+        from lasso_jobs.jobs.train import TrainJob
+        from lasso_jobs.training import plan as train_plan
+
         values = train_plan.plan(cli.read_job(TrainJob, options)).as_values()
     odd = []
     if not options.json:

@@ -32,6 +32,11 @@ def array(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
 
 
+def table_of(rows: Any) -> pa.Table:
+    """Another library's rows, by Arrow's stream; ``pyarrow.table`` would load pandas, as above."""
+    return pa.RecordBatchReader.from_stream(rows).read_all()
+
+
 def plain_type(type_: pa.DataType) -> pa.DataType:
     """Extension types as they are stored; views of text as text, as Arrow cannot filter them.
 

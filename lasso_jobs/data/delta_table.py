@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 
+from lasso_jobs.data.arrays import table_of
 from lasso_jobs.data.listing import GLOB, ListedFile
 from lasso_jobs.errors import DataError
 from lasso_jobs.storage import files as storage
@@ -62,7 +63,7 @@ def live_files(path: str, version: int | None) -> tuple[int, pa.Schema, list[Lis
 
     try:
         table = DeltaTable(path, version=version)
-        actions = pa.table(table.get_add_actions())
+        actions = table_of(table.get_add_actions())
     except (DeltaError, OSError, ValueError) as error:
         which, expected = "", "a Delta table that the library deltalake reads"
         remedy = "Restore its log, or export the table to Parquet"

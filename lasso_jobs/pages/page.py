@@ -8,12 +8,14 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from lasso_jobs.pages import svg
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render(template: str, **facts: Any) -> str:
@@ -22,7 +24,10 @@ def render(template: str, **facts: Any) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment() -> "Environment":
+    # Only here, as most who write numbers as these pages do draw no page: 0.05 s.
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
     environment = Environment(
         loader=PackageLoader("lasso_jobs.pages"),
         autoescape=select_autoescape(default=True, default_for_string=True),

@@ -219,13 +219,13 @@ def finish(planned: ScorePlan, drift: RunDrift, version: int) -> None:
     OutputError
         If the marker cannot be written, which other tools wait for.
     """
-    from lasso_jobs.drift.facts import facts_of
-    from lasso_jobs.drift.page import place_of_page, write_page
-
     if planned.journal:
         write_marker(planned.job.output.path, version, planned.job.output.format)
         planned.journal.end(planned.job.date)
     if planned.job.drift is not None and drift.rows:
+        from lasso_jobs.drift.facts import facts_of
+        from lasso_jobs.drift.page import place_of_page, write_page
+
         path, target = planned.job.drift.path, planned.registered.model.target
         try:
             write_page(path, facts_of(drift.rows, drift.past, target=target))

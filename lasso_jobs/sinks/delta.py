@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from lasso_jobs.data.arrays import table_of
 from lasso_jobs.errors import OutputError
 from lasso_jobs.sinks import delta_log, protocol, written_file
 from lasso_jobs.sinks.delta_log import as_output_error
@@ -227,7 +228,7 @@ def _open(change: Change) -> DeltaTable | None:
 def _live(change: Change, table: DeltaTable) -> dict[str, RemoveAction]:
     """Files that the table shows in the partitions to replace, and how to take them out."""
     now, live = time.time_ns() // 1_000_000, {}
-    for row in pa.table(table.get_add_actions()).to_pylist():
+    for row in table_of(table.get_add_actions()).to_pylist():
         partition = tuple((n, partition_text(n, row["partition"][n])) for n in change.partition_by)
         if partition and partition not in change.replaced:
             continue

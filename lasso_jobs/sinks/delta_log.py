@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyarrow import fs
 
+from lasso_jobs.data.arrays import table_of
 from lasso_jobs.sinks.partitions import columns_of, partition_text
 from lasso_jobs.sinks.protocol import Partition, WrittenFile
 from lasso_jobs.storage import failures
@@ -87,7 +87,7 @@ def files_at(
     with as_output_error(root, f"version {version}", "Choose a version that its log has"):
         table = DeltaTable(root, version)
         by, columns = table.metadata().partition_columns, columns_of(table.schema())
-        rows = pa.table(table.get_add_actions()).to_pylist()
+        rows = table_of(table.get_add_actions()).to_pylist()
     files = []
     for row in rows:
         partition = tuple((name, partition_text(name, row["partition"][name])) for name in by)
