@@ -20,6 +20,9 @@ UNIT_ROWS = 2_000_000
 """A work unit has at most so many rows, however few their bytes."""
 UNIT_FILES = 32
 """A work unit has row groups of at most so many files, each of which has to be opened."""
+LEAST_STATIC_BYTES = 8 * 2**20
+"""A static work unit of few columns aims at no fewer bytes than this, which take a thread longer
+to read than to get the task."""
 MOST_STATIC_BYTES = 256 * 2**20
 """A static work unit of very many columns aims at no more bytes than this."""
 
@@ -307,9 +310,14 @@ class Dataset:
 
 
 def _aim(n_columns: int) -> int:
-    """Bytes of a static work unit: at least four times those of the moments that it leaves."""
+    """Bytes of a static work unit: 16 times those of the moments that it leaves, if that is few.
+
+    At most `UNIT_BYTES`, but at least four times those of the moments. The smaller, the less is
+    read again where a window moves: of 360 files of 10,000 rows x 50 columns 2 %, not 7.5 %.
+    """
     state = 4 * n_columns**2 * (b.n_buckets_for(n_columns, 5) + 1)
-    return max(UNIT_BYTES, min(4 * state, MOST_STATIC_BYTES))
+    few = min(max(16 * state, LEAST_STATIC_BYTES), UNIT_BYTES)
+    return max(few, min(4 * state, MOST_STATIC_BYTES))
 
 
 def _selected(file: SourceFile, wanted: set[str]) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from lasso_jobs.engine.health import scheduler_is_gone
 from lasso_jobs.engine.memory import WorkerMemory
-from lasso_jobs.engine.tasks import IN_FLIGHT_PER_THREAD, Tree, run_task
+from lasso_jobs.engine.tasks import IN_FLIGHT_PER_THREAD, Items, Tree, run_task, shape_of
 from lasso_jobs.errors import ClusterError
 from lasso_jobs.progress import StageProgress
 
@@ -52,18 +52,20 @@ class DaskWorkers:
     def reduce(
         self,
         function: Callable[..., Result],
-        merge: Callable[[Result, Result], Result],
-        items: Sequence[Item],
+        merge: Callable[..., Result],
+        items: Items,
         *,
         progress: StageProgress | None = None,
     ) -> Result:
         """As `tasks.Workers.reduce`; a merge is a task, which a worker runs before other tasks."""
 
-        def merged(left: "Future[Any]", right: "Future[Any]") -> "Future[Any]":
-            return self.client.submit(run_task, merge, left, right, pure=False, priority=1)
+        def merged(left: "Future[Any]", right: "Future[Any]", *item: Any) -> "Future[Any]":
+            halves = (left, right, *item)
+            return self.client.submit(run_task, merge, *halves, pure=False, priority=1)
 
-        tree: Tree[Future[Any]] = Tree(merged, len(items))
-        for position, future in _Attempts(self.client, function, items).completed(progress):
+        shape = shape_of(items)
+        leaves, tree = [leaf.item for leaf in shape.leaves()], Tree(merged, shape)
+        for position, future in _Attempts(self.client, function, leaves).completed(progress):
             tree.add(position, future)
         result: Result = result_of(tree.root, "the merged results")
         return result

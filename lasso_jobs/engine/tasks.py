@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
+from lasso_jobs.core.merge_tree import MergeTree, balanced
 from lasso_jobs.engine.blas import use_one_blas_thread
 from lasso_jobs.engine.memory import WorkerMemory, keep_what_is_freed
 from lasso_jobs.progress import StageProgress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Items = Sequence[Any] | MergeTree[Any]
 
 IN_FLIGHT_PER_THREAD = 2
 """A thread has its next item at hand when it ends one, and results never wait in numbers."""
@@ -52,8 +54,8 @@ class Workers(Protocol):
     def reduce(
         self,
         function: Callable[..., Result],
-        merge: Callable[[Result, Result], Result],
-        items: Sequence[Item],
+        merge: Callable[..., Result],
+        items: Items,
         *,
         progress: StageProgress | None = None,
     ) -> Result:
@@ -64,10 +66,12 @@ class Workers(Protocol):
 
         Parameters
         ----------
-        function, items, progress
+        function, progress
             As in `map`.
         merge : callable
-            Of two results, the left one first.
+            Of two results, the left one first; and of the item of both, if the tree has one.
+        items : sequence or MergeTree
+            What is in a sequence is merged in a shape that its length decides.
         """
         ...
 
@@ -86,13 +90,22 @@ class Workers(Protocol):
         ...
 
 
+def shape_of(items: Items) -> MergeTree[Any]:
+    """The tree in which items are merged."""
+    if isinstance(items, MergeTree):
+        return items
+    if not items:
+        raise ValueError("there is nothing to merge")
+    return balanced(items, lambda *_: None)
+
+
 class Tree(Generic[Result]):
-    """Merges two neighbours as soon as both are known, in a shape that their number decides.
+    """Merges two neighbours as soon as both are known.
 
     Parameters
     ----------
     merge : callable
-    n_leaves : int
+    shape : MergeTree
 
     Attributes
     ----------
@@ -101,7 +114,7 @@ class Tree(Generic[Result]):
 
     Examples
     --------
-    >>> tree = Tree("({} {})".format, 3)
+    >>> tree = Tree("({} {})".format, shape_of("abc"))
     >>> for position, leaf in [(2, "c"), (1, "b"), (0, "a")]:
     ...     tree.add(position, leaf)
     >>> tree.root
@@ -110,28 +123,39 @@ class Tree(Generic[Result]):
 
     root: Result
 
-    def __init__(self, merge: Callable[[Result, Result], Result], n_leaves: int) -> None:
-        if not n_leaves:
-            raise ValueError("there is nothing to merge")
-        self._merge, self._n_leaves = merge, n_leaves
-        self._waiting: dict[tuple[int, int], Result] = {}
+    def __init__(self, merge: Callable[..., Result], shape: MergeTree[Any]) -> None:
+        self._merge = merge
+        self._leaves: list[int] = []
+        # Of each node, which node is above it, and whether it is the left half of that.
+        self._above: list[tuple[int, bool]] = []
+        self._items: list[Any] = []
+        self._number(shape, (-1, False))
+        self._waiting: dict[int, Result] = {}
         self._lock = Lock()
+
+    def _number(self, shape: MergeTree[Any], above: tuple[int, bool]) -> None:
+        own = len(self._above)
+        self._above.append(above)
+        self._items.append(shape.item)
+        if not shape.halves:
+            self._leaves.append(own)
+        for i, half in enumerate(shape.halves):
+            self._number(half, (own, i == 0))
 
     def add(self, position: int, result: Result) -> None:
         """Add a leaf, and merge as far up as neighbours wait; threads may do so at once."""
-        level, width = 0, self._n_leaves
-        while width > 1:
-            neighbour = position ^ 1
-            if neighbour < width:
-                with self._lock:
-                    if (level, neighbour) not in self._waiting:
-                        self._waiting[level, position] = result
-                        return
-                    other = self._waiting.pop((level, neighbour))
-                pair = (result, other) if position < neighbour else (other, result)
-                result = self._merge(*pair)
-                del other, pair
-            level, position, width = level + 1, position // 2, (width + 1) // 2
+        node, is_left = self._above[self._leaves[position]]
+        while node >= 0:
+            with self._lock:
+                if node not in self._waiting:
+                    self._waiting[node] = result
+                    return
+                other = self._waiting.pop(node)
+            pair = (result, other) if is_left else (other, result)
+            item = self._items[node]
+            result = self._merge(*pair) if item is None else self._merge(*pair, item)
+            del other, pair
+            node, is_left = self._above[node]
         self.root = result
 
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from lasso_jobs.engine.memory import WorkerMemory
-from lasso_jobs.engine.tasks import IN_FLIGHT_PER_THREAD, Tree, run_task
+from lasso_jobs.engine.tasks import IN_FLIGHT_PER_THREAD, Items, Tree, run_task, shape_of
 from lasso_jobs.progress import StageProgress
 
 Item = TypeVar("Item")
@@ -103,18 +103,19 @@ class Threads:
     def reduce(
         self,
         function: Callable[..., Result],
-        merge: Callable[[Result, Result], Result],
-        items: Sequence[Item],
+        merge: Callable[..., Result],
+        items: Items,
         *,
         progress: StageProgress | None = None,
     ) -> Result:
         """As `tasks.Workers.reduce`; the thread that ends an item merges what waits for it."""
-        tree = Tree(merge, len(items))
+        shape = shape_of(items)
+        leaves, tree = [leaf.item for leaf in shape.leaves()], Tree(merge, shape)
 
         def climb(position: int) -> None:
-            tree.add(position, function(_known(items[position])))
+            tree.add(position, function(_known(leaves[position])))
 
-        for _ in self.map(climb, range(len(items)), progress=progress):
+        for _ in self.map(climb, range(len(leaves)), progress=progress):
             pass
         return tree.root
 

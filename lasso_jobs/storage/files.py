@@ -17,6 +17,7 @@ import stat
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from lasso_jobs.storage import remote
 from lasso_jobs.storage.remote import is_uri as is_uri
@@ -163,6 +164,19 @@ def read(place: str) -> bytes:
         return bytes(remote.package().get(*remote.located(place)).bytes())
 
 
+def seekable(place: str) -> IO[bytes]:
+    """A file to read some parts of.
+
+    Raises
+    ------
+    FileNotFoundError
+    """
+    if not is_uri(place):
+        return Path(place).open("rb")
+    known = state(place)
+    return remote.buffered(remote.opened(place, known.size_bytes, known.stamp))
+
+
 def create(place: str, content: bytes) -> None:
     """Make a file, whole or not at all; of several that try at once, one succeeds.
 
@@ -226,8 +240,11 @@ def write(place: str, content: bytes | memoryview) -> None:
         _to_disk(Path(place), content)
 
 
-def replace(place: str, content: bytes) -> None:
-    """Write a small file so that a reader finds the old one or the new one, whole."""
+def replace(place: str, content: bytes, *, synced: bool = True) -> None:
+    """Write a small file so that a reader finds the old one or the new one, whole.
+
+    Without ``synced`` a power cut may leave the new one damaged, which readers then have to see.
+    """
     if is_uri(place):
         write(place, content)
         return
@@ -235,7 +252,7 @@ def replace(place: str, content: bytes) -> None:
     part = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
     for tries_left in (2, 1, 0):
         try:
-            _to_disk(part, content)
+            _to_disk(part, content, synced=synced)
             part.replace(target)
             return
         except OSError as error:
@@ -245,14 +262,15 @@ def replace(place: str, content: bytes) -> None:
                 raise
 
 
-def _to_disk(target: Path, content: bytes | memoryview) -> None:
+def _to_disk(target: Path, content: bytes | memoryview, *, synced: bool = True) -> None:
     """Write to the disk itself: a log that names the file must not outlive it in a power cut."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
     except OSError:
         target.unlink(missing_ok=True)
         raise

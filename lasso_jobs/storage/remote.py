@@ -4,6 +4,7 @@ Failures are `OSError`, as of local files, whose text holds no credentials.
 """
 
 import errno
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ LONGEST_NAME, LONGEST_PATH = 255, 3500
 """Linux takes paths of 4,096 bytes, with those of the files below."""
 END_BYTES = 64 * 2**10
 """What pyarrow reads first of a Parquet file; most footers are no longer."""
+START_BYTES = 64 * 2**10
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -147,6 +149,33 @@ class Object:
             store, key = located(self._place)
             only = {"range": (start, end), "if_match": self._stamp}
             return bytes(package().get(store, key, options=only).bytes())
+
+
+class _Raw(io.RawIOBase):
+    """An object as `io` has files."""
+
+    def __init__(self, source: Object) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._source.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._source.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def buffered(source: Object) -> io.BufferedReader:
+    """An object of which a little is read, mostly at its start and its end."""
+    source.tail(1)
+    return io.BufferedReader(_Raw(source), START_BYTES)
 
 
 @cache

@@ -32,15 +32,13 @@ from lasso_jobs.training.read.categories import (
     without_empty_levels,
 )
 from lasso_jobs.training.read.reading import ReadCounts, Reading
-from lasso_jobs.training.read.row_summary import RowSummary, merge
+from lasso_jobs.training.read.row_summary import RowSummary
 from lasso_jobs.training.read.sampled_rows import SampledRows
 from lasso_jobs.training.read.scans.few_columns import (
     LevelScan,
     LevelsRead,
     Tally,
     TimesRead,
-    merge_tallies,
-    merge_times,
 )
 from lasso_jobs.training.read.scans.listed_tokens import with_listed_tokens
 from lasso_jobs.training.read.scans.listed_units import list_units
@@ -248,13 +246,16 @@ def _summary(reads: AllUnits, reading: Reading) -> RowSummary:
     )
     if squares.driver_bytes > WORTH_A_LOOK:
         refuse_too_large(path, squares.driver_bytes, of_this_process(), "in the driver")
-    while True:
-        summary = reads.merged(SummaryRead(reading, caching), merge, "moments", squares)
+    ways = [caching]
+    if caching is not None:
+        ways += [replace(caching, apart=True), replace(caching, fresh=True)]
+    for way in ways:
+        summary = reads.merged(SummaryRead(reading, way), "moments", squares)
         samples = (summary.sample, summary.held_out, summary.unlabelled.sample)
-        if caching is None or all(sample.complete for sample in samples):
-            return summary
+        if all(sample.complete for sample in samples):
+            break
         # So many rows were filtered, or files removed, that what was kept is no whole sample.
-        caching = replace(caching, fresh=True)
+    return summary
 
 
 def _levels(reads: AllUnits, known: Collection[str]) -> LevelScan:
@@ -267,7 +268,7 @@ def _levels(reads: AllUnits, known: Collection[str]) -> LevelScan:
     if not names:
         return LevelScan({}, 0)
     read = LevelsRead(names, job.data.conditions(), features.dates, reads.caching)
-    return reads.merged(read, merge_tallies, "levels")
+    return reads.merged(read, "levels")
 
 
 def _timeline(reads: AllUnits) -> tuple[Timeline | None, int]:
@@ -275,7 +276,7 @@ def _timeline(reads: AllUnits) -> tuple[Timeline | None, int]:
     if planned.job.time is None:
         return None, 0
     read = TimesRead(reading_for_times(planned), planned.job.time, reads.caching)
-    return reads.merged(read, merge_times, "times")
+    return reads.merged(read, "times")
 
 
 def _groups(job: TrainJob, levels: Tally) -> tuple[str, ...]:

@@ -106,14 +106,14 @@ class Operations:
         return wrapped
 
     def _torn(self, to_disk: Any) -> Any:
-        def torn(target: Path, content: Any) -> None:
+        def torn(target: Path, content: Any, **how: Any) -> None:
             def half() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(bytes(content)[: len(content) // 2])
 
             self.writing = True
             self.next("half a write", half)
-            to_disk(target, content)
+            to_disk(target, content, **how)
             self.writing = False
 
         return torn

@@ -287,7 +287,7 @@ def test_the_cache_can_be_listed_and_pruned(
     assert main(["cache", "list", *registry, "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     kinds = {entry["kind"] for entry in listed["entries"]}
-    assert kinds == {"levels", "moments"}
+    assert kinds == {"levels", "merged-levels", "merged-moments", "moments"}
     assert listed["bytes"] == sum(
         p.stat().st_size for p in (folder / "models").rglob("*.npz") if "_cache" in p.parts
     )

@@ -6,16 +6,19 @@ one key differ in the columns.
 """
 
 import hashlib
-import io
+import logging
 import os
 import re
+import struct
 import time
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -34,7 +37,14 @@ _LEFT = re.compile(
 ).fullmatch
 """The names of what is not whole: of an entry, see `storage.replace`; of a model, `create`."""
 LONGEST_WRITE_SECONDS = 86_400
+_NO_HEADER: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What numpy and zipfile say of bytes that are damaged, or are not there."""
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +91,47 @@ class Cache:
         self.registry = checked(str(registry))
         self.root = storage.join(self.registry, FOLDER)
 
+    def holds(self) -> Callable[[str], bool]:
+        """Whether there may be entries of a key: of objects, as one listing of them all has it."""
+        if not storage.is_uri(self.root):
+            return lambda key: Path(self.root, key).is_dir()
+        return {name.split("/")[0] for name in storage.names(self.root)}.__contains__
+
     def find(self, key: str) -> Iterator["StoredEntry"]:
-        """The entries of a key that are what was written; others are removed."""
+        """The entries of a key, by their headers; of them nothing else is read yet."""
         folder = storage.join(self.root, key)
         for name in storage.names(folder):
             place = storage.join(folder, name)
+            if not name.endswith(".npz") or name.startswith("."):
+                continue
             try:
-                data = storage.read(place)
-            except FileNotFoundError:
-                continue  # pruned meanwhile
-            except OSError as error:
-                raise OutputError(
-                    place,
-                    f"cannot be read ({error})",
-                    "a cache that the workers can read",
-                    "Give access, remove the file, or set cache to false",
-                    transient=waiting_helps(error),
-                ) from error
-            if hashlib.sha256(data).hexdigest() == Path(place).stem:
-                yield StoredEntry.of(place, data)
-            elif name.endswith(".npz"):
-                with suppress(OSError):  # not ours to remove: it is never taken for an entry
-                    storage.remove(place)
+                with storage.seekable(place) as file:
+                    entry = StoredEntry.of(place, file)
+            except _NO_HEADER:
+                self.whole(place)
+            else:
+                yield entry
+
+    def whole(self, place: str) -> bytes | None:
+        """The bytes of an entry; None if it is not what was written, and then it is removed."""
+        try:
+            data = storage.read(place)
+        except FileNotFoundError:  # pruned meanwhile
+            return None
+        except OSError as error:
+            raise OutputError(
+                place,
+                f"cannot be read ({error})",
+                "a cache that the workers can read",
+                "Give access, remove the file, or set cache to false",
+                transient=waiting_helps(error),
+            ) from error
+        if hashlib.sha256(data).hexdigest() == Path(place).stem:
+            return data
+        logger.warning("Note that %s is damaged; what it had is made anew", place)
+        with suppress(OSError):  # not ours to remove: it is never taken for an entry
+            storage.remove(place)
+        return None
 
     def save(self, key: str, header: object, body: object) -> None:
         """Write an entry; a reader sees all of it or nothing.
@@ -124,7 +153,7 @@ class Cache:
         data = archive({_CONTENT: np.frombuffer(content.encode(), np.uint8), **arrays})
         place = storage.join(self.root, key, f"{hashlib.sha256(data).hexdigest()}.npz")
         try:
-            storage.replace(place, data)
+            storage.replace(place, data, synced=False)
         except OSError as error:
             raise OutputError(
                 place,
@@ -188,36 +217,37 @@ def _remove(entry: Entry) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """An entry that was read, and is whole.
+    """The header of an entry, which may be damaged elsewhere.
 
     Parameters
     ----------
     place : str
     content : dict
         The header and the body, packed.
-    data : bytes
-        Of the file.
     """
 
     place: str
     content: dict[str, Any]
-    data: bytes
+    _headers: dict[type, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, place: str, data: bytes) -> "StoredEntry":
+    def of(cls, place: str, file: IO[bytes]) -> "StoredEntry":
         """Decode the content, and no array."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            return cls(place, json_values(stored[_CONTENT].tobytes()), data)
+        with np.load(file, allow_pickle=False) as stored:
+            return cls(place, json_values(stored[_CONTENT].tobytes()))
 
     def header(self, kind: type[T]) -> T:
         """What tells whether the entry can be used."""
-        return unpack(kind, self.content["header"], {})
+        if kind not in self._headers:
+            self._headers[kind] = unpack(kind, self.content["header"], {})
+        header: T = self._headers[kind]
+        return header
 
-    def body(self, kind: type[T]) -> T:
-        """What a read left; notes that the entry is used."""
+    def body(self, kind: type[T], data: bytes) -> T:
+        """What a read left, from the bytes of the whole entry; notes that it is used."""
         if not storage.is_uri(self.place):
             with suppress(OSError):  # pruned meanwhile, or kept where nobody may write
                 os.utime(self.place)
-        arrays = arrays_in(self.data)
-        del arrays[_CONTENT]
-        return unpack(kind, self.content["body"], arrays)
+        arrays = arrays_in(data)
+        content = json_values(arrays.pop(_CONTENT).tobytes())
+        return unpack(kind, content["body"], arrays)

@@ -15,16 +15,17 @@ from lasso_jobs.training.read.reading import Reading
 
 ROOMS_THAT_READ = ("core", "data", "storage", "training/read")
 """All that decides what a read leaves; see `code_digest`."""
+_MERGED = "merged-"
 _PACKAGE = Path(__file__).parents[2]
 
 
-def key(
+def keys(
     kind: str,
     units: Sequence[WorkUnit],
     where: Sequence[Condition],
     also: Sequence[object] = (),
-) -> str:
-    """What identifies a read of units, but for the columns.
+) -> list[str]:
+    """What identifies a read of each unit, but for the columns.
 
     Parameters
     ----------
@@ -36,29 +37,46 @@ def key(
     also : sequence of object
         What else decides what a row leaves, as JSON has it.
     """
-    files = (piece.file for unit in units for piece in unit.pieces)
-    constants = set.intersection(*({name for name, _ in file.constants} for file in files))
-    facts = [
-        kind,
-        code_digest(_PACKAGE),
-        [version(name) for name in ("numpy", "pyarrow")],
-        platform.machine(),
-        [[_facts(piece) for piece in unit.pieces] for unit in units],
-        [part.text for part in where if not part.columns or not part.columns <= constants],
-        *also,
-    ]
-    return f"{kind}-{hashlib.sha256(json_text(facts).encode()).hexdigest()[:40]}"
+    common = _hash([kind, code_digest(_PACKAGE), _versions(), platform.machine(), *also])
+    return [f"{kind}-{_hash([common, *_facts_of(unit, where)])}" for unit in units]
 
 
-def key_of_reading(kind: str, units: Sequence[WorkUnit], reading: Reading) -> str:
-    """What identifies a read of training rows, but for their features."""
+def keys_of_reading(kind: str, units: Sequence[WorkUnit], reading: Reading) -> list[str]:
+    """What identifies a read of training rows of each unit, but for their features."""
     others = {
         field.name: getattr(reading, field.name)
         for field in dataclasses.fields(reading)
         if field.name not in ("columns", "where", "n_folds", "holdout_where")
     }
     held_out = [condition.text for condition in reading.holdout_where or ()]
-    return key(kind, units, reading.where, also=[others, held_out])
+    return keys(kind, units, reading.where, also=[others, held_out])
+
+
+def joined_key(left: str, right: str) -> str:
+    """What identifies two reads that are merged.
+
+    Examples
+    --------
+    >>> joined_key("levels-1f", "levels-2e").rpartition("-")[0]
+    'merged-levels'
+    """
+    kind = left.rpartition("-")[0].removeprefix(_MERGED)
+    return f"{_MERGED}{kind}-{_hash([left, right])}"
+
+
+def _hash(facts: Sequence[object]) -> str:
+    return hashlib.sha256(json_text(facts).encode()).hexdigest()[:40]
+
+
+@cache
+def _versions() -> list[str]:
+    return [version(name) for name in ("numpy", "pyarrow")]
+
+
+def _facts_of(unit: WorkUnit, where: Sequence[Condition]) -> list[object]:
+    constants = set.intersection(*({n for n, _ in piece.file.constants} for piece in unit.pieces))
+    conditions = [c.text for c in where if not c.columns or not c.columns <= constants]
+    return [[_facts(piece) for piece in unit.pieces], conditions]
 
 
 def _facts(piece: Piece) -> list[object]:

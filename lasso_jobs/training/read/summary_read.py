@@ -20,14 +20,15 @@ from lasso_jobs.core.rows.repeats import Repeats
 from lasso_jobs.core.rows.unlabelled import Unlabelled
 from lasso_jobs.data.dataset import WorkUnit
 from lasso_jobs.training.read.cache_folder import StoredEntry
-from lasso_jobs.training.read.cached_read import CachedRead, Caching
+from lasso_jobs.training.read.cached_read import CachedRead, Caching, Span
 from lasso_jobs.training.read.kept import Source
-from lasso_jobs.training.read.read_identity import key_of_reading
+from lasso_jobs.training.read.read_identity import keys_of_reading
 from lasso_jobs.training.read.reading import ReadCounts, Reading
-from lasso_jobs.training.read.row_summary import RowSummary, summarise
+from lasso_jobs.training.read.row_summary import RowSummary, merge, summarise
 
-KEPT = 4
-"""Samples are kept up to the hash below which, of all rows, this times their size is expected."""
+KEPT, KEPT_TOGETHER = 4, 2
+"""Samples are kept up to the hash below which, of all rows, this times their size is expected; and
+by an entry of several units the second. With the first everywhere, nodes took more than units."""
 
 
 @dataclass(frozen=True)
@@ -50,54 +51,58 @@ class SummaryRead(CachedRead[RowSummary]):
         """Read its files, or what is kept of them."""
         return summarise(unit, self.reading, pairs=self.pairs)
 
-    def key(self, units: Sequence[WorkUnit]) -> str:
-        """What identifies the read, but for the features."""
-        return key_of_reading("moments", units, self.reading)
+    def merge(self, left: RowSummary, right: RowSummary) -> RowSummary:
+        """Two summaries together."""
+        return merge(left, right)
+
+    def keys(self, units: Sequence[WorkUnit]) -> list[str]:
+        """What identifies the read of each unit, but for the features."""
+        return keys_of_reading("moments", units, self.reading)
 
     def preferred(self, entries: Iterable[StoredEntry]) -> Iterable[StoredEntry]:
         """Of several entries, the one that keeps the most of the samples comes first."""
         return sorted(entries, key=lambda entry: min(_header(entry).below), reverse=True)
 
     def entry(
-        self, result: RowSummary, units: Sequence[WorkUnit], caching: Caching
+        self, result: RowSummary, span: Span, caching: Caching
     ) -> tuple["SummaryHeader", "SummaryBody"]:
         """Header and body of an entry, which may keep only part of the samples."""
         # As if the same share of all rows passed the filters.
-        rows_of_units = max(1, sum(unit.rows for unit in units))
-        rows = max(1.0, caching.n_rows * result.counts.rows / rows_of_units)
+        share = caching.n_rows / max(1, span.rows)
+        rows = max(1.0, share * result.counts.rows)
         if not caching.fresh:
-            held_out = _expected(result.held_out, rows * self.reading.holdout)
-            others = caching.n_rows * result.unlabelled.n / rows_of_units
-            unlabelled = replace(
-                result.unlabelled, sample=_expected(result.unlabelled.sample, others)
-            )
+            unlabelled, times = result.unlabelled, KEPT if span.n_units == 1 else KEPT_TOGETHER
+            sample = _expected(unlabelled.sample, share * unlabelled.n, times)
             result = replace(
                 result,
-                sample=_expected(result.sample, rows),
-                held_out=held_out,
-                unlabelled=unlabelled,
+                sample=_expected(result.sample, rows, times),
+                held_out=_expected(result.held_out, rows * self.reading.holdout, times),
+                unlabelled=replace(unlabelled, sample=sample),
             )
         return SummaryHeader.of(result, self.reading), SummaryBody.of(result)
 
-    def from_entry(self, entry: StoredEntry, units: Sequence[WorkUnit]) -> RowSummary | None:
-        """The summary of this reading's columns, if the entry has them.
+    def fits(self, entry: StoredEntry, span: Span) -> bool:
+        """Whether the entry has this reading's columns."""
+        return _header(entry).place_of(self.reading, span) is not None
+
+    def from_entry(self, entry: StoredEntry, data: bytes, span: Span) -> RowSummary:
+        """The summary of this reading's columns.
 
         Its repeats are those of all columns of the entry: rows that repeat in more columns do so in
         fewer.
         """
-        place = _header(entry).place_of(self.reading, units)
-        if place is None:
-            return None
-        return entry.body(SummaryBody).summary(len(units)).selected(place)
+        summary = entry.body(SummaryBody, data).summary(span.n_units)
+        place = _header(entry).place_of(self.reading, span)
+        return summary if place is None else summary.selected(place)
 
 
 def _header(entry: StoredEntry) -> "SummaryHeader":
     return entry.header(SummaryHeader)
 
 
-def _expected(sample: s.Sample, rows: float) -> s.Sample:
+def _expected(sample: s.Sample, rows: float, times: int) -> s.Sample:
     """What is likely to stay in the sample of so many rows, of which these are a part."""
-    share = KEPT * sample.size / rows if rows > 0 else 1.0
+    share = times * sample.size / rows if rows > 0 else 1.0
     return sample.up_to(int(s.ALL * min(1.0, share)))
 
 
@@ -137,11 +142,11 @@ class SummaryHeader:
             ),
         )
 
-    def place_of(self, reading: Reading, units: Sequence[WorkUnit]) -> NDArray[np.intp] | None:
+    def place_of(self, reading: Reading, span: Span) -> NDArray[np.intp] | None:
         """Where a reading's columns are; None if some are not, or it reads rows otherwise."""
         mine, theirs = reading.columns, self.columns
         block_rows = (reading.block_rows(), self.block_rows)
-        one_block = max(p.rows for each in units for p in each.pieces) <= min(block_rows)
+        one_block = span.piece_rows <= min(block_rows)
         if self.sample_size != s.sample_size(mine.n_columns + 1):
             return None
         if block_rows[0] != block_rows[1] and not one_block:

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from lasso_jobs.engine.tasks import Tree
+from lasso_jobs.engine.tasks import Tree, shape_of
 
 
 def merged(leaves: list[str]) -> str:
@@ -19,7 +19,7 @@ def merged(leaves: list[str]) -> str:
 def test_the_order_in_which_leaves_come_changes_no_merge(n: int) -> None:
     leaves = [f"{i}" for i in range(n)]
     for seed in range(5):
-        tree = Tree("({} {})".format, n)
+        tree = Tree("({} {})".format, shape_of(leaves))
         for position in Random(seed).sample(range(n), n):
             tree.add(position, leaves[position])
         assert tree.root == merged(leaves)
@@ -27,4 +27,4 @@ def test_the_order_in_which_leaves_come_changes_no_merge(n: int) -> None:
 
 def test_without_leaves_there_is_no_root() -> None:
     with pytest.raises(ValueError, match="nothing to merge"):
-        Tree(max, 0)
+        shape_of([])

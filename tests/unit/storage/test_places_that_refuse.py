@@ -64,9 +64,12 @@ def test_a_cache_that_is_read_only_is_read(
     cache, entry = kept
     refuse(monkeypatch, errno.EROFS, "os.utime", "lasso_jobs.storage.files.remove")
     assert entry.header(ReadCounts).rows == 1
-    np.testing.assert_array_equal(entry.body(Moments).scatter, np.zeros((3, 3)))
+    data = cache.whole(entry.place)
+    assert data is not None
+    np.testing.assert_array_equal(entry.body(Moments, data).scatter, np.zeros((3, 3)))
     Path(entry.place).write_bytes(b"damaged")
     assert list(cache.find("moments-1")) == []
+    assert cache.whole(entry.place) is None
 
 
 def test_a_cache_that_cannot_be_pruned_is_named(
@@ -83,9 +86,11 @@ def test_a_cache_that_cannot_be_read_is_named(
     kept: tuple[Cache, StoredEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, entry = kept
-    refuse(monkeypatch, errno.EACCES, "lasso_jobs.storage.files.read")
-    said = one_line(lambda: list(cache.find("moments-1")), OutputError)
-    assert said.startswith(f"{entry.place}: cannot be read (")
+    refuse(
+        monkeypatch, errno.EACCES, *(f"lasso_jobs.storage.files.{n}" for n in ("read", "seekable"))
+    )
+    for look in (lambda: list(cache.find("moments-1")), lambda: cache.whole(entry.place)):
+        assert one_line(look, OutputError).startswith(f"{entry.place}: cannot be read (")
 
 
 def test_what_killed_writers_left_in_the_cache_is_pruned(

@@ -119,7 +119,7 @@ def test_what_is_counted_is_what_the_read_leaves(
         taken.append(sum(bucket.scatter.nbytes for bucket in result.moments.buckets))
         return result
 
-    def refuse(self: Any, client: object, squares: Squares) -> None:
+    def refuse(self: Any, workers: object, squares: Squares, tree: object) -> None:
         counted.append(squares.state_bytes)
 
     monkeypatch.setattr(gather, "_summary", measured)

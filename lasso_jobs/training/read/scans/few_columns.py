@@ -16,8 +16,8 @@ from lasso_jobs.data.dataset import Piece, WorkUnit
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 from lasso_jobs.training.read.cache_folder import StoredEntry
-from lasso_jobs.training.read.cached_read import CachedRead, Caching
-from lasso_jobs.training.read.read_identity import key, key_of_reading
+from lasso_jobs.training.read.cached_read import CachedRead, Caching, Span
+from lasso_jobs.training.read.read_identity import keys, keys_of_reading
 from lasso_jobs.training.read.reading import Reading
 from lasso_jobs.training.read.rows import read_training_rows
 
@@ -68,21 +68,27 @@ class LevelsRead(CachedRead[LevelScan]):
         """Read its files."""
         return _tally(unit, self.names, self.where, self.dates)
 
-    def key(self, units: Sequence[WorkUnit]) -> str:
-        """What identifies the scan, but for its columns."""
-        return key("levels", units, self.where)
+    def merge(self, left: LevelScan, right: LevelScan) -> LevelScan:
+        """Two scans together."""
+        return merge_tallies(left, right)
+
+    def keys(self, units: Sequence[WorkUnit]) -> list[str]:
+        """What identifies the scan of each unit, but for its columns."""
+        return keys("levels", units, self.where)
 
     def entry(
-        self, result: LevelScan, units: Sequence[WorkUnit], caching: Caching
+        self, result: LevelScan, span: Span, caching: Caching
     ) -> tuple[ScanHeader, TallyBody]:
         """Header and body of the entry that keeps a scan."""
         return ScanHeader(tuple(self.names)), TallyBody({**result.tally})
 
-    def from_entry(self, entry: StoredEntry, units: Sequence[WorkUnit]) -> LevelScan | None:
-        """The scan of these columns, if the entry has all of them."""
-        if not set(self.names) <= set(entry.header(ScanHeader).names):
-            return None
-        counts = entry.body(TallyBody).counts
+    def fits(self, entry: StoredEntry, span: Span) -> bool:
+        """Whether the entry has all of these columns."""
+        return set(self.names) <= set(entry.header(ScanHeader).names)
+
+    def from_entry(self, entry: StoredEntry, data: bytes, span: Span) -> LevelScan:
+        """The scan of these columns."""
+        counts = entry.body(TallyBody, data).counts
         return LevelScan({name: Counter(counts[name]) for name in self.names}, 0)
 
 
@@ -141,21 +147,27 @@ class TimesRead(CachedRead[TimeScan]):
             n_bytes += rows.counts.bytes_read
         return TimeScan(timeline, n_bytes)
 
-    def key(self, units: Sequence[WorkUnit]) -> str:
-        """What identifies the scan."""
-        return key_of_reading("times", units, self.reading)
+    def merge(self, left: TimeScan, right: TimeScan) -> TimeScan:
+        """Two scans together."""
+        return merge_times(left, right)
+
+    def keys(self, units: Sequence[WorkUnit]) -> list[str]:
+        """What identifies the scan of each unit."""
+        return keys_of_reading("times", units, self.reading)
 
     def entry(
-        self, result: TimeScan, units: Sequence[WorkUnit], caching: Caching
+        self, result: TimeScan, span: Span, caching: Caching
     ) -> tuple[ScanHeader, t.Timeline]:
         """Header and body of the entry that keeps a scan."""
         return ScanHeader((self.name,)), result.timeline
 
-    def from_entry(self, entry: StoredEntry, units: Sequence[WorkUnit]) -> TimeScan | None:
-        """The scan, if the entry is of its column."""
-        if entry.header(ScanHeader).names != (self.name,):
-            return None
-        return TimeScan(entry.body(t.Timeline), 0)
+    def fits(self, entry: StoredEntry, span: Span) -> bool:
+        """Whether the entry is of this column."""
+        return entry.header(ScanHeader).names == (self.name,)
+
+    def from_entry(self, entry: StoredEntry, data: bytes, span: Span) -> TimeScan:
+        """The scan that an entry keeps."""
+        return TimeScan(entry.body(t.Timeline, data), 0)
 
 
 def merge_times(a: TimeScan, b: TimeScan) -> TimeScan:
@@ -188,19 +200,27 @@ class GroupsRead(CachedRead[GroupScan]):
                 break
         return GroupScan(groups, n_bytes)
 
-    def key(self, units: Sequence[WorkUnit]) -> str:
-        """What identifies the scan."""
-        return key_of_reading("groups", units, self.reading)
+    def merge(self, left: GroupScan, right: GroupScan) -> GroupScan:
+        """Two scans together."""
+        return merge_groups(left, right)
+
+    def keys(self, units: Sequence[WorkUnit]) -> list[str]:
+        """What identifies the scan of each unit."""
+        return keys_of_reading("groups", units, self.reading)
 
     def entry(
-        self, result: GroupScan, units: Sequence[WorkUnit], caching: Caching
+        self, result: GroupScan, span: Span, caching: Caching
     ) -> tuple[ScanHeader, ListedGroups]:
         """Header and body of the entry that keeps a scan."""
         return ScanHeader(()), result.groups
 
-    def from_entry(self, entry: StoredEntry, units: Sequence[WorkUnit]) -> GroupScan | None:
+    def fits(self, entry: StoredEntry, span: Span) -> bool:
+        """Always: groups are no columns."""
+        return True
+
+    def from_entry(self, entry: StoredEntry, data: bytes, span: Span) -> GroupScan:
         """The scan that an entry keeps."""
-        return GroupScan(entry.body(ListedGroups), 0)
+        return GroupScan(entry.body(ListedGroups, data), 0)
 
 
 def merge_groups(a: GroupScan, b: GroupScan) -> GroupScan:

@@ -7,7 +7,7 @@ from lasso_jobs.engine.memory import of_this_process
 from lasso_jobs.training.memory import WORTH_A_LOOK, planned_bytes, refuse_too_large
 from lasso_jobs.training.plan import TrainPlan, options_of, refuse_unknown_features
 from lasso_jobs.training.read.all_units import AllUnits
-from lasso_jobs.training.read.scans.tokens import TokensRead, merge_tokens, vocabularies
+from lasso_jobs.training.read.scans.tokens import TokensRead, vocabularies
 
 
 def with_listed_tokens(reads: AllUnits) -> tuple[TrainPlan, int]:
@@ -23,7 +23,7 @@ def with_listed_tokens(reads: AllUnits) -> tuple[TrainPlan, int]:
     if not columns:
         return planned, 0
     read = TokensRead(columns, job.data.conditions(), reads.caching)
-    scan = reads.merged(read, merge_tokens, "tokens")
+    scan = reads.merged(read, "tokens")
     features = with_tokens(
         dataset,
         planned.features,

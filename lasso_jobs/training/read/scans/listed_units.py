@@ -2,7 +2,7 @@
 
 from lasso_jobs.core.rows.timeline import Timeline
 from lasso_jobs.training.read.all_units import AllUnits
-from lasso_jobs.training.read.scans.few_columns import GroupsRead, merge_groups
+from lasso_jobs.training.read.scans.few_columns import GroupsRead
 from lasso_jobs.training.read.scans.split_unit import Units, unit_of
 from lasso_jobs.training.read.splits import reading_for_groups, reading_for_periods
 
@@ -27,12 +27,12 @@ def list_units(reads: AllUnits, timeline: Timeline | None) -> tuple[Units, int]:
         periods = unit.listed
         if periods is None:
             of_periods = GroupsRead(reading_for_periods(planned, timeline), reads.caching)
-            periods, n_bytes = reads.merged(of_periods, merge_groups, "periods")
+            periods, n_bytes = reads.merged(of_periods, "periods")
             unit = unit_of(planned.job, unit.column, periods)
         if unit.column is not None:
             return Units(unit, periods=periods), n_bytes
     reading = reading_for_groups(planned, timeline)
     if reading is None:
         return Units(unit), n_bytes
-    groups, more = reads.merged(GroupsRead(reading, reads.caching), merge_groups, "groups")
+    groups, more = reads.merged(GroupsRead(reading, reads.caching), "groups")
     return Units(unit, groups=groups), n_bytes + more

@@ -16,8 +16,8 @@ from lasso_jobs.data.vectors.tokens import TokensOfRows
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError
 from lasso_jobs.training.read.cache_folder import StoredEntry
-from lasso_jobs.training.read.cached_read import CachedRead, Caching
-from lasso_jobs.training.read.read_identity import key
+from lasso_jobs.training.read.cached_read import CachedRead, Caching, Span
+from lasso_jobs.training.read.read_identity import keys
 from lasso_jobs.training.read.reading import MIN_BLOCK_ROWS
 
 MOST_TOKENS = 2_000_000
@@ -86,12 +86,16 @@ class TokensRead(CachedRead[TokenScan]):
                 found = merge_tokens(found, block)
         return found
 
-    def key(self, units: Sequence[WorkUnit]) -> str:
-        """What identifies the scan, but for its columns."""
-        return key("tokens", units, self.where)
+    def merge(self, left: TokenScan, right: TokenScan) -> TokenScan:
+        """Two scans together."""
+        return merge_tokens(left, right)
+
+    def keys(self, units: Sequence[WorkUnit]) -> list[str]:
+        """What identifies the scan of each unit, but for its columns."""
+        return keys("tokens", units, self.where)
 
     def entry(
-        self, result: TokenScan, units: Sequence[WorkUnit], caching: Caching
+        self, result: TokenScan, span: Span, caching: Caching
     ) -> tuple[TokensHeader, TokensBody]:
         """Header and body of the entry that keeps a scan."""
         counts = {
@@ -100,14 +104,15 @@ class TokensRead(CachedRead[TokenScan]):
         }
         return TokensHeader(self._how()), TokensBody(counts, result.n_rows)
 
-    def from_entry(self, entry: StoredEntry, units: Sequence[WorkUnit]) -> TokenScan | None:
-        """The scan of these columns, if the entry has all of them."""
-        how = self._how()
-        if not how.items() <= entry.header(TokensHeader).how.items():
-            return None
-        body = entry.body(TokensBody)
+    def fits(self, entry: StoredEntry, span: Span) -> bool:
+        """Whether the entry has all of these columns."""
+        return self._how().items() <= entry.header(TokensHeader).how.items()
+
+    def from_entry(self, entry: StoredEntry, data: bytes, span: Span) -> TokenScan:
+        """The scan of these columns."""
+        body = entry.body(TokensBody, data)
         tally = {}
-        for name in how:
+        for name in self._how():
             tokens = pa.array(body.counts[name].tokens, pa.large_string())
             tally[name] = pa.table({"token": tokens, "rows": array(body.counts[name].rows)})
         return TokenScan(tally, body.n_rows, 0)

@@ -43,7 +43,7 @@ Write = Callable[..., WorkUnit]
 def test_levels_are_counted_as_by_hand(write: Write, frame: pd.DataFrame) -> None:
     frame.loc[::4, "s"] = None
     unit = write(frame, frame[:100].astype({"s": "category"}))
-    counts, n_bytes = LevelsRead(["s", "f"], parse("w > 0", "data.where"))(unit)
+    counts, n_bytes = LevelsRead(["s", "f"], parse("w > 0", "data.where")).read(unit)
     rows = pd.concat([frame, frame[:100]]).query("w > 0")
     assert counts["s"] == Counter(v if isinstance(v, str) else None for v in rows["s"])
     assert counts["f"] == Counter(map(str, rows["f"]))
@@ -52,7 +52,7 @@ def test_levels_are_counted_as_by_hand(write: Write, frame: pd.DataFrame) -> Non
 
 def test_merged_tallies_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -> None:
     parts = [
-        LevelsRead(["s"], ())(write(f, folder=k))
+        LevelsRead(["s"], ()).read(write(f, folder=k))
         for k, f in (("a", frame[:900]), ("b", frame[900:]))
     ]
     counts, n_bytes = merge_tallies(*parts)
@@ -65,11 +65,11 @@ def test_a_column_with_too_many_levels_is_taken_for_an_identifier(
 ) -> None:
     monkeypatch.setattr(scan_module, "MAX_DISTINCT", 150)
     with pytest.raises(DataError, match="'g': has more than 150 distinct values"):
-        LevelsRead(["g"], ())(write(frame))
+        LevelsRead(["g"], ()).read(write(frame))
 
 
 def test_times_are_those_of_the_rows_that_are_trained_on(write: Write, frame: pd.DataFrame) -> None:
-    timeline, n_bytes = TimesRead(READING, "day")(write(frame))
+    timeline, n_bytes = TimesRead(READING, "day").read(write(frame))
     kept = frame.query("w > 0 and s != 'a'").dropna(subset="y")
     expected = kept["day"].value_counts().sort_index()
     times, counts = timeline.distinct()
@@ -80,10 +80,10 @@ def test_times_are_those_of_the_rows_that_are_trained_on(write: Write, frame: pd
 
 def test_merged_times_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -> None:
     parts = [
-        TimesRead(READING, "day")(write(f, folder=k))
+        TimesRead(READING, "day").read(write(f, folder=k))
         for k, f in (("a", frame[:300]), ("b", frame[300:]))
     ]
-    whole = TimesRead(READING, "day")(write(frame, folder="c"))
+    whole = TimesRead(READING, "day").read(write(frame, folder="c"))
     merged = merge_times(*parts)
     for found, expected in zip(merged[0].distinct(), whole[0].distinct(), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -92,6 +92,6 @@ def test_merged_times_are_those_of_all_rows(write: Write, frame: pd.DataFrame) -
 
 def test_rows_without_a_target_need_no_time(write: Write, frame: pd.DataFrame) -> None:
     frame.loc[frame["y"].isna(), "day"] = None
-    TimesRead(READING, "day")(write(frame))
+    TimesRead(READING, "day").read(write(frame))
     with pytest.raises(DataError, match="time 'day': has a null"):
-        TimesRead(replace(READING, where=()), "day")(write(frame.assign(y=1.0), folder="b"))
+        TimesRead(replace(READING, where=()), "day").read(write(frame.assign(y=1.0), folder="b"))

@@ -58,16 +58,25 @@ def read_of(tmp_path: Path, columns: Columns = READING.columns) -> SummaryRead:
     return SummaryRead(replace(READING, columns=columns), caching)
 
 
+def result_of(read: SummaryRead, unit: WorkUnit) -> RowSummary:
+    """What a worker makes of a unit: read, or from the cache."""
+    return read(read.cover(read.tree([unit])).item)
+
+
+def loaded_by(read: SummaryRead, unit: WorkUnit) -> RowSummary | None:
+    return read.load(read.tree([unit]).item)
+
+
 def as_cached(summary: RowSummary) -> RowSummary:
     return replace(summary, counts=replace(summary.counts, bytes_read=0, cached=1))
 
 
 def test_what_is_stored_is_loaded(write: Write, frame: pd.DataFrame, tmp_path: Path) -> None:
     unit, read = write(frame), read_of(tmp_path)
-    assert read.load([unit]) is None
-    summary = read(unit)
+    assert loaded_by(read, unit) is None
+    summary = result_of(read, unit)
     assert summary.counts.bytes_read > 0
-    loaded = read.load([unit])
+    loaded = loaded_by(read, unit)
     assert loaded is not None
     assert_same(loaded, as_cached(summary))
 
@@ -81,8 +90,8 @@ def test_a_scatter_that_is_not_symmetric_is_kept_whole(
     scatter = first.scatter.copy()
     scatter[0, 1] = np.nextafter(scatter[0, 1], np.inf)
     moments = replace(summary.moments, buckets=(replace(first, scatter=scatter), *others))
-    read.store([unit], replace(summary, moments=moments))
-    loaded = read.load([unit])
+    read.store(read.tree([unit]).item, replace(summary, moments=moments))
+    loaded = loaded_by(read, unit)
     assert loaded is not None
     assert_same(loaded, as_cached(replace(summary, moments=moments)))
 
@@ -100,8 +109,8 @@ def test_some_of_the_columns_are_those_of_a_read_of_their_own(
     columns: Columns, write: Write, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     unit = write(frame)
-    read_of(tmp_path)(unit)
-    loaded = read_of(tmp_path, columns).load([unit])
+    result_of(read_of(tmp_path), unit)
+    loaded = loaded_by(read_of(tmp_path, columns), unit)
     assert loaded is not None
     own = as_cached(summarise(unit, replace(READING, columns=columns)))
     # Rows that repeat in more columns do so in fewer.
@@ -121,16 +130,16 @@ def test_other_columns_or_levels_are_not_loaded(
     columns: Columns, write: Write, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     unit = write(frame)
-    read_of(tmp_path)(unit)
-    assert read_of(tmp_path, columns).load([unit]) is None
+    result_of(read_of(tmp_path), unit)
+    assert loaded_by(read_of(tmp_path, columns), unit) is None
 
 
 def test_a_fresh_reading_loads_nothing(write: Write, frame: pd.DataFrame, tmp_path: Path) -> None:
     unit, read = write(frame), read_of(tmp_path)
-    read(unit)
+    result_of(read, unit)
     fresh = replace(read, caching=Caching(str(tmp_path / "models"), N, fresh=True))
-    assert fresh.load([unit]) is None
-    assert replace(read, caching=None).load([unit]) is None
+    assert loaded_by(fresh, unit) is None
+    assert loaded_by(replace(read, caching=None), unit) is None
 
 
 def test_a_sampled_row_says_where_it_is_and_what_its_outcome_was(
