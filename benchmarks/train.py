@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,21 +65,43 @@ def _retrain(setting: Setting) -> Mapping[str, Command]:
     files, window = sorted(staged.glob("*.parquet")), folder / "window"
     job = write_job(folder, window, "run", cache=True)
 
-    # A link changes a file's times, so that those which stay are not linked once more.
-    def first_time() -> None:
-        for gone in (folder / "models-run", window):
-            shutil.rmtree(gone, ignore_errors=True)
-        window.mkdir()
-        for file in files[:32]:
-            (window / file.name).hardlink_to(file)
-
     return {
-        "32 files": trains(job, before=first_time),
+        "32 files": trains(job, before=lambda: _begin(folder, files[:32])),
         "33 files": trains(job, before=lambda: (window / files[32].name).hardlink_to(files[32])),
         "33 files, 10 folds": trains(job, "--set", "search.folds=10"),
         "33 files, first gone": trains(job, before=(window / files[0].name).unlink),
         "33 files, anew": trains(write_job(folder, staged, "anew")),
     }
+
+
+def _days(setting: Setting) -> Mapping[str, Command]:
+    folder = setting.folder / f"days-{setting.rows}x{setting.features}"
+    staged = data.write(folder / "all", setting.rows, setting.features, 365)
+    files, window = sorted(staged.glob("*.parquet")), folder / "window"
+    job = write_job(folder, window, "run", cache=True)
+
+    def next_day() -> None:
+        (window / files[0].name).unlink()
+        (window / files[360].name).hardlink_to(files[360])
+
+    return {
+        "360 days": trains(job, before=lambda: _begin(folder, files[:360])),
+        "the next day": trains(job, before=next_day),
+        "the next day, anew": trains(write_job(folder, window, "anew")),
+    }
+
+
+def _begin(folder: Path, files: Sequence[Path]) -> None:
+    """A window of some files and no registry.
+
+    A link changes a file's times, so that those which stay are not linked once more.
+    """
+    window = folder / "window"
+    for gone in (folder / "models-run", window):
+        shutil.rmtree(gone, ignore_errors=True)
+    window.mkdir()
+    for file in files:
+        (window / file.name).hardlink_to(file)
 
 
 def _startup(setting: Setting) -> Mapping[str, Command]:
@@ -132,6 +154,21 @@ CASES = (
             Bar("pass, 1 new file of 33", ("33 files", "moments"), 0.1, ANEW),
             Bar("pass, 1 file of 33 gone", ("33 files, first gone", "moments"), 0.1, ANEW),
             Bar("other folds from the cache, seconds", ("33 files, 10 folds", "whole"), 1.0),
+        ),
+    ),
+    Case(
+        "days",
+        "Train on 360 files of a day each, then on a window that is a day later; and from nothing.",
+        3_650_000,
+        50,
+        _days,
+        (
+            Bar(
+                "pass, a window of 360 days moves by one",
+                ("the next day", "moments"),
+                0.1,
+                ("the next day, anew", "moments"),
+            ),
         ),
     ),
     Case(

@@ -108,6 +108,13 @@ def test_retrain_trains_on_32_files_on_33_on_the_last_32_and_counts_what_is_read
 
 
 @pytest.mark.slow
+def test_days_reads_little_where_the_window_moves(tiny: Setting) -> None:
+    turns = turns_of("days", replace(tiny, rows=7_300))
+    # Of files as small as these up to 64 are a work unit.
+    assert turns["the next day"]["bytes"] < 0.6 * turns["the next day, anew"]["bytes"]
+
+
+@pytest.mark.slow
 def test_memory_trains_on_all_rows_and_on_a_tenth(tiny: Setting) -> None:
     turns = turns_of("memory", tiny)
     assert turns["a tenth"]["bytes"] < turns["all rows"]["bytes"]
