@@ -30,10 +30,12 @@ def run() -> NoReturn:
         status = main()
     except SystemExit as left:  # of the help, the version, and wrong usage
         status = left.code if isinstance(left.code, int) else DONE
-    # From here on a signal ends the process, and leaves no traceback.
+    # From here on a signal ends the process at once, and leaves no traceback. The default action
+    # would kill it: a command that was stopped twice had another status than 130.
     signal.setitimer(signal.ITIMER_REAL, 0)
+    at_once = _end_again if status == INTERRUPTED else _end_at_once
     for number in STOPS:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, at_once)
     # As Python does it: first threads and pools, then what was registered, then what is buffered.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
@@ -76,6 +78,10 @@ def _end_at_once(*_: object) -> NoReturn:
     with suppress(OSError):
         os.write(2, f"{INTERRUPTED_TEXT}\n".encode())
     os._exit(INTERRUPTED)
+
+
+def _end_again(*_: object) -> NoReturn:
+    os._exit(INTERRUPTED)  # that it was interrupted has been said
 
 
 if __name__ == "__main__":
