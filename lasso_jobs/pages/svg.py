@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
+from markupsafe import escape as escaped
 
 from lasso_jobs import escape
 
@@ -23,9 +24,10 @@ def markup(template: str, *values: object, **named: object) -> Markup:
     >>> str(markup("<b>{}</b>", "a < b\n"))
     '<b>a &lt; b\\n</b>'
     """
-    return Markup(template).format(
-        *map(visible, values), **{name: visible(value) for name, value in named.items()}
-    )
+    # Markup.format escapes, too, but reads each template in Python: 42 us for a rectangle, not 16.
+    texts = {name: escaped(visible(value)) for name, value in named.items()}
+    template = template.format(*(escaped(visible(value)) for value in values), **texts)
+    return Markup(template)
 
 
 def visible(value: object) -> object:
