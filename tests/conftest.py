@@ -41,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-crash-point", action="store_true", help=told)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Of slow tests alone, a quarter of the files has any; each process would import all others."""
+    only_slow = config.option.markexpr == "slow" and collection_path.match("test_*.py")
+    return True if only_slow and b"slow" not in collection_path.read_bytes() else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Files begin in this order. The longest test of all is a property's, and must not be the last.
     items.sort(key=lambda item: "property" not in item.path.parts)
