@@ -1,7 +1,8 @@
 """Exported models in a real MLflow: its loader, its schema, its server on loopback.
 
 MLflow's server wants versions of fastapi and SQLAlchemy that Prefect's cannot run with, so that it
-is installed into an environment of its own. `LASSO_JOBS_MLFLOW` names a folder that keeps it.
+is installed into an environment of its own, upon ours, which has half of what it needs.
+`LASSO_JOBS_MLFLOW` names a folder that keeps it.
 """
 
 import json
@@ -36,7 +37,7 @@ PACKAGES = ("mlflow>=3.1", "numba>=0.61", "deltalake>=1.6.6", "rich>=13.9.4")
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     kept = os.environ.get("LASSO_JOBS_MLFLOW")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("mlflow") / "environment"
-    found = python_of(folder, PACKAGES, "mlflow")
+    found = python_of(folder, PACKAGES, "mlflow", upon_ours=True)
     if found is None:
         pytest.skip("mlflow cannot be installed")
     return found
