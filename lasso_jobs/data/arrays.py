@@ -37,6 +37,10 @@ def table_of(rows: Any) -> pa.Table:
     return pa.RecordBatchReader.from_stream(rows).read_all()
 
 
+_NAN = array(np.array([np.nan]))[0]
+"""A scalar of Arrow's: from a number of Python's it would make one, which loads pandas."""
+
+
 def plain_type(type_: pa.DataType) -> pa.DataType:
     """Extension types as they are stored; views of text as text, as Arrow cannot filter them.
 
@@ -87,7 +91,7 @@ def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     if not pa.types.is_float64(array.type):
         array = pc.cast(array, pa.float64(), safe=False)
     if array.null_count:
-        array = pc.fill_null(array, np.nan)
+        array = pc.fill_null(array, _NAN)
     return values_of(array, np.float64)
 
 
@@ -231,7 +235,7 @@ def levels(column: pa.ChunkedArray) -> tuple[list[str | None], NDArray[np.int64]
         return [None], np.zeros(len(array), np.int64)
     if pa.types.is_floating(decoded(array.type)):
         array = pc.add(pc.cast(array, pa.float64()), 0.0)  # -0.0 becomes 0.0
-        array = pc.if_else(pc.is_nan(array), None, array)
+        array = pc.if_else(pc.is_nan(array), pa.nulls(1, array.type)[0], array)
     if not pa.types.is_dictionary(array.type):
         array = pc.dictionary_encode(array)
     texts = _level_texts(array.dictionary)

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from lasso_jobs.core.drift.drift import NAN, Drift
+from lasso_jobs.data.columns.new_columns import of_values
 from lasso_jobs.data.times import is_date
 from lasso_jobs.drift.watch import Run
 from lasso_jobs.sinks import delta, run_table
@@ -89,10 +90,7 @@ def as_table(rows: Sequence[DriftRow]) -> pa.Table:
     ]
     columns = [list(column) for column in zip(*of_run, strict=True)] or [[]] * len(_OF_RUN)
     columns += [[getattr(row.drift, name) for row in rows] for name in _OF_DRIFT.names]
-    arrays = [
-        pa.array(column, field.type, from_pandas=True)
-        for column, field in zip(columns, SCHEMA, strict=True)
-    ]
+    arrays = [of_values(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     return pa.table(arrays, schema=SCHEMA)
 
 

@@ -6,7 +6,6 @@ This runs on a worker. Dask may run it more than once: each attempt writes files
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.data import arrays, blocks
 from lasso_jobs.data.columns.keys import exactly
+from lasso_jobs.data.columns.new_columns import ticks
 from lasso_jobs.data.dataset import Piece, WorkUnit
 from lasso_jobs.drift.observe import Observations, observe
 from lasso_jobs.errors import DataError
@@ -23,7 +23,6 @@ from lasso_jobs.scoring.scored_unit import RowFates, ScoredUnit
 from lasso_jobs.scoring.task import QUARANTINE_COLUMNS, ScoringTask, scored_columns
 from lasso_jobs.sinks import protocol
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Columns = dict[pa.Field, pa.ChunkedArray]
 
 
@@ -113,7 +112,7 @@ def _result(
     top: Sequence[pa.ChunkedArray],
 ) -> pa.Table:
     low, high = (None, None) if half is None else (prediction - half, prediction + half)
-    n, scored_at = len(prediction), (task.run.scored_at - EPOCH) // timedelta(microseconds=1)
+    n, scored_at = len(prediction), ticks(task.run.scored_at)
     of_predictions = (prediction, low, high)
     columns = [
         *(pa.nulls(n, pa.float64()) if c is None else arrays.array(c) for c in of_predictions),

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import Field, Schema
 from deltalake.schema import PrimitiveType
+from numpy.typing import NDArray
 
-from lasso_jobs.data.arrays import array
+from lasso_jobs.data.arrays import array, values_of
 from lasso_jobs.errors import OutputError
 from lasso_jobs.sinks.protocol import Format, Partition
 from lasso_jobs.storage.failures import as_output_error
@@ -85,13 +87,30 @@ def split(
         if plain.num_rows:
             yield (), plain
         return
-    keys = [str(i) for i in range(len(partition_by))]
-    rows = array(np.arange(len(plain)))
-    numbered = pa.table([*plain.select(partition_by).columns, rows], [*keys, "rows"])
-    groups = numbered.group_by(keys, use_threads=False).aggregate([("rows", "list")])
-    for values, rows in zip(groups.select(keys).to_pylist(), groups["rows_list"], strict=True):
+    for rows in _groups(plain.select(partition_by)):
+        (values,) = plain.select(partition_by).slice(int(rows[0]), 1).to_pylist()
         texts = map(partition_text, partition_by, values.values())
-        yield tuple(zip(partition_by, texts, strict=True)), plain.take(rows.values)
+        whole = len(rows) == plain.num_rows
+        partition = tuple(zip(partition_by, texts, strict=True))
+        yield partition, plain if whole else plain.take(array(rows))
+
+
+def _groups(keys: pa.Table) -> Iterator[NDArray[np.intp]]:
+    """The rows of each combination of values, by its first row.
+
+    Not by ``group_by`` of Arrow, which loads its engine, its datasets, and pandas: half a second.
+    """
+    index = np.zeros(keys.num_rows, np.int64)
+    for number, column in enumerate(keys.columns):
+        one = pa.chunked_array([column.combine_chunks()]) if column.num_chunks > 1 else column
+        for encoded in pc.dictionary_encode(one, null_encoding="encode").chunks:
+            codes = values_of(pc.cast(encoded.indices, pa.int64()), np.int64)
+            index = index * len(encoded.dictionary) + codes
+        if number:  # so that the products of any number of columns stay small
+            _, index = np.unique(index, return_inverse=True)
+    order, sizes = np.argsort(index, kind="stable"), np.bincount(index)
+    groups = [rows for rows in np.split(order, np.cumsum(sizes)) if len(rows)]
+    yield from sorted(groups, key=lambda rows: int(rows[0]))
 
 
 def columns_of(schema: pa.Schema | Schema) -> tuple[str, ...]:

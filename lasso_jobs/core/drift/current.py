@@ -6,6 +6,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from lasso_jobs.core.drift.histogram import scan
 from lasso_jobs.core.rows.moments import Floats
 
 BinCounts = NDArray[np.int64]
@@ -99,43 +100,25 @@ def of_numbers(values: Floats, y: Floats, *, edges: Floats, low: float, high: fl
     low, high : float
         The range of the training rows.
     """
-    from lasso_jobs.core.drift import histogram  # numba takes a while to load
-
-    n, pivot = len(values), histogram.first_finite(values)
-    y_pivot = float(y[0]) if n else 0.0
-    above, sums = np.zeros(len(edges), np.int64), np.zeros(len(edges))
-    out = np.array([0.0, 0.0, 0.0, 0.0, 0.0, inf, -inf])
-    histogram.scan(
-        values=values,
-        y=y,
-        edges=edges,
-        pivot=pivot,
-        y_pivot=y_pivot,
-        above=above,
-        sums=sums,
-        out=out,
-    )
-    observed, x, xx, of_y, xy, lowest, highest = out.tolist()
-    n_observed = int(observed)
+    n, found = len(values), scan(values, y, edges)
+    n_observed, x = int(found.counts.sum()), float(found.sums.sum())
     n_null = n_nonfinite = 0
+    others = 0.0
     if n_observed < n:
         n_null = int(np.count_nonzero(np.isnan(values)))
         n_nonfinite = n - n_observed - n_null
-    steps = np.concatenate([[n_observed], above, [0]])
-    counts = np.append(steps[:-1] - steps[1:], n - n_observed)
-    totals = np.concatenate([[x], sums, [0.0]])
-    means = pivot + (totals[:-1] - totals[1:]) / np.maximum(counts[:-1], 1)
-    others = float((y[~np.isfinite(values)] - y_pivot).mean()) if n_observed < n else 0.0
+        others = float((y[~np.isfinite(values)] - found.y_pivot).mean())
+    means = found.pivot + found.sums / np.maximum(found.counts, 1)
     share = max(n_observed, 1)
-    outside = lowest < low or highest > high
+    outside = found.low < low or found.high > high
     return Current(
-        counts=counts,
-        means=np.where(counts[:-1] > 0, means, 0.0),
-        predicted=y_pivot + np.array([of_y / share, others]),
-        spread=max(xx - x * x / share, 0.0),
-        cross=xy - x * of_y / share,
-        low=lowest,
-        high=highest,
+        counts=np.append(found.counts, n - n_observed),
+        means=np.where(found.counts > 0, means, 0.0),
+        predicted=found.y_pivot + np.array([found.y / share, others]),
+        spread=max(found.xx - x * x / share, 0.0),
+        cross=found.xy - x * found.y / share,
+        low=found.low,
+        high=found.high,
         n_nonfinite=n_nonfinite,
         n_outside=_outside(values, low, high) if outside else 0,
     )
