@@ -34,6 +34,9 @@ FIRST_TOLERANCE = 1e-7
 
 ROUNDING = 1e-14
 """Of a gradient, as a share of the target's deviation; far below what the conditions may miss."""
+MANY_ACTIVE = 500
+"""With more active columns, sweeps come first: of 1,500 columns, 1,300 of them active, a path of
+direct solutions alone took 5.0 s, and 3.0 s so."""
 MOST_ROUNDS = 30
 """Of direct solutions before the first sweep. Columns that depend on others need sweeps."""
 
@@ -149,9 +152,10 @@ def _solve(
     """
     problem = here.problem
     scale = float(np.sqrt(problem.variance))
-    worst = _active_set(here, coef, gradient, steps)
-    if worst <= KKT_TOLERANCE * scale:
-        return 0, worst
+    if np.count_nonzero(coef) <= MANY_ACTIVE:
+        worst = _active_set(here, coef, gradient, steps)
+        if worst <= KKT_TOLERANCE * scale:
+            return 0, worst
     candidates = (coef != 0) | (np.abs(gradient) >= strong)
     sweeps, tol, worst = 0, FIRST_TOLERANCE, np.inf
     while sweeps < MAX_SWEEPS:
