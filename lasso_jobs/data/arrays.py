@@ -172,7 +172,7 @@ def _first_wrong(column: pa.ChunkedArray) -> bytes | None:
     return None
 
 
-def out_of_range(values: NDArray[np.float64]) -> NDArray[np.bool_] | None:
+def out_of_range(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_] | None:
     """Where values are infinite or beyond `LARGEST`; None if nowhere, as in most columns.
 
     One sum of squares answers it for most.
@@ -181,11 +181,14 @@ def out_of_range(values: NDArray[np.float64]) -> NDArray[np.bool_] | None:
     --------
     >>> out_of_range(np.array([1.0, np.nan, -1e300]))
     array([False, False,  True])
+    >>> out_of_range(np.array([1.0, np.nan, np.inf], np.float32))
+    array([False, False,  True])
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        if values @ values <= LARGEST**2:
+        if float(values @ values) <= LARGEST**2:
             return None
-    beyond = np.abs(values) > LARGEST
+    # As a float32, the limit would be infinite, and infinite values not beyond it.
+    beyond = np.abs(values) > min(LARGEST, float(np.finfo(values.dtype).max))
     return beyond if beyond.any() else None
 
 

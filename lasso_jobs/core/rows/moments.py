@@ -163,8 +163,10 @@ def merge(a: Moments, b: Moments) -> Moments:
     """
     if a.weight == 0 or b.weight == 0:
         return replace(b if a.weight == 0 else a, n=a.n + b.n)
-    nulls = a.nulls if np.array_equal(a.nulls, b.nulls) else np.union1d(a.nulls, b.nulls)
-    a, b = a.with_nulls(nulls), b.with_nulls(nulls)
+    nulls = a.nulls
+    if len(a.nulls) or len(b.nulls):
+        nulls = np.union1d(a.nulls, b.nulls)
+        a, b = a.with_nulls(nulls), b.with_nulls(nulls)
     q, weight = a.n_values, a.weight + b.weight
     share = np.full(len(a.mean), b.weight / weight)
     if len(nulls):

@@ -69,7 +69,14 @@ def _joined_entries(parts: Sequence[Block]) -> tuple[SparseColumns, ...]:
 
 
 def _joined_numbers(parts: Sequence[Block], sparse: Sequence[SparseColumns]) -> InParts:
-    """The numeric features of several blocks, of which those by their entries are not laid out."""
-    others = beside(sparse, len(parts[0].numeric))
-    laid_out = [np.concatenate([block.numeric[j] for block in parts]) for j in others.tolist()]
+    """The numeric features of several blocks, of which those by their entries are not laid out.
+
+    All columns of a block are had together: one by one, the Python between them took a fifth of the
+    pass over 1,000 files of 6,200 rows x 20 columns.
+    """
+    others, end = beside(sparse, len(parts[0].numeric)), 0
+    laid_out = np.empty((len(others), sum(block.n_rows for block in parts)))
+    for block in parts if len(others) else ():
+        start, end = end, end + block.n_rows
+        laid_out[:, start:end] = block.several(others)
     return InParts([(others, laid_out), *((each.places, each) for each in sparse)])
