@@ -18,8 +18,7 @@ from lasso_jobs.training.read.read_identity import joined_key
 
 KEPT_UNITS = 4
 """A node of fewer work units is merged again from these: so there are entries of about two nodes
-for five units, and a training looks at half as many more. Of every node, entries took 2.3 times
-the bytes of those of the units themselves."""
+for five units, whose bytes are about those of the units' own entries."""
 
 
 @dataclass(frozen=True, slots=True)
