@@ -28,8 +28,8 @@ from lasso_jobs.training.read.row_summary import RowSummary, merge, summarise
 
 KEPT, KEPT_TOGETHER = 4, 2
 """Samples are kept up to the hash below which, of all rows, this times their size is expected; and
-by an entry of several units the second. With the first everywhere, nodes took 1.25 times the bytes of units;
-with these 0.92 (2,000,000 rows x 100 columns in 33 files)."""
+by an entry of several units the second. With the first everywhere, nodes took 1.25 times the bytes
+of units; with these 0.92 (2,000,000 rows x 100 columns in 33 files)."""
 
 
 @dataclass(frozen=True)
