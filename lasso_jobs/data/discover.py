@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import NamedTuple
+from functools import cached_property, partial
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from lasso_jobs.data import delta_table, listing
 from lasso_jobs.data.columns.common_schema import settle
 from lasso_jobs.data.columns.file_columns import SharedColumns
 from lasso_jobs.data.dataset import Dataset, FileIdentity, SourceFile
-from lasso_jobs.data.listing import Constants, ListedFile
+from lasso_jobs.data.listing import ListedFile
 from lasso_jobs.data.parquet_file import read_footer, unreadable
 from lasso_jobs.data.where import Condition
 from lasso_jobs.errors import DataError, NoDataError
@@ -22,14 +22,96 @@ from lasso_jobs.storage import files as storage
 
 FOOTER_THREADS = 8
 OBJECT_THREADS = 32
+_NUMBER = "/"
+"""Of a file, beside its constants: no folder's name has it."""
 
 
-class FoundFiles(NamedTuple):
-    """The files that may have rows of a job; of a Delta table its version and schema, too."""
+class Listing:
+    """The files of a dataset, listed once, of which each night of a range takes its own.
 
-    files: list[ListedFile]
-    version: int | None
-    table: pa.Schema | None
+    A file that comes later is in no night of the range: what asks next finds the night late.
+
+    Parameters
+    ----------
+    path : str
+    files : sequence of ListedFile
+    version : int or None
+        Of a Delta table.
+    table : pyarrow.Schema or None
+        Of a Delta table.
+    """
+
+    def __init__(
+        self, path: str, files: Sequence[ListedFile], version: int | None, table: pa.Schema | None
+    ) -> None:
+        self.path, self.files, self.version, self.table = path, files, version, table
+
+    @classmethod
+    def of(cls, path: str, version: int | None = None) -> Self:
+        """List the files of a file, folder, glob or Delta table.
+
+        Raises
+        ------
+        NoDataError
+            If there is none.
+        DataError
+            If the path does not exist.
+        """
+        table = None
+        if delta_table.is_table(path):
+            version, table, listed = delta_table.live_files(path, version)
+            if not listed:
+                found, remedy = (
+                    f"version {version} holds no files",
+                    "Wait for rows, or read another",
+                )
+                raise NoDataError(path, found, "rows", remedy)
+        elif version is not None:
+            found, remedy = (
+                f"is no Delta table, and has no version {version}",
+                "Remove the key version",
+            )
+            raise DataError(path, found, "a Delta table where a version is asked for", remedy)
+        else:
+            listed = listing.files(path)
+        return cls(path, listed, version, table)
+
+    def found(self, where: Sequence[Condition] = ()) -> list[ListedFile]:
+        """The files that may have rows that meet the conditions.
+
+        Raises
+        ------
+        NoDataError
+            If there is none.
+        """
+        kept: list[int] = []
+        for constants in self._constants:
+            names = {*constants.column_names} - {_NUMBER}
+            # All files at once: one at a time a filter costs 0.1 ms, of each file in each night.
+            for condition in (c for c in where if c.columns and c.columns <= names):
+                constants = condition.filter(constants)
+            kept += constants[_NUMBER].to_pylist()
+        if not kept:
+            raise _without_files(self.path, self.files, where)
+        return [self.files[i] for i in sorted(kept)]
+
+    @cached_property
+    def _constants(self) -> list[pa.Table]:
+        """The constants of the files, with their numbers: a table for those that have the same."""
+        groups: dict[tuple[tuple[str, pa.DataType], ...], list[int]] = {}
+        known = [dict(file.constants) for file in self.files]
+        for i, constants in enumerate(known):
+            kinds = tuple((name, value.type) for name, value in constants.items())
+            groups.setdefault(kinds, []).append(i)
+        return [
+            pa.table(
+                {
+                    **{name: pa.array([known[i][name] for i in own], kind) for name, kind in kinds},
+                    _NUMBER: pa.array(own),
+                }
+            )
+            for kinds, own in groups.items()
+        ]
 
 
 def discover(
@@ -38,6 +120,7 @@ def discover(
     version: int | None = None,
     *,
     may_be_empty: bool = False,
+    listed: Listing | None = None,
 ) -> Dataset:
     """Find the Parquet files of a file, folder, glob or Delta table, and read their footers.
 
@@ -51,6 +134,8 @@ def discover(
         Of a Delta table; by default its newest.
     may_be_empty : bool
         Whether files without rows are a dataset, such as that of a day on which nothing happened.
+    listed : Listing, optional
+        Of this path and version, if it is there already.
 
     Raises
     ------
@@ -67,41 +152,22 @@ def discover(
     >>> [unit.rows for unit in dataset.work_units(["sales"])]
     [60]
     """
-    kept, version, table = find_files(path, where, version)
-    with ThreadPoolExecutor(OBJECT_THREADS if storage.is_uri(path) else FOOTER_THREADS) as pool:
-        files = tuple(pool.map(partial(_open, shared=SharedColumns()), kept))
+    listed = listed or Listing.of(path, version)
+    kept = listed.found(where)
+    opened = partial(_open, shared=SharedColumns())
+    if len(kept) == 1:
+        files: tuple[SourceFile, ...] = (opened(kept[0]),)
+    else:
+        threads = OBJECT_THREADS if storage.is_uri(path) else FOOTER_THREADS
+        with ThreadPoolExecutor(threads) as pool:
+            files = tuple(pool.map(opened, kept))
     if not may_be_empty and not any(file.n_left for file in files):
         raise _without_rows(path, files)
-    schema, files = settle(files, table)
+    schema, files = settle(files, listed.table)
     constants = tuple(dict.fromkeys(name for f in files for name, _ in f.identity.constants))
-    return Dataset(path=path, files=files, schema=schema, constants=constants, version=version)
-
-
-def find_files(
-    path: str, where: Sequence[Condition] = (), version: int | None = None
-) -> FoundFiles:
-    """Find the files as `discover` does, and open none.
-
-    Raises
-    ------
-    NoDataError
-        If there is none, or none that may meet the conditions.
-    """
-    table = None
-    if delta_table.is_table(path):
-        version, table, listed = delta_table.live_files(path, version)
-        if not listed:
-            found, remedy = f"version {version} holds no files", "Wait for rows, or read another"
-            raise NoDataError(path, found, "rows", remedy)
-    elif version is not None:
-        found, remedy = f"is no Delta table, and has no version {version}", "Remove the key version"
-        raise DataError(path, found, "a Delta table where a version is asked for", remedy)
-    else:
-        listed = listing.files(path)
-    kept = [file for file in listed if _may_hold(file.constants, where)]
-    if not kept:
-        raise _without_files(path, listed, where)
-    return FoundFiles(kept, version, table)
+    return Dataset(
+        path=path, files=files, schema=schema, constants=constants, version=listed.version
+    )
 
 
 def _without_files(
@@ -129,13 +195,6 @@ def _without_rows(path: str, files: Sequence[SourceFile]) -> NoDataError:
     found = f"holds no rows (files: {len(files):,}; rows that the table has deleted: {n_deleted:,})"
     remedy = "Read a version with rows" if n_deleted else "Wait for rows, or correct the path"
     return NoDataError(path, found, "rows", remedy)
-
-
-def _may_hold(constants: Constants, where: Sequence[Condition]) -> bool:
-    names = {name for name, _ in constants}
-    row = pa.table({name: pa.repeat(value, 1) for name, value in constants})
-    decided = [c for c in where if c.columns and c.columns <= names]
-    return all(c.filter(row).num_rows for c in decided)
 
 
 def _open(listed: ListedFile, shared: SharedColumns) -> SourceFile:

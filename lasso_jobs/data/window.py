@@ -14,7 +14,7 @@ from typing import Any
 
 from lasso_jobs.data import condition as c
 from lasso_jobs.data.columns.file_columns import SharedColumns
-from lasso_jobs.data.discover import FOOTER_THREADS, find_files
+from lasso_jobs.data.discover import FOOTER_THREADS, Listing
 from lasso_jobs.data.listing import Constants, ListedFile
 from lasso_jobs.data.parquet_file import read_footer
 from lasso_jobs.data.times import duration, is_date
@@ -92,7 +92,7 @@ def window_of(
     >>> window_of("data", (), None, width="2d").where
     "day >= '2024-03-02'"
     """
-    files = find_files(path, where, version).files
+    files = Listing.of(path, version).found(where)
     constants = [file.constants for file in files]
     column = period or constant_of_dates(constants) or time
     if column is None:

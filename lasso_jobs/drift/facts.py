@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from math import isnan
 
 from lasso_jobs.core.drift.drift import Drift, Severity
+from lasso_jobs.drift.history import HISTORY
 from lasso_jobs.drift.references import PREDICTION
 from lasso_jobs.drift.table import DriftRow, night_of, series_of
 from lasso_jobs.drift.verdict import because, verdict_of, verdict_of_group
 from lasso_jobs.drift.watch import Run
 from lasso_jobs.pages.page import number, signed
 
-HISTORY = 30
-"""Points of a feature's history."""
 WORDS: Mapping[Severity, str] = {
     "ok": "OK",
     "unknown": "Not judged",
@@ -113,11 +112,16 @@ def facts_of(
     among : iterable of DriftRow, optional
         Of the run: the partition that is shown is one of theirs.
     """
-    whole = [row for row in (rows if among is None else among) if not row.segment]
-    verdicts = {name: verdict_of_group(own) for name, own in _by("partition", whole)}
-    chosen = max(whole, key=lambda row: (_GRAVITY.index(verdicts[row.partition]), row.partition))
+    chosen = partition_shown(rows if among is None else among)
     before = [row for row in past if row.run.id != chosen.run.id]
     return DriftFacts(rows, chosen.partition, _history([*before, *rows], chosen), target)
+
+
+def partition_shown(rows: Iterable[DriftRow]) -> DriftRow:
+    """A row of the partition with the gravest verdict, the last of several."""
+    whole = [row for row in rows if not row.segment]
+    verdicts = {name: verdict_of_group(own) for name, own in _by("partition", whole)}
+    return max(whole, key=lambda row: (_GRAVITY.index(verdicts[row.partition]), row.partition))
 
 
 def _history(rows: Iterable[DriftRow], chosen: DriftRow) -> dict[str, list[HistoryPoint]]:

@@ -15,7 +15,7 @@ from lasso_jobs.core.drift.pools import judge_with_earlier
 from lasso_jobs.core.rows.columns import OTHER, distinct
 from lasso_jobs.drift.acknowledge import acknowledgements, apply
 from lasso_jobs.drift.correlations import correlation_shifts
-from lasso_jobs.drift.history import History
+from lasso_jobs.drift.history import History, Past
 from lasso_jobs.drift.observe import (
     Observation,
     Observations,
@@ -24,7 +24,7 @@ from lasso_jobs.drift.observe import (
     of_no_rows,
 )
 from lasso_jobs.drift.references import PREDICTION
-from lasso_jobs.drift.table import DriftRow, as_table, night_of, partition_name, past_rows
+from lasso_jobs.drift.table import DriftRow, as_table, night_of, partition_name
 from lasso_jobs.drift.watch import Run, Watch
 from lasso_jobs.jobs.score import DriftOptions
 from lasso_jobs.models.model import Model
@@ -43,14 +43,14 @@ class RunDrift:
     ----------
     rows : tuple of DriftRow
         Empty if the job measures none.
-    past : tuple of DriftRow
+    history : History or None
         The runs before, by which it was judged.
     version : int
         Of the table that has the rows; -1 for none.
     """
 
     rows: tuple[DriftRow, ...] = ()
-    past: tuple[DriftRow, ...] = ()
+    history: History | None = None
     version: int = -1
 
 
@@ -62,6 +62,7 @@ def measure_drift(
     options: DriftOptions,
     observed: Iterable[Observations],
     emptied: Iterable[Partition] = (),
+    past: Past | None = None,
 ) -> RunDrift:
     """Compare the scored rows with training, and store the comparison in the job's drift table.
 
@@ -78,17 +79,17 @@ def measure_drift(
         What each work unit observed, in their order.
     emptied : iterable of Partition
         Partitions that have no rows: they are noted as such.
+    past : Past, optional
+        Of the job's drift table, as other runs of this process have left it.
     """
     segment = None if watch.segment is None else watch.segment.name
     total = _few_segments(_total(observed), segment)
     total |= {(key, ""): of_no_rows(watch) for key in emptied}
     if not total:
         return RunDrift()
-    past = past_rows(options.path, run)
-    sizes = [of.features[PREDICTION].n for (_, segment), of in total.items() if not segment]
-    if any(n < options.min_rows for n in (*sizes, *(row.drift.n for row in past))):
-        past = past_rows(options.path, run, counts=True)
-    history, known = History.of(past, run), acknowledgements(options.path)
+    past = past or Past(options.path)
+    fewest = min(of.features[PREDICTION].n for (_, segment), of in total.items() if not segment)
+    history, known = past.before(run, fewest, options.min_rows), acknowledgements(options.path)
     rows: list[DriftRow] = []
     for (key, segment), observation in sorted(total.items(), key=_name_of_group):
         partition = partition_name(key)
@@ -99,7 +100,8 @@ def measure_drift(
         else:
             rows += apply(_judged(own, history, model, options), known)
     version = run_table.replace_rows(options.path, as_table(rows), "run_id", run.id)
-    return RunDrift(tuple(rows), tuple(past), version)
+    past.add(run, rows, version)
+    return RunDrift(tuple(rows), history, version)
 
 
 def _name_of_group(item: tuple[PartitionSegment, Observation]) -> str:

@@ -139,6 +139,13 @@ def past_rows(root: str, run: Run | None = None, *, counts: bool = False) -> lis
     return [row_of(values) for values in rows.to_pylist() if values["raised"] is not None]
 
 
+def as_read_back(rows: Sequence[DriftRow], *, counts: bool = False) -> list[DriftRow]:
+    """Rows of a run as `past_rows` reads them, once the table has them."""
+    names = [*_PAST, *_SINCE, *(_COUNTS if counts else ())]
+    whole = as_table([row for row in rows if not row.segment]).select(names)
+    return [row_of(values) for values in whole.to_pylist()]
+
+
 def partition_name(key: Partition) -> str:
     """A partition as the table has it.
 

@@ -45,9 +45,8 @@ class DaskWorkers:
         progress: StageProgress | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """As `tasks.Workers.map`."""
-        attempts = _Attempts(self.client, function, items, arguments)
-        for position, future in attempts.completed(progress):
-            yield position, result_of(future, str(items[position]))
+        completed = _Attempts(self.client, function, items, arguments).completed(progress)
+        return ((at, result_of(future, str(items[at]))) for at, future in completed)
 
     def reduce(
         self,
@@ -107,20 +106,31 @@ class _Attempts:
         self._items, self._arguments = items, arguments
 
     def completed(self, progress: StageProgress | None) -> Iterator[tuple[int, "Future[Any]"]]:
-        """Futures of the items as they finish, with the position of each."""
+        """Futures of the items as they finish, with the position of each; the first begin now."""
         in_flight = IN_FLIGHT_PER_THREAD * (sum(self._client.nthreads().values()) or 1)
+        waiting, suspects = deque(range(len(self._items))), deque[int]()
+        begun = self._of_queue(waiting, in_flight, suspects)
+
+        def in_turn() -> Iterator[tuple[int, "Future[Any]"]]:
+            yield from begun
+            yield from self._of_queue(suspects, 1, None)
+            while waiting:
+                yield from self._of_queue(waiting, in_flight, suspects)
+                yield from self._of_queue(suspects, 1, None)
+
+        return self._finished(in_turn(), progress)
+
+    def _finished(
+        self, results: Iterator[tuple[int, "Future[Any]"]], progress: StageProgress | None
+    ) -> Iterator[tuple[int, "Future[Any]"]]:
         done = count(1)
-        waiting = deque(range(len(self._items)))
-        while waiting:
-            suspects: deque[int] = deque()
-            for queue, bound, given_up in ((waiting, in_flight, suspects), (suspects, 1, None)):
-                for position, future in self._of_queue(queue, bound, given_up):
-                    if future.status != "finished":
-                        result_of(future, str(self._items[position]))
-                    if progress is not None:
-                        progress(next(done), len(self._items))
-                    yield position, future
-                    del future
+        for position, future in results:
+            if future.status != "finished":
+                result_of(future, str(self._items[position]))
+            if progress is not None:
+                progress(next(done), len(self._items))
+            yield position, future
+            del future
 
     def _submit(self, position: int) -> "Future[Any]":
         item = self._items[position]
@@ -130,7 +140,7 @@ class _Attempts:
     def _of_queue(
         self, queue: deque[int], in_flight: int, given_up: deque[int] | None
     ) -> Iterator[tuple[int, "Future[Any]"]]:
-        """At most so many at a time, until the queue is empty or one is given up."""
+        """Begin; at most so many at a time, until the queue is empty or one is given up."""
         running = as_completed(loop=self._client.loop)
         positions: dict[Any, int] = {}
 
@@ -141,19 +151,23 @@ class _Attempts:
                 positions[future.key] = position
                 running.add(future)
 
+        def results() -> Iterator[tuple[int, "Future[Any]"]]:
+            try:
+                for future in running:
+                    position = positions.pop(future.key)
+                    failed = future.status == "error"
+                    killed = failed and isinstance(future.exception(), KilledWorker)
+                    if killed and given_up is not None:
+                        given_up.append(position)
+                        continue
+                    fill()
+                    yield position, future
+                    del future
+            finally:
+                self._client.cancel(list(running.futures))
+
         fill()
-        try:
-            for future in running:
-                position = positions.pop(future.key)
-                killed = future.status == "error" and isinstance(future.exception(), KilledWorker)
-                if killed and given_up is not None:
-                    given_up.append(position)
-                    continue
-                fill()
-                yield position, future
-                del future
-        finally:
-            self._client.cancel(list(running.futures))
+        return results()
 
 
 def result_of(future: "Future[Any]", name: str) -> Any:

@@ -27,7 +27,7 @@ class Workers(Protocol):
         *arguments: Any,
         progress: StageProgress | None = None,
     ) -> Iterator[tuple[int, Result]]:
-        """Apply a function to each item, as the results come.
+        """Apply a function to each item, as the results come; it begins at once.
 
         Parameters
         ----------

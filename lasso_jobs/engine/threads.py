@@ -85,20 +85,23 @@ class Threads:
                 positions[future] = position
                 future.add_done_callback(done.put)
 
+        def results() -> Iterator[tuple[int, Result]]:
+            try:
+                for n_done in range(1, len(items) + 1):
+                    future = done.get()
+                    position, result = positions.pop(future), future.result()
+                    del future  # or it would hold its result while the next one is computed
+                    begin(1)
+                    if progress is not None:
+                        progress(n_done, len(items))
+                    yield position, result
+                    del result
+            finally:
+                for future in positions:
+                    future.cancel()
+
         begin(IN_FLIGHT_PER_THREAD * len(self._threads))
-        try:
-            for n_done in range(1, len(items) + 1):
-                future = done.get()
-                position, result = positions.pop(future), future.result()
-                del future  # or it would hold its result while the next one is computed
-                begin(1)
-                if progress is not None:
-                    progress(n_done, len(items))
-                yield position, result
-                del result
-        finally:
-            for future in positions:
-                future.cancel()
+        return results()
 
     def reduce(
         self,

@@ -67,7 +67,7 @@ def _marked(root: str, date: str | None) -> int | None:
 
 def write_marker(root: str, version: int, format_: Format = "delta") -> None:
     """Write the marker of the run that committed a version of the output."""
-    record = next(record for at, record in run_records(root, format_) if at == version)
+    (_, record), *_ = run_records(root, format_, at=version)
     write_json(
         marker_place(root, record.date),
         {

@@ -13,7 +13,7 @@ from lasso_jobs.core.rows.columns import Columns
 from lasso_jobs.data import schema
 from lasso_jobs.data.columns.contract import Contract, Needs, contract_of
 from lasso_jobs.data.dataset import Dataset, WorkUnit
-from lasso_jobs.data.discover import discover
+from lasso_jobs.data.discover import Listing, discover
 from lasso_jobs.drift.references import MOST_REFERENCES, PREDICTION
 from lasso_jobs.drift.watch import Run, SegmentColumn, Watch
 from lasso_jobs.errors import JobError
@@ -106,16 +106,26 @@ class ScorePlan:
         }
 
 
-def plan(job: ScoreJob) -> ScorePlan:
+def plan(
+    job: ScoreJob, registered: Registered | None = None, listed: Listing | None = None
+) -> ScorePlan:
     """Resolve the model, read the footers, and hold the job against both.
+
+    Parameters
+    ----------
+    job : ScoreJob
+    registered : Registered, optional
+        The model, if it is there already.
+    listed : Listing, optional
+        The source files, likewise.
 
     Raises
     ------
     LassoJobsError
     """
-    registered = Registry(job.registry).load(job.model)
-    conditions = job.data.conditions()
-    dataset = discover(job.data.path, conditions, job.data.version, may_be_empty=True)
+    registered = registered or Registry(job.registry).load(job.model)
+    conditions, data = job.data.conditions(), job.data
+    dataset = discover(data.path, conditions, data.version, may_be_empty=True, listed=listed)
     for condition in conditions:
         condition.require(dataset.schema, dataset.path)
     filters = [name for condition in conditions for name in sorted(condition.columns)]

@@ -5,8 +5,9 @@ fast the last run was, what to go back to, what to recount. So there is no secon
 disagree.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -125,12 +126,13 @@ def night_id(date: str, sources: str | None = None) -> str:
     return f"date {date}" if sources is None else f"date {date} of {sources}"
 
 
-def run_records(root: str, format_: Format = "delta") -> Iterator[tuple[int, RunRecord]]:
-    """The versions and records of an output's commits, the newest first."""
-    for version, metadata in sink(format_).history(root):
-        record = _record_in(metadata)
-        if record is not None:
-            yield version, record
+def run_records(
+    root: str, format_: Format = "delta", at: int | None = None
+) -> Iterator[tuple[int, RunRecord]]:
+    """The versions and records of an output's commits, or of one, the newest first."""
+    for version, metadata in sink(format_).history(root, at):
+        if KEY in metadata:  # else the commit is not ours
+            yield version, _record(metadata[KEY])
 
 
 def partitions_of_night(root: str, date: str | None, format_: Format = "delta") -> set[Partition]:
@@ -145,6 +147,7 @@ def partitions_of_night(root: str, date: str | None, format_: Format = "delta") 
     return set()
 
 
-def _record_in(metadata: Mapping[str, Any]) -> RunRecord | None:
-    """The record in a commit's metadata; None for a commit that is not ours."""
-    return RunRecord.model_validate_json(metadata[KEY]) if KEY in metadata else None
+@lru_cache(maxsize=4096)
+def _record(text: str) -> RunRecord:
+    # Cached, as each night of a range that is scored again looks through those since it was.
+    return RunRecord.model_validate_json(text)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from lasso_jobs.core.drift.drift import Severity
 from lasso_jobs.drift import measure
+from lasso_jobs.drift.history import Past
 from lasso_jobs.drift.measure import RunDrift
 from lasso_jobs.drift.table import DriftRow
 from lasso_jobs.drift.verdict import because, verdict_of
@@ -40,7 +41,7 @@ from lasso_jobs.progress import Progress, Stages
 from lasso_jobs.scoring.commit import commit, emptied_partitions
 from lasso_jobs.scoring.marker import write_marker
 from lasso_jobs.scoring.plan import ScorePlan, plan
-from lasso_jobs.scoring.staging import StagedRun, stage_rows
+from lasso_jobs.scoring.staging import BegunRun, StagedRun, stage_rows
 
 if TYPE_CHECKING:
     from lasso_jobs.engine.tasks import Workers
@@ -168,14 +169,20 @@ def score(
 
 
 def run_stages(
-    workers: "Workers", planned: ScorePlan, stages: Stages, progress: Progress | None = None
+    workers: "Workers",
+    planned: ScorePlan,
+    stages: Stages,
+    progress: Progress | None = None,
+    *,
+    begun: BegunRun | None = None,
+    past: Past | None = None,
 ) -> ScoreResult:
     """Run the stages that follow the plan, in the one order that commands and flows share."""
-    staged = stages.run("score", stage_rows, workers, planned, progress=progress)
-    drift = stages.run("drift", measure_drift, planned, staged)
+    staged = stages.run("score", stage_rows, workers, planned, progress=progress, begun=begun)
+    drift = stages.run("drift", measure_drift, planned, staged, past=past)
     version = stages.run("commit", commit, planned, staged, drift_version=drift.version)
     finish(planned, drift, version)
-    stages.clock.lap("commit")
+    stages.clock.lap("page")
     rows = staged.rows
     return ScoreResult(
         run_id=planned.run_id,
@@ -195,7 +202,7 @@ def run_stages(
     )
 
 
-def measure_drift(planned: ScorePlan, staged: StagedRun) -> RunDrift:
+def measure_drift(planned: ScorePlan, staged: StagedRun, past: Past | None = None) -> RunDrift:
     """Measure the drift of the scored rows, and commit it, if the job asks for it."""
     if planned.job.drift is None:
         return RunDrift()
@@ -206,6 +213,7 @@ def measure_drift(planned: ScorePlan, staged: StagedRun) -> RunDrift:
         options=planned.job.drift,
         observed=(unit.observations for unit in staged.units),
         emptied=emptied_partitions(planned, staged),
+        past=past,
     )
 
 
@@ -222,13 +230,15 @@ def finish(planned: ScorePlan, drift: RunDrift, version: int) -> None:
     if planned.journal:
         write_marker(planned.job.output.path, version, planned.job.output.format)
         planned.journal.end(planned.job.date)
-    if planned.job.drift is not None and drift.rows:
-        from lasso_jobs.drift.facts import facts_of
+    if planned.job.drift is not None and drift.history is not None:
+        from lasso_jobs.drift.facts import facts_of, partition_shown
         from lasso_jobs.drift.page import place_of_page, write_page
 
         path, target = planned.job.drift.path, planned.registered.model.target
+        features = {row.drift.feature for row in drift.rows}
+        past = drift.history.recent(partition_shown(drift.rows).partition, features)
         try:
-            write_page(path, facts_of(drift.rows, drift.past, target=target))
+            write_page(path, facts_of(drift.rows, past, target=target))
         except OutputError as error:
             place = place_of_page(path, planned.run_id)
             logger.warning(

@@ -6,7 +6,7 @@ accepted before it died is read from the journal, and not scored again.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,8 +71,47 @@ class StagedRun:
         return nights
 
 
-def stage_rows(
+@dataclass(frozen=True, slots=True)
+class BegunRun:
+    """A run whose work units are being scored.
+
+    Parameters
+    ----------
+    accepted : dict of int to ScoredUnit
+        By position: what the journal has.
+    rest : list of int
+        The other positions.
+    results : iterator of (int, ScoredUnit)
+        Those as they come, by their position in `rest`.
+    started : float
+    """
+
+    accepted: dict[int, ScoredUnit]
+    rest: list[int]
+    results: Iterator[tuple[int, ScoredUnit]]
+    started: float
+
+
+def begin_rows(
     workers: "Workers", planned: ScorePlan, progress: Progress | None = None
+) -> BegunRun:
+    """Begin to score the work units that the journal has not, and wait for none of them."""
+    journal, units = planned.journal, planned.work_units
+    accepted = journal.accepted(units) if journal else {}
+    if journal:
+        journal.begin(planned.task.run.scored_at, planned.job.date)
+    rest = [i for i in range(len(units)) if i not in accepted]
+    advance, started = of_stage(progress, "score", len(accepted)), time.perf_counter()
+    todo = [units[i] for i in rest]
+    results = workers.map(score_work_unit, todo, planned.task, progress=advance)
+    return BegunRun(accepted, rest, results, started)
+
+
+def stage_rows(
+    workers: "Workers",
+    planned: ScorePlan,
+    progress: Progress | None = None,
+    begun: BegunRun | None = None,
 ) -> StagedRun:
     """Score every work unit that the journal has not, and accept its first result.
 
@@ -83,25 +122,20 @@ def stage_rows(
     OutputError
         If the rows of a work unit do not add up.
     """
-    job, journal, scored_at = planned.job, planned.journal, planned.task.run.scored_at
-    accepted = journal.accepted(planned.work_units) if journal else {}
-    if journal:
-        journal.begin(scored_at, job.date)
-    n_resumed = len(accepted)
-    rest = [i for i in range(len(planned.work_units)) if i not in accepted]
-    units = [planned.work_units[i] for i in rest]
-    advance = of_stage(progress, "score", n_resumed)
-    started, n_bytes = time.perf_counter(), 0
-    for i, scored in workers.map(score_work_unit, units, planned.task, progress=advance):
-        reconcile(units[i], scored)
+    begun = begun or begin_rows(workers, planned, progress)
+    job, journal, units = planned.job, planned.journal, planned.work_units
+    accepted, n_resumed, n_bytes = dict(begun.accepted), len(begun.accepted), 0
+    for i, scored in begun.results:
+        unit = units[begun.rest[i]]
+        reconcile(unit, scored)
         if job.bad_rows == "fail":
-            refuse_too_many(job, str(units[i]), scored.rows, scored.reasons)
+            refuse_too_many(job, str(unit), scored.rows, scored.reasons)
         if journal:
-            journal.accept(units[i], scored, scored_at)
-        accepted[rest[i]] = scored
+            journal.accept(unit, scored, planned.task.run.scored_at)
+        accepted[begun.rest[i]] = scored
         n_bytes += scored.bytes_read
-    seconds = time.perf_counter() - started
-    in_order = tuple(accepted[i] for i in range(len(planned.work_units)))
+    seconds = time.perf_counter() - begun.started
+    in_order = tuple(accepted[i] for i in range(len(units)))
     staged = StagedRun(in_order, n_resumed, n_bytes / seconds if n_bytes else None)
     _check_kept(planned, staged)
     return staged

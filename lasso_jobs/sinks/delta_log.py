@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
@@ -23,7 +26,7 @@ from lasso_jobs.storage.json_text import json_values
 if TYPE_CHECKING:  # It loads pandas, which a scoring does without.
     from pyarrow.dataset import Dataset
 
-_FOLDER, _COMMIT = "_delta_log", re.compile(r"[0-9]+\.json")
+_FOLDER, _COMMIT = "_delta_log", re.compile(r"([0-9]{20})\.json")
 _LOG = "a readable Delta table"
 _MEND = "Restore its _delta_log, or name another output"
 
@@ -33,18 +36,69 @@ def as_output_error(where: str, expected: str, remedy: str) -> AbstractContextMa
     return failures.as_output_error(where, expected, remedy, DeltaError)
 
 
-def metadata(root: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Versions and metadata of the commits that the log still has, the newest first."""
-    for name in reversed(_commits(root)):
-        for action in _actions(storage.join(root, _FOLDER, name)):
-            if "commitInfo" in action:
-                yield int(name.removesuffix(".json")), action["commitInfo"]
+def metadata(root: str, at: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Versions and metadata of the commits that the log still has, or of one, the newest first."""
+    kept = (_kept.get() or {}).get(root)
+    known = {} if kept is None else kept.commits
+    for version in _versions(root) if at is None else (at,):
+        if version not in known:
+            actions = _actions(storage.join(root, _FOLDER, f"{version:020d}.json"))
+            known[version] = [action["commitInfo"] for action in actions if "commitInfo" in action]
+        for info in known[version]:
+            yield version, info
+
+
+@dataclass(slots=True)
+class _Kept:
+    table: DeltaTable
+    files: tuple[int, pa.Table] | None = None
+    commits: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+_kept: ContextVar[dict[str, _Kept] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Keep the tables that are opened in a ``with`` block, and read but what is new of their logs.
+
+    A table that is deleted meanwhile, with another in its place, is not noticed.
+    """
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def exists(root: str) -> bool:
+    """Whether there is a table."""
+    return root in (_kept.get() or ()) or bool(DeltaTable.is_deltatable(root))
 
 
 def opened(root: str) -> DeltaTable | None:
     """The table at its newest version, if there is one."""
+    kept = _kept.get()
     with as_output_error(root, _LOG, _MEND):
-        return DeltaTable(root) if DeltaTable.is_deltatable(root) else None
+        if kept is not None and root in kept:
+            kept[root].table.update_incremental()
+            return kept[root].table
+        if not DeltaTable.is_deltatable(root):
+            return None
+        table = DeltaTable(root)
+        if kept is not None:
+            kept[root] = _Kept(table)
+        return table
+
+
+def files_of(root: str, table: DeltaTable) -> pa.Table:
+    """The files that a table shows, as the log has added them."""
+    kept = (_kept.get() or {}).get(root)
+    if kept is None or kept.table is not table:
+        return table_of(table.get_add_actions())
+    if kept.files is None or kept.files[0] != table.version():
+        kept.files = (table.version(), table_of(table.get_add_actions()))
+    return kept.files[1]
 
 
 def dataset(root: str, predicate: Sequence[tuple[str, str, Any]] | None = None) -> "Dataset":
@@ -108,8 +162,8 @@ def files_at(
 def named_files(root: str) -> set[str]:
     """Paths of the files that any version in the log names, as they are on disk."""
     named: set[str] = set()
-    for name in _commits(root):
-        for action in _actions(storage.join(root, _FOLDER, name)):
+    for version in _versions(root):
+        for action in _actions(storage.join(root, _FOLDER, f"{version:020d}.json")):
             named |= {action[kind]["path"] for kind in ("add", "remove") if kind in action}
     for name in (name for name in _names(root) if name.endswith(".parquet")):
         place = storage.join(root, _FOLDER, name)
@@ -128,8 +182,10 @@ def _names(root: str) -> list[str]:
         return storage.names(storage.join(root, _FOLDER))
 
 
-def _commits(root: str) -> list[str]:
-    return [name for name in _names(root) if _COMMIT.fullmatch(name)]
+def _versions(root: str) -> list[int]:
+    """Those of the commits that the log still has, the newest first."""
+    matches = map(_COMMIT.fullmatch, _names(root))
+    return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
 def _actions(place: str) -> list[dict[str, Any]]:

@@ -74,9 +74,10 @@ def committed(root: str, application: str) -> int | None:
     return None
 
 
-def history(root: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Versions and metadata of the commits, the newest first."""
-    return ((entry.version, dict(entry.metadata)) for entry in parquet_log.entries(root))
+def history(root: str, at: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Versions and metadata of the commits, or of one, the newest first."""
+    entries = parquet_log.entries(root) if at is None else (parquet_log.entry_at(root, at),)
+    return ((entry.version, dict(entry.metadata)) for entry in entries)
 
 
 class _Turn:

@@ -105,11 +105,14 @@ def committed(root: str, application: str) -> int | None:
     return None if newest[0][0] is None else int(newest[0][0])
 
 
-def history(root: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Versions and metadata of the commits, the newest first."""
+def history(root: str, at: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Versions and metadata of the commits, or of one, the newest first."""
     with connected(root) as session:
-        select = f"SELECT version, metadata FROM {session.log} ORDER BY version DESC"
-        commits = session.run(select) if session.has(session.log) else []
+        select = (
+            f"SELECT version, metadata FROM {session.log}"
+            " WHERE version = coalesce($1::bigint, version) ORDER BY version DESC"
+        )
+        commits = session.run(select, [at]) if session.has(session.log) else []
     for version, metadata in commits:
         yield int(version), json_values(metadata)
 

@@ -112,8 +112,8 @@ class Sink(Protocol):
     def committed(self, root: str, application: str) -> int | None:
         """The version of the newest commit with this application transaction id, if any."""
 
-    def history(self, root: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Versions and metadata of the commits, the newest first."""
+    def history(self, root: str, at: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Versions and metadata of the commits, or of one, the newest first."""
 
     def exists(self, root: str) -> bool:
         """Whether something has been committed there."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, Schema
+from deltalake import Schema
 
 from lasso_jobs.sinks import delta, delta_log, written_file
 from lasso_jobs.sinks.delta_log import as_output_error
@@ -44,12 +44,12 @@ def replace_rows(root: str, table: pa.Table, column: str, value: str) -> int:
 
 
 def _add_columns(root: str, schema: pa.Schema, partition: str) -> None:
-    if not delta.exists(root):
+    table = delta_log.opened(root)
+    if table is None:
         return
     with as_output_error(
         root, "a table that can be written to", "Make room or give access, then run this again"
     ):
-        table = DeltaTable(root)
         known = {field.name for field in table.schema().fields}
         wanted = Schema.from_arrow(plain_schema(schema, [partition], root, lists=True)).fields
         new = [field for field in wanted if field.name not in known]

@@ -24,6 +24,7 @@ from lasso_jobs.outputs.verify import verify
 from lasso_jobs.scoring import nights
 from lasso_jobs.scoring import run as scoring
 from lasso_jobs.scoring.nights import NightResult, find_night, score_nights
+from lasso_jobs.sinks import protocol
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -490,12 +491,12 @@ def test_of_two_runs_of_one_date_the_first_to_commit_wins_and_the_other_says_so(
 ) -> None:
     measure = scoring.measure_drift
 
-    def meanwhile(*arguments: Any) -> Any:
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
         """The other run, of changed rows, commits while this one is at work."""
         monkeypatch.setattr(scoring, "measure_drift", measure)
         spoil(values, FIRST, 2)
         score(job.on(FIRST), workers=1)
-        return measure(*arguments)
+        return measure(*arguments, **named)
 
     monkeypatch.setattr(scoring, "measure_drift", meanwhile)
     with pytest.raises(OutputError, match="another run committed the same partitions meanwhile"):
@@ -511,10 +512,10 @@ def test_a_run_of_another_date_meanwhile_is_no_obstacle(
 ) -> None:
     measure = scoring.measure_drift
 
-    def meanwhile(*arguments: Any) -> Any:
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
         monkeypatch.setattr(scoring, "measure_drift", measure)
         score(job.on(SECOND), workers=1)
-        return measure(*arguments)
+        return measure(*arguments, **named)
 
     monkeypatch.setattr(scoring, "measure_drift", meanwhile)
     spoil(values, FIRST, 2)
@@ -711,3 +712,40 @@ def test_nights_are_refused_for_a_job_that_no_date_fits(values: Values) -> None:
     job = ScoreJob.from_values({**values, "output": output})
     with pytest.raises(JobError, match=r"no \{date\}"):
         nights.score_nights(job, DAYS, workers=1)
+
+
+def test_a_range_shows_what_a_command_for_each_date_does(
+    job: ScoreJob, values: Values, tmp_path: Path
+) -> None:
+    spoil(values, SECOND)
+    beside = {"output": {**values["output"], "path": str(tmp_path / "alone")}}
+    beside["drift"] = {**values["drift"], "path": str(tmp_path / "drift-alone")}
+    alone = {**values, **beside}
+    for day in DAYS:
+        score(ScoreJob.from_values(alone).on(day), workers=1)
+    assert set(fates(score_nights(job, DAYS, workers=2)).values()) == {"scored"}
+    of_run, by = ["run_id", "scored_at"], ["partition", "feature"]
+    tables = [
+        [t.drop(columns=of_run, errors="ignore") for t in everything(v)] for v in (values, alone)
+    ]
+    for found in tables:
+        found[2] = found[2].sort_values(by, ignore_index=True)
+    same(*tables)
+
+
+@pytest.mark.parametrize("format_", ["delta", "parquet"])
+def test_dates_that_share_partitions_do_not_overtake_each_other(
+    values: Values, format_: str
+) -> None:
+    # Each date replaces all rows, which the one before has just written.
+    output = {**values["output"], "format": format_, "partition_by": []}
+    where = {**values["data"], "where": "day = '{date}'"}
+    job = ScoreJob.from_values({**values, "data": where, "output": output})
+    spoil(values, SECOND)
+    results = score_nights(job, DAYS, workers=2)
+    assert set(fates(results).values()) == {"scored"}
+    assert [result.result.output_version for result in results if result.result] == [0, 1, 2]
+    shown = protocol.sink(format_).read(job.output.path, ["run_id"], ())
+    (run,) = shown["run_id"].unique().to_pylist()
+    assert results[2].result is not None
+    assert results[2].result.run_id == run
