@@ -10,6 +10,8 @@ python -m benchmarks genes [--repeat R] [--peers NAME ...]
 python -m benchmarks judgements [--only NAME ...] [--simulations N]
 python -m benchmarks drift [--rows N] [--worlds TEXT] [--dir DIR]
 python -m benchmarks drift-peers [--rows N] [--worlds TEXT] [--dir DIR] [--peers NAME ...]
+python -m benchmarks nights [--days N] [--rows N] [--features P] [--formats F ...] [--dir DIR]
+                     [--cluster CLUSTER]
 python -m benchmarks plan [--columns P] [--files N] [--repeat R] [--dir DIR]
 python -m benchmarks soak [--minutes N] [--seed S] [--dir DIR] [--places PLACE ...]
 python -m benchmarks estimator [--rows N] [--features P] [--repeat R]
@@ -20,7 +22,18 @@ python -m benchmarks scheduler [--units N] [--features P] [--cluster CLUSTER] [-
 import argparse
 import sys
 
-from benchmarks import drift, drift_peers, estimator, genes, plan, scheduler, serve, soak, wide
+from benchmarks import (
+    drift,
+    drift_peers,
+    estimator,
+    genes,
+    nights,
+    plan,
+    scheduler,
+    serve,
+    soak,
+    wide,
+)
 from benchmarks.bars import run, traces
 from benchmarks.bars.cases import CASES
 from benchmarks.judgements.run import SIMULATIONS, judgements
@@ -41,6 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--features", type=int, default=500)
     command.add_argument("--cluster", default="local")
     command.add_argument("--workers", type=int)
+    command = commands.add_parser("nights", help=nights.nights.__doc__)
+    command.set_defaults(function=nights.nights)
+    command.add_argument("--days", type=int, default=365)
+    command.add_argument("--rows", type=int, default=10_000, help="of each day")
+    command.add_argument("--features", type=int, default=20)
+    command.add_argument("--formats", nargs="+", choices=nights.FORMATS, default=["delta"])
+    command.add_argument("--cluster", help="as for lasso-jobs score")
+    command.add_argument("--dir", default="benchmark-data", help="where the data is kept")
     command = commands.add_parser("serve", help=serve.serve.__doc__)
     command.set_defaults(function=serve.serve)
     command.add_argument("--features", type=int, default=30)
