@@ -235,7 +235,7 @@ def stopped(values: Values, monkeypatch: pytest.MonkeyPatch) -> ScoreJob:
     """A run all of whose units are journaled, and nothing is committed."""
     job = ScoreJob.from_values(values)
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise StoppedError
 
     with monkeypatch.context() as patch, pytest.raises(StoppedError):

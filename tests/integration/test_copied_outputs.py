@@ -281,14 +281,14 @@ def test_a_driver_that_stopped_for_days_loses_nothing_to_vacuum_or_is_told(
     measure = scoring.measure_drift
 
     def stopped(times: int) -> Callable[..., Any]:
-        def wait(*arguments: Any) -> Any:
+        def wait(*arguments: Any, **named: Any) -> Any:
             monkeypatch.setattr(scoring, "measure_drift", measure)
             days_ago = time.time() - 3 * 86400
             for path in original.rglob("*"):
                 os.utime(path, (days_ago, days_ago))
             for _ in range(times):
                 vacuum("out/scores", remove=True)
-            return measure(*arguments)
+            return measure(*arguments, **named)
 
         return wait
 
