@@ -132,7 +132,7 @@ class Scanner:
         self._check_fits(reading)
         apart = self._kept or self._gathers(reading)
         read = SummaryRead(reading, pairs=not apart)
-        found: RowSummary = self._reduced(read, merge, "working set")
+        found: RowSummary = self._reduced(read.read, merge, "working set")
         if not self._kept:
             self.bytes_read += found.counts.bytes_read
         if apart:  # less waits to be merged
