@@ -164,7 +164,9 @@ class _Attempts:
                     yield position, future
                     del future
             finally:
-                self._client.cancel(list(running.futures))
+                # A job that ends in an error may close the client before this is collected.
+                if self._client.status == "running":
+                    self._client.cancel(list(running.futures))
 
         fill()
         return results()

@@ -18,7 +18,6 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import duckdb
-import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow.dataset as ds
@@ -29,10 +28,9 @@ from deltalake import DeltaTable
 from pyarrow import fs
 
 from lasso_jobs import ScoreJob
-from lasso_jobs.core.drift.current import of_numbers
 from lasso_jobs.data import dataset
 from lasso_jobs.drift import facts, page  # noqa: F401  a run imports them when it needs them
-from lasso_jobs.engine import cluster, tasks
+from lasso_jobs.engine import cluster
 from lasso_jobs.outputs.verify import verify
 from lasso_jobs.scoring import nights
 from lasso_jobs.sinks import database, delta, parquet_folder, postgresql
@@ -217,13 +215,16 @@ def aftermath(job: ScoreJob, day: str) -> dict[str, Any]:
     return told
 
 
+class InOrder:
+    """Workers without a thread, as a process that forks must have none."""
+
+    def map(self, function: Any, items: Any, *arguments: Any, **_: Any) -> Iterator[Any]:
+        return ((i, function(item, *arguments)) for i, item in enumerate(items))
+
+
 @contextmanager
-def no_cluster(*_: object) -> Iterator[None]:
-    yield
-
-
-def in_order(_: object, function: Any, items: Any, *arguments: Any, **__: Any) -> Iterator[Any]:
-    yield from ((i, function(item, *arguments)) for i, item in enumerate(items))
+def in_order(*_: object) -> Iterator[InOrder]:
+    yield InOrder()
 
 
 def act(request: dict[str, Any]) -> dict[str, Any]:
@@ -231,7 +232,7 @@ def act(request: dict[str, Any]) -> dict[str, Any]:
     os.chdir(request["folder"])
     dataset.UNIT_ROWS = request["unit_rows"]
     if not request["cluster"]:
-        cluster.connect, tasks.bounded_map = no_cluster, in_order
+        cluster.connect = in_order
     job, day = ScoreJob.from_values(request["job"]), request["day"]
     operations = Operations(request["folder"], request["deadly"])
     if in_a_bucket := "://" in job.output.path:
@@ -249,8 +250,6 @@ def act(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    # Numba takes a second to load, and starts no threads.
-    of_numbers(np.ones(2), np.ones(2), edges=np.ones(1), low=0.0, high=1.0)
     for line in sys.stdin:
         reader, writer = os.pipe()
         child = os.fork()

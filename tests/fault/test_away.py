@@ -191,9 +191,9 @@ def test_a_flow_does_not_try_bad_data_again(
     calls = []
 
     @functools.wraps(flow.plan)
-    def counted(job: Any) -> Any:
-        calls.append(job)
-        return plan(job)
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return plan(*given)
 
     plan = flow.plan
     monkeypatch.setattr(flow, "plan", counted)

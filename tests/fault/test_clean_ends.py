@@ -30,12 +30,20 @@ STAGES = ("levels", "moments", "score", "join")
 PHASES = {
     "arguments": "lasso_jobs.cli.main.build_parser",
     "plan": "lasso_jobs.scoring.run.plan",
+    "threads": "lasso_jobs.engine.cluster.Threads",
     "start": "lasso_jobs.engine.dask_client.LocalCluster",
     "connection": "lasso_jobs.engine.dask_client.Client",
     "rows": "lasso_jobs.scoring.run.stage_rows",
     "commit": "lasso_jobs.scoring.run.commit",
     "page": "lasso_jobs.scoring.run.finish",
 }
+OF_ONE = {"threads": "local", "start": "local-processes", "connection": "local-processes"}
+CASES = [
+    (phase, cluster)
+    for phase in PHASES
+    for cluster in ("local", "local-processes")
+    if OF_ONE.get(phase, cluster) == cluster
+]
 STOPPED = textwrap.dedent(
     """
     import importlib, os, signal, sys, threading
@@ -113,8 +121,7 @@ def check(ended: Ended) -> None:
         assert (ended.status in (0, 3), ended.lines) == (True, [])
 
 
-@pytest.mark.parametrize("cluster", ["local", "local-processes"])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("phase", "cluster"), CASES)
 def test_a_command_that_is_stopped_says_so_in_one_line_and_leaves_no_process(
     job: str, tmp_path: Path, phase: str, cluster: str
 ) -> None:
