@@ -612,7 +612,7 @@ def test_warnings_are_in_the_log_of_the_run(client: Any) -> None:
     def warns() -> str:
         with cluster_of_run("local", 1) as cluster:
             logging.getLogger("lasso_jobs.engine.health").warning("worker %s is gone", "tcp://a")
-            cluster.submit(warnings.warn, "a warning\nof two lines", pure=False).result()
+            list(cluster.map(warnings.warn, ["a warning\nof two lines"]))
         return str(running.id)
 
     id_ = warns()

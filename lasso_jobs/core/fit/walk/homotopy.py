@@ -218,6 +218,7 @@ class Walk:
         out = np.flatnonzero(leaves)
         weights[out] = self._inverse[out, slot[out]]
         pivot[out] = -weights[out, slot[out]]
+        pivot[self._ended[:m]] = 1.0  # an exchange that fails has none, and its walk is over
         into = np.flatnonzero(~leaves)
         weights[into, slot[into]] = -1.0
         self._inverse[:m] += weights[:, :, None] * (weights / pivot[:, None])[:, None, :]

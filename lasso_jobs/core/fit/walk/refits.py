@@ -20,7 +20,7 @@ from lasso_jobs.core.threads import Steps, in_threads
 NEAR = 0.7
 """Gradients of this share of what enters make a column a candidate of a fit to similar rows."""
 LEFT_OUT = 1e300
-"""The l1 factor of a coefficient that is left out."""
+"""The l1 penalty of a coefficient that is left out: more than any gradient, and no overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def refits_without(
     design, problems, starts = near.design, [], []
     for without in left_out:
         out = without[design.usable]
-        factor = np.where(out, LEFT_OUT, design.problem.l1_factor)
+        factor = np.where(out, LEFT_OUT / max(near.alpha, 1.0), design.problem.l1_factor)
         problems.append(replace(design.problem, l1_factor=factor))
         starts.append(np.where(out, 0.0, _start(near, design)))
     paths = _settled(problems, near.alpha, starts, Steps())

@@ -182,3 +182,17 @@ def test_a_level_that_the_others_determine_takes_the_place_of_one_of_them() -> N
         ):
             best = objective(problem, alpha, one)
             assert_allclose(objective(problem, alpha, coef), best, rtol=1e-11)
+
+
+def test_a_walk_to_no_penalty_ends_in_a_solution_where_levels_determine_each_other() -> None:
+    """Down there, ties of rounding may leave a column that enters nothing to take the place of."""
+    rng = np.random.default_rng(3)
+    several = []
+    for _ in range(20):
+        level = rng.integers(0, 3, 200)
+        X = np.hstack([rng.normal(size=(200, 2)), np.eye(3)[level]])
+        several.append(problem_of(X, X[:, 0] + level + rng.normal(size=200)))
+    for problem, path in zip(several, Paths(several).solve(np.zeros(1)), strict=True):
+        assert path.converged.all()
+        best = np.linalg.lstsq(problem.gram, problem.covariance)[0]
+        assert_allclose(path.coef[0] @ problem.gram, best @ problem.gram, atol=1e-10)
