@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lasso_jobs.data import delta_table, listing
+from lasso_jobs.data.arrays import array
 from lasso_jobs.data.columns.common_schema import settle
 from lasso_jobs.data.columns.file_columns import SharedColumns
 from lasso_jobs.data.dataset import Dataset, FileIdentity, SourceFile
@@ -104,11 +105,13 @@ class Listing:
             kinds = tuple((name, value.type) for name, value in constants.items())
             groups.setdefault(kinds, []).append(i)
         return [
-            pa.table(
-                {
-                    **{name: pa.array([known[i][name] for i in own], kind) for name, kind in kinds},
-                    _NUMBER: pa.array(own),
-                }
+            # Not by pa.array and pa.table of Python's values, which load pandas.
+            pa.Table.from_arrays(
+                [
+                    *(pa.concat_arrays([pa.repeat(known[i][n], 1) for i in own]) for n, _ in kinds),
+                    array(np.array(own)),
+                ],
+                [*(name for name, _ in kinds), _NUMBER],
             )
             for kinds, own in groups.items()
         ]
