@@ -65,7 +65,7 @@ class Segment:
     ----------
     problems : ndarray of intp, shape (m,)
     until : ndarray, shape (m,)
-        The t of the next change.
+        The t of the next change; minus infinity if there is none.
     n_active : ndarray of int, shape (m,)
         Penalised ones.
     """
@@ -102,7 +102,7 @@ class Walk:
     ...     print(each.until, at, slope)
     [0.9] [[0. 0.]] [[0. 0.]]
     [0.3] [[0.9 0. ]] [[-1.  0.]]
-    [0.] [[ 0.9 -0.3]] [[-1.  1.]]
+    [-inf] [[ 0.9 -0.3]] [[-1.  1.]]
     """
 
     def __init__(self, grams: Sequence[Floats], line: Line, signs: Floats, start: float) -> None:
