@@ -235,6 +235,7 @@ class _Forward(WorkerPlugin):
     def teardown(self, worker: Worker) -> None:
         for name in FORWARDED:
             logging.getLogger(name).removeHandler(self._handler)
+        logging.captureWarnings(False)  # a worker may be a thread of a process that goes on
 
 
 class _ToDriver(logging.Handler):
