@@ -1,7 +1,7 @@
 """A year of nights, scored in one command, each with its own commit and its drift."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,35 +17,42 @@ FIRST, NIGHTS, TRAINING_DAYS = date(2024, 1, 29), 365, 28
 
 def _backfill(setting: Setting) -> Mapping[str, Command]:
     folder = setting.folder / f"backfill-{setting.rows}x{setting.features}"
-    source = _days(folder, setting)
-    before = {"path": str(source), "where": f"date < '{FIRST}'"}
-    features = {"exclude": ["row_id", "date"]}
-    job = write_job(folder, source, "scorer", data=before, features=features)
-    if not (folder / "models-scorer").exists():
-        run(trains(job).arguments)
-    out = folder / "scores"
-    scored = str(score_job(folder, source, out, "all", partition_by="date"))
-    last = FIRST + timedelta(days=NIGHTS - 1)
-    dates = ["--from", str(FIRST), "--to", str(last)]
-
-    def anew() -> None:
-        for written in (out, Path(f"{out} statistics")):
-            shutil.rmtree(written, ignore_errors=True)
-
-    return {"a year": Command(["-m", "lasso_jobs", "score", scored, *dates, "--json"], before=anew)}
+    source = days(folder, setting.rows, setting.features, NIGHTS)
+    scored, anew = scores_days(folder, source, NIGHTS)
+    return {"a year": Command(scored, before=anew)}
 
 
-def _days(folder: Path, setting: Setting) -> Path:
-    """The files of all dates, each in a folder of its date."""
-    n_days = TRAINING_DAYS + NIGHTS
-    files = data.write(folder / "all", setting.rows * n_days, setting.features, n_days)
+def days(folder: Path, rows: int, features: int, nights: int) -> Path:
+    """The files of all dates, each in a folder of its date, with a model of the first of them."""
+    n_days = TRAINING_DAYS + nights
+    files = data.write(folder / "all", rows * n_days, features, n_days)
+    source = folder / "data"
     for number, file in enumerate(sorted(files.glob("*.parquet"))):
         day = FIRST + timedelta(days=number - TRAINING_DAYS)
-        link = folder / "data" / f"date={day}" / "rows.parquet"
+        link = source / f"date={day}" / "rows.parquet"
         if not link.exists():
             link.parent.mkdir(parents=True, exist_ok=True)
             link.hardlink_to(file)
-    return folder / "data"
+    before = {"path": str(source), "where": f"date < '{FIRST}'"}
+    job = write_job(folder, source, "scorer", data=before, features={"exclude": ["row_id", "date"]})
+    if not (folder / "models-scorer").exists():
+        run(trains(job).arguments)
+    return source
+
+
+def scores_days(
+    folder: Path, source: Path, nights: int, format_: str = "delta"
+) -> tuple[list[str], Callable[[], None]]:
+    """What scores the nights in one command, and what takes away what an earlier one has left."""
+    out = folder / f"scores-{format_}"
+    job = score_job(folder, source, out, "all", format=format_, partition_by="date")
+    dates = ["--from", str(FIRST), "--to", str(FIRST + timedelta(days=nights - 1))]
+
+    def anew() -> None:
+        for written in (out, Path(f"{out}-quarantine"), Path(f"{out} statistics")):
+            shutil.rmtree(written, ignore_errors=True)
+
+    return ["-m", "lasso_jobs", "score", str(job), *dates, "--json"], anew
 
 
 CASE = Case(
