@@ -52,6 +52,9 @@ def dask_client(options: Cluster) -> Iterator[Client]:
     logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)
     # So does a client whose scheduler is gone.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    # A scheduler in this process listens to its own worker processes alone. Nor need one say what
+    # ended before its first word: a driver was told to stop, or a worker died, which is seen.
+    logging.getLogger("distributed.comm.tcp").setLevel(logging.ERROR)
     config = {
         "distributed.scheduler.no-workers-timeout": f"{health.no_workers_seconds()}s",
         "distributed.admin.system-monitor.interval": "10s",
