@@ -22,6 +22,7 @@ from lasso_jobs.core.fit.problem import (
     kkt_violation,
 )
 from lasso_jobs.core.fit.walk.homotopy import Line, Walk
+from lasso_jobs.core.fit.walk.signs import from_signs
 from lasso_jobs.core.rows.moments import Floats
 from lasso_jobs.core.threads import Steps, in_threads
 
@@ -149,17 +150,33 @@ def settle(
     for places in alike(problems):
         some, left = [problems[k] for k in places], left.difference(places.tolist())
         start, grid = np.array([near[k] for k in places]), alphas[places]
-        walk, coef = _from(some, grid, start), np.full(start.shape, np.nan)
-        for part in walk.segments(np.zeros(len(some))):
-            arrived = part.problems[part.until <= 0]
-            if len(arrived):
-                coef[arrived] = walk.solutions(arrived)[0]
+        coef = _near(some, grid, start)
         paths = certified(some, grid[:, None], coef[:, None], steps, near=start)
         for k, path in zip(places, paths, strict=True):
             found[k] = path
     for k in sorted(left):
         found[k] = solve_path(problems[k], alphas[[k]], near[k], steps=steps)
     return found
+
+
+def _near(problems: Sequence[Problem], alphas: Floats, start: Floats) -> Floats:
+    """The solutions, by their signs where that finds them; NaN where a walk ended."""
+    covariance = np.array([each.covariance for each in problems])
+    l1 = alphas[:, None] * np.array([each.l1_factor for each in problems])
+    coef, solved = from_signs([each.gram for each in problems], covariance, l1, start)
+    left = np.flatnonzero(~solved)
+    if len(left):
+        coef[left] = _walked([problems[k] for k in left.tolist()], alphas[left], coef[left])
+    return coef
+
+
+def _walked(problems: Sequence[Problem], alphas: Floats, start: Floats) -> Floats:
+    walk, coef = _from(problems, alphas, start), np.full(start.shape, np.nan)
+    for part in walk.segments(np.zeros(len(problems))):
+        arrived = part.problems[part.until <= 0]
+        if len(arrived):
+            coef[arrived] = walk.solutions(arrived)[0]
+    return coef
 
 
 def _from(problems: Sequence[Problem], alphas: Floats, start: Floats) -> Walk:

@@ -15,7 +15,7 @@ MAX_GROUPS, MAX_GROUPS_OF_MANY, MANY_COLUMNS = 60, 20, 250
 """So many groups, and of more than `MANY_COLUMNS` columns fewer: with 500, 200 resamples of 60
 groups take 6 s to merge."""
 
-BATCH, BATCH_BYTES = 50, 32 * 2**20
+BATCH, BATCH_BYTES = 250, 32 * 2**20
 """So many fits are solved at once, or fewer if their moments take more memory than this."""
 
 
