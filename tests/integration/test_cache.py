@@ -289,7 +289,7 @@ def test_the_cache_can_be_listed_and_pruned(
     kinds = {entry["kind"] for entry in listed["entries"]}
     assert kinds == {"levels", "merged-levels", "merged-moments", "moments"}
     assert listed["bytes"] == sum(
-        p.stat().st_size for p in (folder / "models").rglob("*.npz") if "_cache" in p.parts
+        p.stat().st_size for p in (folder / "models").rglob("*.entry") if "_cache" in p.parts
     )
     assert main(["cache", "list", *registry]) == 0
     assert "moments" in capsys.readouterr().out
@@ -303,7 +303,7 @@ def test_the_cache_can_be_listed_and_pruned(
     check(folder, reads=True)
     assert main(["cache", "prune", "--all", *registry, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes_left"] == 0
-    assert not list((folder / "models" / "_cache").rglob("*.npz"))
+    assert not list((folder / "models" / "_cache").rglob("*.entry"))
     assert main(["models", "list", *registry]) == 0
 
 

