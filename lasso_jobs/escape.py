@@ -7,6 +7,7 @@ of HTML and SVG use `visible` before their own escape.
 """
 
 import re
+from collections.abc import Callable
 from typing import TextIO
 from unicodedata import category
 
@@ -41,9 +42,9 @@ def visible(text: str) -> str:
     )
 
 
-def shown(text: str) -> str:
+def shown(text: str, redact: Callable[[str], str] = redacted) -> str:
     """A text without secrets, whose characters all show."""
-    return visible(redacted(text))
+    return visible(redact(text))
 
 
 def line(text: str) -> str:
@@ -73,15 +74,21 @@ def shortened(text: str, most: int = LONGEST) -> str:
     return f"{text[:kept]} ... {text[-kept:]}"
 
 
-def markdown(text: str) -> str:
+def markdown(text: str, redact: Callable[[str], str] = redacted) -> str:
     r"""A text as one line of Markdown that shows it, and is no markup.
+
+    Parameters
+    ----------
+    text : str
+    redact : callable
+        For many texts, `lasso_jobs.redact.redactor`.
 
     Examples
     --------
     >>> print(markdown("price [USD] of *item*"))
     price \[USD\] of \*item\*
     """
-    escaped = _MARKUP.sub(r"\\\1", shown(" ".join(text.split())))
+    escaped = _MARKUP.sub(r"\\\1", shown(" ".join(text.split()), redact))
     return _START.sub(r"\1\\\2", _LINK.sub(r"\1\\", escaped))
 
 

@@ -7,6 +7,7 @@ text is escaped by `markup`, and every number is written by this module.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup
 from markupsafe import escape as escaped
@@ -344,5 +345,6 @@ def _share(value: float, span: Point) -> float:
     return (value - span[0]) / (span[1] - span[0]) if span[1] > span[0] else 0.5
 
 
+@lru_cache(maxsize=4096)  # cells share edges: of 20,000 numbers 150 differ
 def _n(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:z.2f}".rstrip("0").rstrip(".")  # z: without a sign of zero
