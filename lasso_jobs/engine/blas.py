@@ -16,7 +16,8 @@ def one_blas_thread() -> Iterator[None]:
     1,000 columns took 37 CPU seconds after the read with two BLAS threads on two busy cores, and 5
     with one.
     """
-    import scipy.linalg  # noqa: F401 - its BLAS is another than numpy's, limited once it is loaded
+    # scipy's BLAS is another than numpy's: it can be limited once it is loaded.
+    import lasso_jobs.core.compiled_scipy  # noqa: F401
 
     with threadpool_limits(1):
         yield
