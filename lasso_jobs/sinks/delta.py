@@ -79,8 +79,7 @@ def check(change: Change) -> int:
 
 def committed(root: str, application: str) -> int | None:
     """The version of the newest commit with this application transaction id, if there is one."""
-    table = delta_log.opened(root)
-    return None if table is None else table.transaction_version(application)
+    return delta_log.application_version(root, application)
 
 
 def history(root: str, at: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -98,3 +99,20 @@ def test_local_files_are_opened_by_arrow_and_not_in_python(tmp_path: Path) -> No
         {"größe %": "a b", "x": 1},
         {"größe %": "c", "x": 2},
     ]
+
+
+def test_what_other_writers_commit_is_seen_in_a_table_that_is_kept_open(root: Path) -> None:
+    def by_another(run_id: str) -> None:
+        with ThreadPoolExecutor(1) as pool:  # a thread keeps no tables of ours
+            pool.submit(put, root, {"a": 1}, run_id).result()
+
+    put(root, {"a": 1}, "one")
+    with delta_log.kept_open():
+        ids = ("one", "two", "three")
+        assert [delta_log.application_version(str(root), id_) for id_ in ids] == [0, None, None]
+        by_another("two")
+        assert delta_log.version(str(root)) == 1
+        assert [delta_log.application_version(str(root), id_) for id_ in ids] == [0, 1, None]
+        by_another("one")
+        put(root, {"b": 1}, "three")
+        assert [delta_log.application_version(str(root), id_) for id_ in ids] == [2, 1, 3]
