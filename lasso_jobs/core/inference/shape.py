@@ -11,7 +11,6 @@ from lasso_jobs.core.inference.residuals import (
     LEAST_BINS,
     Bins,
     HeldOutPredictions,
-    bin_of,
     breusch_pagan,
     brown_forsythe,
     curve_share,
@@ -46,10 +45,8 @@ def linearity(held: HeldOutPredictions) -> Check:
     Each axis has two tests, of any curve and of a parabola; with Bonferroni's correction for all of
     them, `SIGNIFICANT` is that of the whole check.
     """
-    axes = {PREDICTION: held.predicted, **dict(zip(held.features, held.values, strict=True))}
     curves = {}
-    for name, x in axes.items():
-        place = bin_of(x, held.n_bins)
+    for name, x, place in _axes(held):
         bins = Bins.of(place, x, without_line(x, held.residuals))
         # Two values are always on a line.
         if len(bins.n) >= LEAST_BINS:
@@ -76,6 +73,13 @@ def linearity(held: HeldOutPredictions) -> Check:
         ),
         remedy=_for_curves(held, bent),
         statistics={name: curves[name].share for name in shown},
+    )
+
+
+def _axes(held: HeldOutPredictions) -> Iterator[tuple[str, Floats, NDArray[np.uint8]]]:
+    """The prediction and the features, with the bin of each row."""
+    yield from zip(
+        (PREDICTION, *held.features), (held.predicted, *held.values), held.places, strict=True
     )
 
 
@@ -180,9 +184,7 @@ def homoscedasticity(held: HeldOutPredictions) -> Check:
 
 def _widths(held: HeldOutPredictions) -> Iterator[tuple[str, _Widths]]:
     """The widths along the prediction, each numeric feature that varies, and each category."""
-    axes = [(PREDICTION, held.predicted), *zip(held.features, held.values, strict=True)]
-    for name, x in axes:
-        place = bin_of(x, held.n_bins)
+    for name, x, place in _axes(held):
         yield from _width(name, place, x, without_line(x, held.residuals))
     for category in held.categories:
         codes = category.codes.astype(np.intp)
@@ -190,7 +192,7 @@ def _widths(held: HeldOutPredictions) -> Iterator[tuple[str, _Widths]]:
 
 
 def _width(
-    name: str, place: NDArray[np.intp], x: Floats, residuals: Floats
+    name: str, place: NDArray[np.integer], x: Floats, residuals: Floats
 ) -> Iterator[tuple[str, _Widths]]:
     bins = Bins.of(place, x, residuals)
     enough = bins.n >= min(ROWS_OF_A_DEVIATION, len(x) // 20)
