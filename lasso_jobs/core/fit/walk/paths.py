@@ -85,23 +85,34 @@ class Paths:
 
         Parameters
         ----------
-        alphas : ndarray, shape (n_alphas,)
+        alphas : ndarray, shape (n_alphas,) or (n, n_alphas)
+            For all problems, or for each; a problem whose alphas are NaN waits where it is.
         steps : Steps, optional
             Each alpha of each problem takes one.
+
+        Returns
+        -------
+        list of Path
+            Of a problem that waits, an empty one.
         """
         steps, found = steps or Steps(), [Path.zeros((0, 0))] * len(self._problems)
+        grids = np.broadcast_to(alphas, (len(self._problems), alphas.shape[-1]))
+        going = np.isfinite(grids[:, 0])
         for places, walk in self._walks:
-            some = [self._problems[k] for k in places]
-            grid = np.tile(alphas, (len(some), 1))
-            for k, path in zip(
-                places, certified(some, grid, _along(walk, grid), steps), strict=True
-            ):
+            some = going[places]
+            if not some.any():
+                continue
+            coef, own = _along(walk, grids[places]), places[some]
+            problems = [self._problems[k] for k in own.tolist()]
+            certain = certified(problems, grids[own], coef[some], steps)
+            for k, path in zip(own.tolist(), certain, strict=True):
                 found[k] = path
 
         def alone(k: int) -> Path:
-            return solve_path(self._problems[k], alphas, self._last[k], steps=steps)
+            return solve_path(self._problems[k], grids[k], self._last[k], steps=steps)
 
-        for k, path in zip(self._others, in_threads(alone, self._others, steps), strict=True):
+        others = [k for k in self._others if going[k]]
+        for k, path in zip(others, in_threads(alone, others, steps), strict=True):
             found[k] = path
             self._last[k] = path.coef[-1]
         return found
@@ -119,7 +130,7 @@ def _along(walk: Walk, alphas: Floats) -> Floats:
     """Coefficients at the alphas of each problem, shape (n, n_alphas, p); NaN where it ended."""
     coef = np.full((*alphas.shape, walk.n_columns), np.nan)
     done = np.zeros(len(alphas), np.intp)
-    for part in walk.segments(alphas[:, -1]):
+    for part in walk.segments(np.nan_to_num(alphas[:, -1], nan=np.inf)):
         reached = (alphas[part.problems] >= part.until[:, None]).sum(axis=1)
         new = reached > done[part.problems]
         which = part.problems[new]

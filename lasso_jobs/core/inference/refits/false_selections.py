@@ -25,7 +25,9 @@ That q is chosen by the bound that is wanted, and not the other way round, is Ho
 Göker's (2015), "Controlling false discoveries in high-dimensional situations".
 """
 
+from collections.abc import Iterator
 from math import ceil
+from typing import Literal
 
 import numpy as np
 
@@ -71,21 +73,24 @@ def r_concave_bound(q: float, n_candidates: int, threshold: float, pairs: int) -
     >>> round(r_concave_bound(9, n_candidates=100, threshold=0.6, pairs=50), 4)
     0.9077
     """
+    return min(_r_concave_bounds(q, n_candidates, threshold, pairs))
+
+
+def _r_concave_bounds(q: float, n_candidates: int, threshold: float, pairs: int) -> Iterator[float]:
     theta, halves = q / n_candidates, 2 * pairs
     needed = ceil(halves * threshold - 1e-9)
-    both = r_concave_tail(theta**2, needed - pairs, pairs, s=2.0)
-    each = r_concave_tail(theta, needed, halves, s=4.0)
-    return n_candidates * min(both, each)
+    yield n_candidates * r_concave_tail(theta**2, needed - pairs, pairs, s=2)
+    yield n_candidates * r_concave_tail(theta, needed, halves, s=4)
 
 
-def r_concave_tail(theta: float, t: int, n: int, *, s: float) -> float:
+def r_concave_tail(theta: float, t: int, n: int, *, s: Literal[2, 4]) -> float:
     """The largest P(X >= t) of an r-concave X on 0, 1, ..., n of mean n theta; 1 if not below it.
 
     Parameters
     ----------
     theta : float
     t, n : int
-    s : float
+    s : {2, 4}
         ``-1 / r``.
     """
     mean = n * theta
@@ -101,10 +106,12 @@ def r_concave_tail(theta: float, t: int, n: int, *, s: float) -> float:
     return best
 
 
-def _tails(a: Floats, mean: float, t: int, n: int, *, s: float) -> Floats:
+def _tails(a: Floats, mean: float, t: int, n: int, *, s: Literal[2, 4]) -> Floats:
     """P(X >= t) of the distributions with these values of a, and the mean or less."""
     i = np.arange(n + 1)
-    weights = ((a[:, None] + i) / a[:, None]) ** -s
+    weights = (a[:, None] / (a[:, None] + i)) ** 2  # numpy's fourth power takes ten times as long
+    if s == 4:
+        weights **= 2
     mass, moment = np.cumsum(weights, axis=1), np.cumsum(i * weights, axis=1)
     below = moment <= mean * mass  # of the distribution cut off after each i
     k = below.sum(axis=1) - 1
@@ -118,11 +125,14 @@ def _tails(a: Floats, mean: float, t: int, n: int, *, s: float) -> Floats:
 
 def bound(q: int, n_candidates: int, threshold: float, pairs: int) -> float:
     """The smaller of the r-concave and the worst-case bound, and of the number of candidates."""
-    return min(
-        r_concave_bound(q, n_candidates, threshold, pairs),
-        worst_case_bound(q, n_candidates, threshold),
-        float(n_candidates),
-    )
+    return min(_bounds(q, n_candidates, threshold, pairs))
+
+
+def _bounds(q: int, n_candidates: int, threshold: float, pairs: int) -> Iterator[float]:
+    """Each of them, the dearest last."""
+    yield float(n_candidates)
+    yield worst_case_bound(q, n_candidates, threshold)
+    yield from _r_concave_bounds(q, n_candidates, threshold, pairs)
 
 
 def largest_q(expected_false: float, n_candidates: int, threshold: float, pairs: int) -> int:
@@ -139,7 +149,8 @@ def largest_q(expected_false: float, n_candidates: int, threshold: float, pairs:
     low, high = 0, n_candidates + 1
     while high - low > 1:
         middle = (low + high) // 2
-        if bound(middle, n_candidates, threshold, pairs) <= expected_false:
+        bounds = _bounds(middle, n_candidates, threshold, pairs)
+        if any(each <= expected_false for each in bounds):
             low = middle
         else:
             high = middle

@@ -55,21 +55,18 @@ class ResamplingGroups:
             sample = replace(sample, buckets=group_of[sample.buckets])
         return cls(groups, sample)
 
-    def merged(self, which: Iterable[int] | None = None) -> Moments:
+    def merged(self, which: Sequence[int] | None = None) -> Moments:
         """The moments of some groups together; by default of all."""
-        groups = range(len(self.moments)) if which is None else which
-        (found,) = m.pooled(self.moments, self._times([groups]))
+        parts = self.moments if which is None else [self.moments[k] for k in which]
+        (found,) = m.pooled(parts, np.ones((1, len(parts)), np.intp))
         return found
-
-    def _times(self, sets: Sequence[Iterable[int]]) -> NDArray[np.intp]:
-        times = np.zeros((len(sets), len(self.moments)), np.intp)
-        for often, groups in zip(times, sets, strict=True):
-            often[list(groups)] = 1
-        return times
 
     def of_sets(self, sets: Sequence[Sequence[int]]) -> list[TrainingRows]:
         """The rows of some sets of groups, each of which is in a set at most once."""
-        rows = m.pooled(self.moments, self._times(sets))
+        times = np.zeros((len(sets), len(self.moments)), np.intp)
+        for often, groups in zip(times, sets, strict=True):
+            often[list(groups)] = 1
+        rows = m.pooled(self.moments, times)
         return [
             TrainingRows(each, self.sample_of(groups))
             for each, groups in zip(rows, sets, strict=True)
@@ -93,8 +90,13 @@ class ResamplingGroups:
         often = np.append(times, 0)[self.sample.buckets]  # -1 is of no group
         return self.sample.taken(np.repeat(np.arange(len(often)), often))
 
+    @property
+    def at_once(self) -> int:
+        """How many fits' moments are in memory together."""
+        q = len(self.moments[0].mean)
+        return int(np.clip(BATCH_BYTES // (8 * q * q), 1, BATCH))
+
     def batches(self, n: int) -> Iterator[slice]:
         """Parts of so many fits, whose moments are in memory together."""
-        q = len(self.moments[0].mean)
-        size = int(np.clip(BATCH_BYTES // (8 * q * q), 1, BATCH))
+        size = self.at_once
         return (slice(start, start + size) for start in range(0, n, size))

@@ -116,7 +116,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, below: Callable[[float], bool]) -> No
     solve = Paths.solve
 
     def spoilt(paths: Paths, alphas: Floats, steps: Steps | None = None) -> list[Path]:
-        wrong = np.array([below(alpha) for alpha in alphas])
+        wrong = np.array([below(alpha) for alpha in alphas[0]])  # those of all problems
         return [
             Path(path.coef, path.dual_gap + 1e-6 * wrong, path.kkt, path.n_iter)
             for path in solve(paths, alphas, steps)

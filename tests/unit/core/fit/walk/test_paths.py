@@ -79,6 +79,22 @@ def test_a_path_goes_on_where_it_ended() -> None:
         assert_allclose(np.vstack([each.coef for each in two]), path.coef, rtol=1e-12, atol=1e-14)
 
 
+def test_a_problem_that_waits_goes_on_where_it_stood() -> None:
+    """Alone among those of its number of columns, beside others, and where each is solved alone."""
+    several = [*problems(3, 8), *problems(1, 6), *problems(1, 7)]
+    several[4] = replace(several[4], l2_factor=np.ones(7))
+    alphas, waits = np.geomspace(1.0, 1e-3, 20), np.full(10, np.nan)
+    whole, parts = Paths(several).solve(alphas), Paths(several)
+    first, last = alphas[:10], alphas[10:]
+    one = parts.solve(np.array([first, waits, first, first, waits]))
+    two = parts.solve(np.array([last, first, waits, waits, first]))
+    three = parts.solve(np.array([waits, last, last, last, last]))
+    for k, (path, rounds) in enumerate(zip(whole, zip(one, two, three, strict=True), strict=True)):
+        found = [each.coef for each in rounds if len(each.coef)]
+        assert len(found) == 2, k
+        assert_allclose(np.vstack(found), path.coef, rtol=1e-9, atol=1e-11)
+
+
 def test_problems_of_other_kinds_and_sizes_are_solved_beside_the_others() -> None:
     a, b, c, d = problems(4, 6)
     several = [
