@@ -230,26 +230,33 @@ def _open(change: Change) -> DeltaTable | None:
 def _live(change: Change, table: DeltaTable) -> dict[str, RemoveAction]:
     """Files that the table shows in the partitions to replace, and how to take them out."""
     now, live = time.time_ns() // 1_000_000, {}
-    for row in _perhaps_in(change, delta_log.files_of(change.root, table)).to_pylist():
-        partition = tuple((n, partition_text(n, row["partition"][n])) for n in change.partition_by)
+    for quoted, partition, size_bytes in _perhaps_in(change, table):
         if partition and partition not in change.replaced:
             continue
         # Paths come quoted and go unquoted; one that changed on the way would remove nothing.
-        path = unquote(row["path"])
-        refuse_other(change.root, "file", [quote(path, safe=_NOT_QUOTED_BY_DELTA)], [row["path"]])
+        path = unquote(quoted)
+        refuse_other(change.root, "file", [quote(path, safe=_NOT_QUOTED_BY_DELTA)], [quoted])
         live[path] = RemoveAction(
-            path, True, now, size=row["size_bytes"], partition_values=dict(partition)
+            path, True, now, size=size_bytes, partition_values=dict(partition)
         )
     return live
 
 
-def _perhaps_in(change: Change, files: pa.Table) -> pa.Table:
-    """Those of a table's files that may be in the partitions to replace.
+def _perhaps_in(change: Change, table: DeltaTable) -> Iterator[tuple[str, Partition, int]]:
+    """Those of a table's files that may be in the partitions to replace, with their sizes.
 
     By Arrow: of 1,000 files in Python it takes 6 ms.
     """
+    kept = delta_log.kept_files(change.root, table)
+    if kept is not None:
+        for path, file in kept.items():
+            yield path, file.partition, file.size_bytes
+        return
+    files = delta_log.files_of(table)
     for i, name in enumerate(change.partition_by):
         values = pa.array({partition[i][1] for partition in change.replaced}, pa.string())
         own = pc.struct_field(files["partition"], name)
         files = files.filter(pc.is_in(own.cast(pa.string()), values))
-    return files
+    for row in files.to_pylist():
+        texts = ((n, partition_text(n, row["partition"][n])) for n in change.partition_by)
+        yield row["path"], tuple(texts), row["size_bytes"]

@@ -1,7 +1,7 @@
 """Reads a Delta table's log: its commits, and the files that one version or any version shows."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -62,15 +62,26 @@ def application_version(root: str, application: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file that a table shows."""
+
+    partition: Partition
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Commit:
     infos: list[dict[str, Any]]
     applications: dict[str, int]
+    added: list[dict[str, Any]]
+    removed: list[str]
 
 
 @dataclass(slots=True)
 class _Kept:
     table: DeltaTable
-    files: tuple[int, pa.Table] | None = None
+    files: dict[str, ShownFile] | None = None
+    files_at: int = -1
     commits: dict[int, _Commit] = field(default_factory=dict)
     applications: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     """By id: the version of the table at which it was looked for, and what was found."""
@@ -115,14 +126,39 @@ def opened(root: str) -> DeltaTable | None:
         return table
 
 
-def files_of(root: str, table: DeltaTable) -> pa.Table:
-    """The files that a table shows, as the log has added them."""
+def kept_files(root: str, table: DeltaTable) -> Mapping[str, ShownFile] | None:
+    """The files that a table shows, by their paths in its log; None if it is not kept open.
+
+    What is known of them is brought up to date by each commit. deltalake gathers all of them again:
+    4 ms of 90 files of a drift table, and more for each further night.
+    """
     kept = (_kept.get() or {}).get(root)
     if kept is None or kept.table is not table:
-        return table_of(table.get_add_actions())
-    if kept.files is None or kept.files[0] != table.version():
-        kept.files = (table.version(), table_of(table.get_add_actions()))
-    return kept.files[1]
+        return None
+    by = table.metadata().partition_columns
+    if kept.files is None:
+        kept.files = {
+            row["path"]: ShownFile(
+                tuple((name, partition_text(name, row["partition"][name])) for name in by),
+                row["size_bytes"],
+            )
+            for row in files_of(table).to_pylist()
+        }
+        kept.files_at = table.version()
+    for version in range(kept.files_at + 1, table.version() + 1):
+        commit = _commit(root, version)
+        for added in commit.added:
+            partition = tuple((name, added["partitionValues"].get(name)) for name in by)
+            kept.files[added["path"]] = ShownFile(partition, added["size"])
+        for path in commit.removed:
+            kept.files.pop(path, None)
+    kept.files_at = table.version()
+    return kept.files
+
+
+def files_of(table: DeltaTable) -> pa.Table:
+    """The files that a table shows, as the log has added them."""
+    return table_of(table.get_add_actions())
 
 
 def dataset(root: str, predicate: Sequence[tuple[str, str, Any]] | None = None) -> "Dataset":
@@ -217,10 +253,15 @@ def _commit(root: str, version: int) -> _Commit:
     if kept is not None and version in kept.commits:
         return kept.commits[version]
     actions = _actions(storage.join(root, _FOLDER, _name(version)))
-    ids = (action["txn"] for action in actions if "txn" in action)
+
+    def of(kind: str) -> list[dict[str, Any]]:
+        return [action[kind] for action in actions if kind in action]
+
     commit = _Commit(
-        [action["commitInfo"] for action in actions if "commitInfo" in action],
-        {one["appId"]: one["version"] for one in ids},
+        of("commitInfo"),
+        {one["appId"]: one["version"] for one in of("txn")},
+        of("add"),
+        [one["path"] for one in of("remove")],
     )
     if kept is not None:
         kept.commits[version] = commit

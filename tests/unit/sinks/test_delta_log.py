@@ -116,3 +116,42 @@ def test_what_other_writers_commit_is_seen_in_a_table_that_is_kept_open(root: Pa
         by_another("one")
         put(root, {"b": 1}, "three")
         assert [delta_log.application_version(str(root), id_) for id_ in ids] == [2, 1, 3]
+
+
+def test_the_files_of_a_table_that_is_kept_open_are_followed_commit_by_commit(root: Path) -> None:
+    def both() -> tuple[object, object]:
+        with delta_log.kept_open():
+            anew = delta_log.kept_files(str(root), delta_log.opened(str(root)))
+        return delta_log.kept_files(str(root), delta_log.opened(str(root))), anew
+
+    put(root, dict.fromkeys(ODD, 1), "first")
+    assert delta_log.kept_files(str(root), delta_log.opened(str(root))) is None
+    with delta_log.kept_open():
+        followed, anew = both()
+        assert followed == anew and len(followed) == len(ODD)
+        put(root, {"a b": 2, "new": 3}, "second")
+        followed, anew = both()
+        assert followed == anew and len(followed) == len(ODD) + 1
+        commit(change(root, [], run_id="third", replaced=[(("p", None),), (("p", "a"),)]))
+        followed, anew = both()
+        assert followed == anew and len(followed) == len(ODD) - 1
+
+
+def test_partitions_of_kept_files_are_in_the_order_of_the_table(root: Path) -> None:
+    def put(g: int, b: str) -> None:
+        table = pa.table({"b": [b], "g": [g], "x": [1]})
+        files = write_files(table, str(root), ["g", "b"], "run")
+        added = {"schema": table.schema, "partition_by": ["g", "b"]}
+        commit(change(root, files, run_id=f"{g}{b}", **added))
+
+    with delta_log.kept_open():
+        for g, b in ((1, "x"), (2, "y"), (3, "z"), (2, "y")):
+            put(g, b)
+            files = delta_log.kept_files(str(root), delta_log.opened(str(root)))
+        partitions = {file.partition for file in files.values()}
+    assert partitions == {
+        (("g", "1"), ("b", "x")),
+        (("g", "2"), ("b", "y")),
+        (("g", "3"), ("b", "z")),
+    }
+    assert len(files) == 3
