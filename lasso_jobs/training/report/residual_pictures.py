@@ -114,9 +114,7 @@ def shaded(plot: svg.Plot, counts: Floats, x_edges: Floats, y_edges: Floats) -> 
 
 def _distribution(residuals: Floats) -> Picture:
     """The residuals' distribution, and the normal one of the same mean and deviation."""
-    from lasso_jobs.core.compiled_scipy import (
-        ndtr,  # 0.2 s to import, which `plan` and `models` do without
-    )
+    from lasso_jobs.core.compiled_scipy import ndtr
 
     low, high = middle(residuals)
     counts, edges = np.histogram(residuals, _BINS, (low, high))
