@@ -147,11 +147,12 @@ def kept_files(root: str, table: DeltaTable) -> Mapping[str, ShownFile] | None:
         kept.files_at = table.version()
     for version in range(kept.files_at + 1, table.version() + 1):
         commit = _commit(root, version)
+        # Another engine's commit may take a file out and in again, with other deleted rows.
+        for path in commit.removed:
+            kept.files.pop(path, None)
         for added in commit.added:
             partition = tuple((name, added["partitionValues"].get(name)) for name in by)
             kept.files[added["path"]] = ShownFile(partition, added["size"])
-        for path in commit.removed:
-            kept.files.pop(path, None)
     kept.files_at = table.version()
     return kept.files
 
