@@ -42,7 +42,7 @@ class PairedDifference:
     @property
     def p_value(self) -> float:
         """Of no difference, two-sided: 1 where there is none, 0 where all folds differ alike."""
-        from lasso_jobs.core.compiled_scipy import stdtr
+        from scipy.special import stdtr
 
         if self.standard_error == 0:
             return float(self.mean == 0)

@@ -16,8 +16,7 @@ def one_blas_thread() -> Iterator[None]:
     1,000 columns took 37 CPU seconds after the read with two BLAS threads on two busy cores, and 5
     with one.
     """
-    # scipy's BLAS is another than numpy's: it can be limited once it is loaded.
-    import lasso_jobs.core.compiled_scipy  # noqa: F401
+    import scipy.linalg  # noqa: F401 - its BLAS is another than numpy's, limited once it is loaded
 
     with threadpool_limits(1):
         yield

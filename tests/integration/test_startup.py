@@ -26,7 +26,7 @@ print(json.dumps([name for name in sys.argv[1].split() if name in sys.modules]))
 NEVER = (
     "dask", "distributed", "dask_ml", "sklearn", "prefect", "matplotlib", "scipy.stats",
     "scipy.optimize", "scipy.sparse", "fastapi", "starlette", "uvicorn", "prometheus_client",
-    "cryptography", "duckdb", "polars", "numpy.f2py", "scipy._lib._array_api",
+    "cryptography", "duckdb", "polars",
 )  # fmt: skip
 """No command below loads them: workers are threads."""
 NO_NUMBERS = ("pandas", "numba", "scipy.linalg", "scipy.special", "jinja2", "rich")

@@ -53,7 +53,7 @@ def jensen_shannon(reference: Floats, counts: BinCounts) -> float:
     With ``m = (p + q) / 2`` and ``p, q = m (1 + d), m (1 - d)``, so that small distances keep their
     digits.
     """
-    from lasso_jobs.core.compiled_scipy import xlog1py
+    from scipy.special import xlog1py
 
     if not counts.sum():
         return float("nan")

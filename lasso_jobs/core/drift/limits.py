@@ -279,7 +279,7 @@ def limits(
 def _psi_limit(
     baseline: Baseline, n: int, span: Span, *, shares: Floats, probability: float, freedom: float
 ) -> float:
-    from lasso_jobs.core.compiled_scipy import chdtri, fdtri
+    from scipy.special import chdtri, fdtri
 
     chance, bins = 1 / n + 1 / max(baseline.n_sampled, 1), max(int((shares > 0).sum()) - 1, 0)
     between = span.psi

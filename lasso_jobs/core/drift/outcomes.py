@@ -267,7 +267,7 @@ class _Spread:
 
     def limit(self, normal: float) -> float:
         """The difference that is as rare as so many standard errors of a normal one."""
-        from lasso_jobs.core.compiled_scipy import ndtr, stdtrit
+        from scipy.special import ndtr, stdtrit
 
         return float(stdtrit(self.freedom, ndtr(normal))) * self.error
 

@@ -287,7 +287,7 @@ def _polish(
 
 def _newton(matrix: Floats, slope: Floats) -> Floats | None:
     """Solve for a step; None of a singular system."""
-    from lasso_jobs.core.compiled_scipy import dpotrs
+    from scipy.linalg.lapack import dpotrs
 
     if not len(slope):
         return slope
@@ -306,7 +306,7 @@ def _independent(matrix: Floats, slope: Floats) -> Floats:
     Rare columns have many twins: in each fold of 20,000 rows by 200,000 sparse columns, 117 of 840
     active ones. Without a step for the others, descent took 800 sweeps an alpha.
     """
-    from lasso_jobs.core.compiled_scipy import dpotrs, dpstrf
+    from scipy.linalg.lapack import dpotrs, dpstrf
 
     upper, order, rank, _ = dpstrf(matrix, tol=RANK_TOLERANCE)
     independent, step = order[:rank] - 1, np.zeros(len(slope))

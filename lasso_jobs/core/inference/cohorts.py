@@ -50,7 +50,7 @@ class Estimate:
     @property
     def limit(self) -> float:
         """Standard errors that the mean has to exceed to be positive (one-sided t test at 5 %)."""
-        from lasso_jobs.core.compiled_scipy import stdtrit
+        from scipy.special import stdtrit
 
         return float(stdtrit(self.freedom, CONFIDENCE))
 

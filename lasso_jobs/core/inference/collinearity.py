@@ -164,7 +164,7 @@ class _Inverse:
     @classmethod
     def by_cholesky(cls, gram: Floats) -> "_Inverse | None":
         """A quarter of the time of the eigenvalues; None of a singular matrix."""
-        from lasso_jobs.core.compiled_scipy import dpotrs
+        from scipy.linalg.lapack import dpotrs
 
         try:
             lower = np.linalg.cholesky(gram)

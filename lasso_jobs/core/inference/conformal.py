@@ -115,7 +115,7 @@ def _effective_size(covered: Mask, weights: Floats, cohorts: Floats, coverage: f
     The variance of the share of all rows, times the residual degrees of freedom over a low quantile
     of chi squared, is an upper bound of it for shares that are normal.
     """
-    from lasso_jobs.core.compiled_scipy import chdtri
+    from scipy.special import chdtri
 
     _, place = np.unique(cohorts, return_inverse=True)
     size = np.bincount(place, weights)

@@ -77,7 +77,7 @@ class LeastSquares:
     @property
     def p_value(self) -> Floats:
         """Of two-sided t tests, as if the columns had been chosen before the rows were seen."""
-        from lasso_jobs.core.compiled_scipy import stdtr
+        from scipy.special import stdtr
 
         return np.asarray(2 * stdtr(self.degrees_of_freedom, -np.abs(self.t)))
 
@@ -233,7 +233,7 @@ def _all_columns(problem: Problem) -> tuple[Floats, int]:
 
     A Cholesky factor of independent columns takes a tenth of the time of the general solver.
     """
-    from lasso_jobs.core.compiled_scipy import dpotrs
+    from scipy.linalg.lapack import dpotrs
 
     try:
         lower = np.linalg.cholesky(problem.gram)
@@ -265,7 +265,8 @@ def least_squares(
     LeastSquares or None
         None without selected columns, or where they leave no residual.
     """
-    from lasso_jobs.core.compiled_scipy import dpotrs, stdtrit
+    from scipy.linalg.lapack import dpotrs
+    from scipy.special import stdtrit
 
     design, selected = fit.design, fit.selected
     if not len(selected):

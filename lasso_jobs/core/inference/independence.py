@@ -111,7 +111,7 @@ def independence(
 
 
 def _design_effect(cohorts: CohortResiduals) -> tuple[CheckVerdict, str, dict[str, int | float]]:
-    from lasso_jobs.core.compiled_scipy import chdtrc
+    from scipy.special import chdtrc
 
     used = cohorts.weight > 0
     effect, free = (
@@ -131,7 +131,7 @@ def _design_effect(cohorts: CohortResiduals) -> tuple[CheckVerdict, str, dict[st
 def _serial_correlation(
     periods: PeriodResiduals,
 ) -> tuple[CheckVerdict, str, dict[str, int | float]]:
-    from lasso_jobs.core.compiled_scipy import ndtr
+    from scipy.special import ndtr
 
     n, watson = len(periods.keys), durbin_watson(periods.scaled)
     first = float(autocorrelation(periods.scaled, 1)[0])

@@ -162,7 +162,7 @@ def curve_share(bins: Bins) -> tuple[float, float]:
     omega squared, ``(SSB - (k - 1) MSW) / (SST + MSW)`` (Hays 1963), which is zero on average where
     there is nothing to explain; the p-value is that of the analysis of variance.
     """
-    from lasso_jobs.core.compiled_scipy import fdtrc
+    from scipy.special import fdtrc
 
     n, k = int(bins.n.sum()), len(bins.n)
     if k < 2 or n <= k:
@@ -184,7 +184,7 @@ def parabola_share(bins: Bins) -> tuple[float, float]:
     finds a bend with fewer rows than the nine of all means do. Share and test are otherwise those
     of `curve_share`.
     """
-    from lasso_jobs.core.compiled_scipy import fdtrc
+    from scipy.special import fdtrc
 
     n, k = int(bins.n.sum()), len(bins.n)
     if k < LEAST_BINS or n <= k:
@@ -233,7 +233,7 @@ def breusch_pagan(residuals: Floats, predicted: Floats) -> tuple[float, float]:
     -------
     statistic, p_value : float
     """
-    from lasso_jobs.core.compiled_scipy import chdtrc
+    from scipy.special import chdtrc
 
     squares = residuals**2
     if squares.std() == 0 or predicted.std() == 0:

@@ -107,7 +107,7 @@ class Correlogram:
     @property
     def p_value(self) -> Floats:
         """Of both tests of each lag, with Bonferroni's correction for the two."""
-        from lasso_jobs.core.compiled_scipy import ndtr
+        from scipy.special import ndtr
 
         wide = np.abs(self.z)
         agree = (self.z * self.sign_z > 0) & (wide > AGREES)

@@ -114,7 +114,7 @@ def shaded(plot: svg.Plot, counts: Floats, x_edges: Floats, y_edges: Floats) -> 
 
 def _distribution(residuals: Floats) -> Picture:
     """The residuals' distribution, and the normal one of the same mean and deviation."""
-    from lasso_jobs.core.compiled_scipy import ndtr
+    from scipy.special import ndtr
 
     low, high = middle(residuals)
     counts, edges = np.histogram(residuals, _BINS, (low, high))
@@ -139,7 +139,7 @@ def _distribution(residuals: Floats) -> Picture:
 
 def _normal_quantiles(residuals: Floats) -> Picture:
     """Quantiles of the standardised residuals against those of the normal distribution."""
-    from lasso_jobs.core.compiled_scipy import ndtr, ndtri
+    from scipy.special import ndtr, ndtri
 
     spread = float(residuals.std()) or 1.0
     ordered = np.sort((residuals - residuals.mean()) / spread)

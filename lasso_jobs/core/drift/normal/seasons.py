@@ -179,7 +179,7 @@ def expected(usual: Usual, days: Days) -> Floats:
 
 def _means(values: Floats, group: NDArray[np.intp], k: int) -> tuple[float, ...]:
     """The means of k groups, if they differ; none if they do not."""
-    from lasso_jobs.core.compiled_scipy import fdtrc
+    from scipy.special import fdtrc
 
     n = np.bincount(group, minlength=k)
     means = np.bincount(group, values, k) / n

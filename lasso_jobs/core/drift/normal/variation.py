@@ -283,7 +283,7 @@ def quantile(probability: float, freedom: float, heaviness: float = 0.0) -> floa
     >>> round(quantile(0.001, inf, heaviness=1 / 4), 2)
     6.09
     """
-    from lasso_jobs.core.compiled_scipy import stdtrit
+    from scipy.special import stdtrit
 
     width = -float(stdtrit(freedom_of_variance(freedom, heaviness), probability / 2))
     if heaviness <= 0:
