@@ -117,7 +117,7 @@ def _model(job: TrainJob, found: Found) -> Model:
             found.recipe,
             found.final,
             found.everything,
-            trials_of(found.recipe, found.final, None, k_folds(groups.moments)),
+            trials_of(found.recipe, found.cv, None, k_folds(groups.moments)),
             judged_by="cross-validation",
         )
     selected = Selected(

@@ -122,8 +122,8 @@ class Certificate:
     condition_number : float or None
         Of the correlations of the columns that vary; None if they are singular to rounding.
     converged : bool
-        Whether the final fit did, and all fits that the search could have chosen: those down to
-        the alpha of the smallest error.
+        Whether the final fit did, the one that the held-out rows measure, and all that the search
+        could have chosen: those down to the alpha of the smallest error.
     screening : ScreeningRecord or None
         Where the columns of the model were found among many more: that the others are zero.
     """

@@ -109,6 +109,8 @@ def _certificate(data: TrainingData, selected: Selected) -> Certificate:
         worst_kkt=cv.worst_kkt,
         sse_bound=cv.worst_sse_bound,
         condition_number=selected.diagnostics.collinearity.condition_number,
-        converged=final.converged and cv.converged,
+        converged=final.converged
+        and cv.converged
+        and (selected.evaluated is None or selected.evaluated.converged),
         screening=None if data.screened is None else data.screened.record,
     )

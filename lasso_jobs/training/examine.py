@@ -196,7 +196,8 @@ def _cross_validated(job: "TrainJob", data: "TrainingData", selected: "Selected"
     folds = zip(data.folds.splits(), data.folds.folds(data.moments), strict=True)
     for (_, test), fold in islice(folds, data.folds.n_folds):
         among = scaling and scaling.only(fold.buckets)
-        fit = refit(final, recipe, fold.training, gamma=selected.cv.gamma, sample=among)
+        gamma = selected.cv.gamma
+        fit = refit(final, recipe, fold.training, gamma=gamma, sample=among, measured=True)
         predict(fit, test)
     if selected.evaluated is not None:
         predict(selected.evaluated, np.array([len(data.moments.buckets) - 1]))

@@ -10,7 +10,6 @@ from lasso_jobs.core.fit import cross_validation, one_alpha
 from lasso_jobs.core.fit.choice import CrossValidation
 from lasso_jobs.core.fit.design import Recipe
 from lasso_jobs.core.fit.predict import Predictor
-from lasso_jobs.core.fit.walk.refits import refit
 from lasso_jobs.core.inference import diagnostics as dg
 from lasso_jobs.core.inference.refits import stability as st
 from lasso_jobs.core.inference.refits.groups import ResamplingGroups
@@ -75,6 +74,8 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
     sample, steps = sample_for_scaling(planned, data), Steps(of_stage(progress, "alphas"))
     cv = cross_validate(job, data, recipe, in_folds=in_folds, sample=sample, steps=steps)
     recipe, alphas = replace(recipe, l1_ratio=cv.l1_ratio), cv.alphas_to_chosen
+    trials = partial(trials_of, recipe, cv, sample)
+    held_out = _held_out(job, data, in_folds, trials)
     everything = m.merge(in_folds, moments.holdout)
     # The whole path, for AIC and BIC and for the report's picture.
     final = one_alpha.fit(
@@ -85,8 +86,6 @@ def select(planned: TrainPlan, data: TrainingData, progress: Progress | None = N
         gamma=cv.gamma,
         sample=sample,
     )
-    trials = partial(trials_of, recipe, final, sample, gamma=cv.gamma)
-    held_out = _held_out(job, data, in_folds, trials)
     groups = ResamplingGroups.of(moments.buckets[:-1], sample)
     stability = _stability(job, recipe, groups, cv=cv, progress=progress)
     spread = None if stability is None else stability.bootstrap
@@ -136,28 +135,23 @@ def _held_out(
 
 def trials_of(
     recipe: Recipe,
-    final: one_alpha.Fit,
+    cv: CrossValidation,
     sample: Sample | None,
     folds: Iterable[Fold],
-    *,
-    gamma: float = 1.0,
 ) -> Iterator[Trial]:
     """Fits at the chosen alpha to the trainings of some folds.
 
     Parameters
     ----------
     recipe : Recipe
-    final : Fit
-        To all rows, at that alpha.
+    cv : CrossValidation
     sample : Sample or None
         For robust scaling.
     folds : iterable of Fold
-    gamma : float
-        Of a relaxed fit.
     """
     for fold in folds:
         own = sample and sample.only(fold.buckets)
-        fit = refit(final, recipe, fold.training, gamma=gamma, sample=own)
+        fit = one_alpha.fit(recipe, fold.training, cv.alphas_to_chosen, gamma=cv.gamma, sample=own)
         yield Trial(fit=fit, training=fold.training, test=fold.test, sample=own)
 
 

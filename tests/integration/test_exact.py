@@ -333,3 +333,35 @@ def test_rows_with_nulls_are_counted_where_they_are_left_out(sold: Values) -> No
     frame = homes().to_pandas().query("sold >= 2002").dropna(subset="price")
     left_out = frame[NUMERIC].isna().any(axis=1).sum() if sold["missing"] == "drop" else 0
     assert sold["trained"]["rows_with_nulls"] == left_out
+
+
+def test_fits_that_held_out_rows_measure_know_nothing_of_them(tmp_path: Path) -> None:
+    """Where columns are equal in all rows but the last, only those could tell which of them."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 12))
+    X[:160, 6:] = X[:160, :6]
+    effects = rng.integers(0, 2, 6)
+    y = X[:, np.arange(6) + 6 * effects].sum(axis=1) + 0.3 * rng.normal(size=200)
+
+    def trained(name: str, y: np.ndarray) -> Any:
+        frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(12)])
+        frame = frame.assign(t=pd.date_range("2024-01-01", periods=200, freq="h"), y=y)
+        frame.to_parquet(tmp_path / "rows.parquet")
+        values = {
+            "name": name,
+            "data": {"path": str(tmp_path / "rows.parquet")},
+            "target": "y",
+            "features": {"exclude": ["t"]},
+            "registry": str(tmp_path / "models"),
+            "search": {"alphas": [0.05]},
+            "holdout": {"last": 0.2, "time": "t"},
+        }
+        return train(TrainJob.from_values(values), workers=1).model
+
+    other = y.copy()
+    other[160:] = -X[160:, :6].sum(axis=1)
+    models = [trained("one", y), trained("other", other)]
+    fits = [model.evaluated for model in models]
+    assert fits[0].coef.tobytes() == fits[1].coef.tobytes()
+    curves = [model.diagnostics.learning for model in models]
+    assert curves[0].train_mse.tobytes() == curves[1].train_mse.tobytes()

@@ -29,22 +29,3 @@ def test_a_worker_of_a_nanny_does_not_have_each_column_cleared_anew():
     # 200 arrays of 1 MiB, which are 256 pages each.
     assert faults(keep=False) > 20_000
     assert faults(keep=True) < 5_000
-
-
-POOL = """
-import pyarrow as pa
-from lasso_jobs.engine.memory import keep_what_is_freed
-keep_what_is_freed()
-print(pa.default_memory_pool().backend_name)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="pyarrow has jemalloc on few others")
-@pytest.mark.parametrize(("asked", "found"), [(None, "jemalloc"), ("system", "system")])
-def test_arrow_has_the_pool_that_keeps_memory_unless_another_is_asked_for(asked, found):
-    others = {k: v for k, v in os.environ.items() if k != "ARROW_DEFAULT_MEMORY_POOL"}
-    env = others if asked is None else {**others, "ARROW_DEFAULT_MEMORY_POOL": asked}
-    command = [sys.executable, "-c", POOL]
-    assert subprocess.run(command, env=env, check=True, capture_output=True).stdout.split() == [
-        found.encode()
-    ]

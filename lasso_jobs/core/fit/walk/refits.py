@@ -44,6 +44,7 @@ def refits(
     rows: Sequence[TrainingRows],
     *,
     gamma: float = 1.0,
+    measured: bool = False,
     steps: Steps | None = None,
 ) -> list[Fit]:
     """Fit to other sets of rows at the alpha of a fit to similar ones.
@@ -68,13 +69,17 @@ def refits(
         The same but for its levels.
     rows : sequence of TrainingRows
     gamma : float
+    measured : bool
+        Whether the fits are measured on rows that the first fit has seen. Then none starts from it:
+        where columns are equal in all rows but those, it has chosen among them by those.
     steps : Steps, optional
         Each fit takes one.
     """
     alpha, steps = np.array([near.alpha]), steps or Steps()
     if _is_whole(near, recipe):
         designs = [d.fit(recipe, each.moments, each.sample) for each in rows]
-        starts = [_start(near, design) for design in designs]
+        zeros = [np.zeros(np.count_nonzero(design.usable)) for design in designs]
+        starts = zeros if measured else [_start(near, design) for design in designs]
         paths = _settled([design.problem for design in designs], near.alpha, starts, steps)
         return [
             fitted(design, path, path, alpha=near.alpha, gamma=gamma)
@@ -103,9 +108,11 @@ def refit(
     *,
     gamma: float = 1.0,
     sample: Sample | None = None,
+    measured: bool = False,
 ) -> Fit:
     """Fit to one other set of rows, as `refits`."""
-    (found,) = refits(near, recipe, [TrainingRows(rows, sample)], gamma=gamma)
+    training = [TrainingRows(rows, sample)]
+    (found,) = refits(near, recipe, training, gamma=gamma, measured=measured)
     return found
 
 

@@ -92,7 +92,7 @@ def learning_curve(
     errors = []
     for size, training in trainings.items():
         near, sample = replace(final, alpha=alphas[size]), groups.sample_of(range(size))
-        fit = refit(near, recipe, training, gamma=gamma, sample=sample)
+        fit = refit(near, recipe, training, gamma=gamma, sample=sample, measured=True)
         sets = (training, test)
         errors.append([evaluate(fit.design, fit.coef[None], s).mse[0] for s in sets])
     train_mse, test_mse = np.array(errors).T.copy()
