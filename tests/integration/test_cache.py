@@ -218,7 +218,10 @@ def test_a_file_that_changed_is_read(folder: Path) -> None:
     "damage",
     [
         "a bit",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("the end", "all", "a header")),
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ("the end", "all", "a header", "a name")
+        ),
     ],
 )
 def test_a_damaged_entry_is_found_out_removed_and_made_anew(folder: Path, damage: str) -> None:
@@ -231,6 +234,8 @@ def test_a_damaged_entry_is_found_out_removed_and_made_anew(folder: Path, damage
             data[len(data) // 2] ^= 1
         elif damage == "a header":
             data[3] ^= 255
+        elif damage == "a name":  # valid JSON, but not what was written
+            data = data.replace(b'"numeric"', b'"nvmeric"', 1)
         path.write_bytes(data[: {"the end": len(data) - 40, "all": 0}.get(damage, len(data))])
     check(folder, reads=True)
     assert {e.path for e in Cache(folder / "models").entries()} == {e.path for e in entries}
