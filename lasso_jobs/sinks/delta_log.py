@@ -51,7 +51,8 @@ def application_version(root: str, application: str) -> int | None:
     newest = table.version()
     if kept is None or application not in kept.applications:
         # deltalake looks through the log since the last checkpoint: 2 ms of 90 commits.
-        version = table.transaction_version(application)
+        with as_output_error(root, _LOG, _MEND):
+            version = table.transaction_version(application)
     else:
         asked, version = kept.applications[application]
         for later in range(asked + 1, newest + 1):
@@ -151,7 +152,9 @@ def kept_files(root: str, table: DeltaTable) -> Mapping[str, ShownFile] | None:
         for path in commit.removed:
             kept.files.pop(path, None)
         for added in commit.added:
-            partition = tuple((name, added["partitionValues"].get(name)) for name in by)
+            # An empty text is null, as Delta has it.
+            values = added["partitionValues"]
+            partition = tuple((name, values.get(name) or None) for name in by)
             kept.files[added["path"]] = ShownFile(partition, added["size"])
     kept.files_at = table.version()
     return kept.files

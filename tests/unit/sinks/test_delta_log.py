@@ -1,3 +1,4 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -155,3 +156,18 @@ def test_partitions_of_kept_files_are_in_the_order_of_the_table(root: Path) -> N
         (("g", "3"), ("b", "z")),
     }
     assert len(files) == 3
+
+
+def test_a_partition_that_another_writer_calls_an_empty_text_is_that_of_null(root: Path) -> None:
+    put(root, {None: 1, "a": 1}, "first")
+    with delta_log.kept_open():
+        before = delta_log.kept_files(str(root), delta_log.opened(str(root)))
+        (path,) = (path for path, file in before.items() if file.partition == (("p", None),))
+        log = root / "_delta_log"
+        actions = [json.loads(line) for line in (log / f"{0:020}.json").read_text().splitlines()]
+        (add,) = (each["add"] for each in actions if each.get("add", {}).get("path") == path)
+        remove = {"path": path, "deletionTimestamp": 0, "dataChange": False}
+        again = [{"remove": remove}, {"add": {**add, "partitionValues": {"p": ""}}}]
+        (log / f"{1:020}.json").write_text("\n".join(map(json.dumps, again)))
+        after = delta_log.kept_files(str(root), delta_log.opened(str(root)))
+        assert {file.partition for file in after.values()} == {(("p", None),), (("p", "a"),)}
