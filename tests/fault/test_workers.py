@@ -1,6 +1,5 @@
 """Workers and drivers that die in the middle of their work."""
 
-import gc
 import multiprocessing
 import os
 import random
@@ -34,20 +33,11 @@ pytestmark = [
     pytest.mark.fault,
     pytest.mark.slow,
     pytest.mark.usefixtures("small_work_units"),
-    # Dask leaves its end of a connection to a worker that was killed to the garbage collector.
-    pytest.mark.filterwarnings(r"ignore:unclosed <(ssl\.SSLSocket|socket\.socket):ResourceWarning"),
 ]
 
 Values = dict[str, Any]
 DAYS = ("2024-01-09", "2024-01-10", "2024-01-11")
 PATIENCE_SECONDS = 60
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Collects what Dask leaves here, and not in a later test of another module."""
-    yield
-    gc.collect()
 
 
 def worker_processes() -> set[int]:

@@ -69,7 +69,7 @@ def test_more_columns_than_rows_have_a_champion_by_default(tmp_path: Path) -> No
 def test_a_fit_that_did_not_converge_gets_advice_that_can_be_followed(
     search: dict[str, Any], advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lasso_jobs.core.fit.cross_validation.GAP_TOLERANCE", -1.0)
+    monkeypatch.setattr("lasso_jobs.core.fit.walk.curves.GAP_TOLERANCE", -1.0)
     result = trained(tmp_path, 1.0, search=search)
     assert result.promotion.reason.startswith(f"the fit did not converge. {advice}")
     with pytest.raises(ModelError, match=advice):
