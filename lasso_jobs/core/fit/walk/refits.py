@@ -53,11 +53,10 @@ def refits(
     those that can matter are solved for.
 
     The candidates are the active columns of the first fit and those near to entering it. The
-    problem is solved for them alone, to the same tolerance as always. Then the optimality condition
-    of every other column is checked, from its own products with the active ones; columns that
-    violate it become candidates, and the problem is solved again. A solution that satisfies all
-    conditions is one of the whole problem, which is convex: where that has only one, both ways find
-    it to rounding. What is saved is the matrix of all columns.
+    problem is solved for them alone, to the same tolerance. Then the optimality condition of every
+    other column is checked, from its own products with the active ones; columns that violate it
+    become candidates, and the problem is solved again. A solution that satisfies all conditions is
+    one of the whole problem, which is convex. What is saved is the matrix of all columns.
 
     Problems whose conditions depend on other columns (adaptive weights, and levels that each fit
     chooses), or have bounds, are solved whole.
@@ -78,8 +77,7 @@ def refits(
     alpha, steps = np.array([near.alpha]), steps or Steps()
     if _is_whole(near, recipe):
         designs = [d.fit(recipe, each.moments, each.sample) for each in rows]
-        zeros = [np.zeros(np.count_nonzero(design.usable)) for design in designs]
-        starts = zeros if measured else [_start(near, design) for design in designs]
+        starts = [_start(None if measured else near, design) for design in designs]
         paths = _settled([design.problem for design in designs], near.alpha, starts, steps)
         return [
             fitted(design, path, path, alpha=near.alpha, gamma=gamma)
@@ -171,10 +169,10 @@ def _settled(
     return settle(problems, np.full(len(problems), alpha), starts, steps)
 
 
-def _start(near: Fit, design: d.Design) -> Floats:
+def _start(near: Fit | None, design: d.Design) -> Floats:
     """The coefficients of a fit, for the columns of another design; zeros if they differ."""
-    own = near.design
-    if own.grouping.columns != design.grouping.columns or len(near.coef) != len(design.unit):
+    same = near is not None and near.design.grouping.columns == design.grouping.columns
+    if near is None or not same or len(near.coef) != len(design.unit):
         return np.zeros(np.count_nonzero(design.usable))
     return np.asarray((near.coef * design.unit)[design.usable])
 
