@@ -96,6 +96,8 @@ def independent(gram: Floats, features: Places) -> Places:
     >>> independent(np.array([[1.0, -1.0], [-1.0, 1.0]]), np.array([0, 0]))
     array([1])
     """
+    from scipy.linalg import solve_triangular
+
     k = len(gram)
     try:
         diagonal = np.diag(np.linalg.cholesky(gram))
@@ -103,8 +105,6 @@ def independent(gram: Floats, features: Places) -> Places:
             return np.arange(k)
     except np.linalg.LinAlgError:
         pass
-    from scipy.linalg import solve_triangular
-
     several = np.bincount(features)[features] > 1
     factor, kept = np.zeros((k, k)), np.empty(0, np.intp)
     for j in np.lexsort((np.where(several, -np.arange(k), np.arange(k)), several)).tolist():
@@ -164,7 +164,7 @@ class _Inverse:
     @classmethod
     def by_cholesky(cls, gram: Floats) -> "_Inverse | None":
         """A quarter of the time of the eigenvalues; None of a singular matrix."""
-        from scipy.linalg.lapack import dpotrs
+        from scipy.linalg import cho_solve
 
         try:
             lower = np.linalg.cholesky(gram)
@@ -172,7 +172,7 @@ class _Inverse:
             return None
         if np.square(np.diag(lower)).min() <= RANK_TOLERANCE:
             return None
-        inverse = np.asarray(dpotrs(lower.T, np.eye(len(gram)))[0])
+        inverse = np.asarray(cho_solve((lower, True), np.eye(len(gram))))
         return cls(gram, inverse, np.zeros(len(gram), np.bool_))
 
     @classmethod
@@ -218,11 +218,13 @@ def inflation(gram: Floats, features: Places) -> Floats:
     >>> inflation(gram, np.array([0, 1, 1]))
     array([1.5625, 1.5625, 1.5625])
     """
+    from scipy.linalg import eigh
+
     if not len(gram):
         return np.empty(0)
     kept = without_references(gram, features)
     among = gram[np.ix_(kept, kept)]
-    inverse = _Inverse.by_cholesky(among) or _Inverse.by_eigenvalues(among, *np.linalg.eigh(among))
+    inverse = _Inverse.by_cholesky(among) or _Inverse.by_eigenvalues(among, *eigh(among))
     return _of_every_column(inverse, kept, features)
 
 
@@ -254,6 +256,8 @@ def collinearity(
     indicators : tuple of int
         The numbers whose nulls have coefficients.
     """
+    from scipy.linalg import eigh
+
     usable, p = design.usable & (design.deviation > 0), len(design.usable)
     every = np.flatnonzero(usable)
     if strongest is not None and len(every) > MOST_COLLINEAR:
@@ -265,7 +269,7 @@ def collinearity(
     if len(every):
         kept = without_references(gram, features)
         among = gram[np.ix_(kept, kept)]
-        values, vectors = np.linalg.eigh(among)
+        values, vectors = eigh(among)
         inverse = _Inverse.by_eigenvalues(among, values, vectors)
         vif[every] = _of_every_column(inverse, kept, features)
         if values[0] > RANK_TOLERANCE * values[-1]:

@@ -233,17 +233,15 @@ def _all_columns(problem: Problem) -> tuple[Floats, int]:
 
     A Cholesky factor of independent columns takes a tenth of the time of the general solver.
     """
-    from scipy.linalg.lapack import dpotrs
+    from scipy.linalg import cho_solve, lstsq
 
     try:
         lower = np.linalg.cholesky(problem.gram)
         if np.square(np.diag(lower)).min() > CLEARLY_INDEPENDENT:
-            full = dpotrs(lower.T, problem.covariance)[0]
+            full = cho_solve((lower.T, False), problem.covariance, check_finite=False)
             return np.asarray(full), len(full)
     except np.linalg.LinAlgError:
         pass
-    from scipy.linalg import lstsq
-
     full, _, rank, _ = lstsq(
         problem.gram, problem.covariance, cond=RANK_TOLERANCE, lapack_driver="gelsy"
     )
@@ -265,7 +263,7 @@ def least_squares(
     LeastSquares or None
         None without selected columns, or where they leave no residual.
     """
-    from scipy.linalg.lapack import dpotrs
+    from scipy.linalg import cho_factor, cho_solve
     from scipy.special import stdtrit
 
     design, selected = fit.design, fit.selected
@@ -276,14 +274,14 @@ def least_squares(
     free = rows.n - len(selected) - design.intercept
     if free <= 0:
         return None
-    upper = np.linalg.cholesky(design.gram(selected)).T
-    inverse = dpotrs(upper, np.eye(len(selected)))[0]
+    factor = cho_factor(design.gram(selected))
+    inverse = cho_solve(factor, np.eye(len(selected)))
     unit = design.unit[selected]
     coef = np.zeros(len(design.usable))
     if design.offset is not None:
         coef[design.offset] = 1.0
     with_target = design.problem.covariance[design.among_usable(selected)]
-    coef[selected] = dpotrs(upper, with_target)[0] / unit
+    coef[selected] = cho_solve(factor, with_target) / unit
     errors = evaluate(design, coef[None], rows)
     if errors.bound[0] >= ROUNDING:
         return None
